@@ -1,0 +1,58 @@
+"""The reference client: memcached with deadlines, fair pools and a breaker for each node.
+
+    from client import ClientSettings, MemcacheClient
+    client = MemcacheClient([("127.0.0.1", 11211)], ClientSettings(op_timeout=0.2))
+
+It needs neither gevent nor Locust and runs under both, and under plain threads.
+"""
+
+from client.client import MemcacheClient, build
+from client.errors import (
+    BreakerOpen,
+    ClientClosed,
+    ClientError,
+    ConnectionClosed,
+    ConnectRefused,
+    ConnectTimeout,
+    Happened,
+    IllegalInput,
+    IllegalKey,
+    MemcacheClientError,
+    OperationTimeout,
+    OutOfResources,
+    PoolExhausted,
+    ProtocolError,
+    ServerError,
+    Unreachable,
+)
+from client.multi import FailedKeys, PartialDict
+from client.operation import Operation, Outcome
+from client.settings import BREAKER_PROFILES, BreakerSettings, ClientSettings
+
+__all__ = [
+    "BREAKER_PROFILES",
+    "BreakerOpen",
+    "BreakerSettings",
+    "ClientClosed",
+    "ClientError",
+    "ClientSettings",
+    "ConnectRefused",
+    "ConnectTimeout",
+    "ConnectionClosed",
+    "FailedKeys",
+    "Happened",
+    "IllegalInput",
+    "IllegalKey",
+    "MemcacheClient",
+    "MemcacheClientError",
+    "Operation",
+    "OperationTimeout",
+    "OutOfResources",
+    "Outcome",
+    "PartialDict",
+    "PoolExhausted",
+    "ProtocolError",
+    "ServerError",
+    "Unreachable",
+    "build",
+]

@@ -1,0 +1,206 @@
+"""MemcacheClient: pymemcache's methods over nodes, each behind its own breaker and pool.
+
+A call is: route the key, build the command, hand both to the node. What can fail fails as a typed
+error; nothing is retried, nothing is masked as a miss, and nothing is sent without waiting for the
+reply. One client serves all threads or greenlets of a process.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from client import commands, multi, replies
+from client.breaker import Breaker
+from client.multi import FailedKeys, Key, PartialDict
+from client.node import LEASE_PER_TIMEOUT, Address, Node, label_of
+from client.ring import Memo, make_ring
+from client.settings import ClientSettings
+
+Value = Any  # bytes; str and numbers are encoded, anything else is refused
+
+
+class MemcacheClient:
+    """A client of `nodes`, a sequence of (host, port).
+
+    Every method may raise `MemcacheClientError`. `clock` and `rng` are for tests.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Address],
+        settings: ClientSettings | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.settings = settings or ClientSettings()
+        self._clock = clock
+        self._nodes: dict[str, Node] = {}
+        for host, port in nodes:
+            label = label_of((host, port))
+            if label in self._nodes:
+                raise ValueError(f"node {label} is given twice: name each node once")
+            self._nodes[label] = self._make_node((host, int(port)), label, rng)
+        self._ring = make_ring(self.settings.ring, tuple(self._nodes))
+        self._routes: Memo[tuple[Node, bytes]] = Memo(self._route)
+
+    def get(self, key: Key, default: Any = None) -> Any:
+        """Give the value as bytes, or `default` on a miss."""
+        node, wire = self._routes[key]
+        value = node.call(b"get " + wire + b"\r\n", replies.read_value, wire)
+        return default if value is None else value
+
+    def gets(self, key: Key, default: Any = None, cas_default: Any = None) -> tuple[Any, Any]:
+        """Give (value, cas token), or (default, cas_default) on a miss."""
+        node, wire = self._routes[key]
+        value, cas = node.call(b"gets " + wire + b"\r\n", replies.read_item, wire)
+        return (default, cas_default) if cas is None else (value, cas)
+
+    def set(self, key: Key, value: Value, expire: int = 0, *, flags: int = 0) -> bool:
+        """Store; True when it was."""
+        return self._store(b"set", key, value, expire, flags)
+
+    def add(self, key: Key, value: Value, expire: int = 0, *, flags: int = 0) -> bool:
+        """Store if the key is not there; say whether it was stored."""
+        return self._store(b"add", key, value, expire, flags)
+
+    def replace(self, key: Key, value: Value, expire: int = 0, *, flags: int = 0) -> bool:
+        """Store if the key is there; say whether it was stored."""
+        return self._store(b"replace", key, value, expire, flags)
+
+    def append(self, key: Key, value: Value, expire: int = 0, *, flags: int = 0) -> bool:
+        """Put `value` behind the stored one; False when there is none."""
+        return self._store(b"append", key, value, expire, flags)
+
+    def prepend(self, key: Key, value: Value, expire: int = 0, *, flags: int = 0) -> bool:
+        """Put `value` before the stored one; False when there is none."""
+        return self._store(b"prepend", key, value, expire, flags)
+
+    def cas(
+        self, key: Key, value: Value, cas: Any, expire: int = 0, *, flags: int = 0
+    ) -> bool | None:
+        """Store if unchanged since `gets`: True, False when it changed, None when it is gone."""
+        node, wire = self._routes[key]
+        request = commands.compare_and_swap(wire, value, cas, expire, flags)
+        result: bool | None = node.call(request, replies.read_stored, replies.CAS)
+        return result
+
+    def delete(self, key: Key) -> bool:
+        """Delete; False when the key was not there."""
+        node, wire = self._routes[key]
+        request = b"delete " + wire + b"\r\n"
+        return bool(node.call(request, replies.read_status, replies.DELETED))
+
+    def incr(self, key: Key, value: int) -> int | None:
+        """Add to a counter and give the new number, or None when the key is not there."""
+        return self._count(b"incr", key, value)
+
+    def decr(self, key: Key, value: int) -> int | None:
+        """Take from a counter, not below 0, and give the new number, or None."""
+        return self._count(b"decr", key, value)
+
+    def touch(self, key: Key, expire: int = 0) -> bool:
+        """Give the key a new time to live; False when it was not there."""
+        node, wire = self._routes[key]
+        request = commands.touching(wire, expire)
+        return bool(node.call(request, replies.read_status, replies.TOUCHED))
+
+    def get_many(self, keys: Iterable[Key]) -> PartialDict:
+        """Get many keys, all nodes at once: {key: value} of those found, and `.failed`."""
+        return self._fetch_many(keys, with_cas=False)
+
+    def gets_many(self, keys: Iterable[Key]) -> PartialDict:
+        """Get many keys with their cas tokens: {key: (value, cas)}, and `.failed`."""
+        return self._fetch_many(keys, with_cas=True)
+
+    def set_many(
+        self, values: Mapping[Any, Value], expire: int = 0, *, flags: int = 0
+    ) -> FailedKeys:
+        """Store many, all nodes at once; give the list of keys that were not stored."""
+
+        def encode(key: bytes, value: Value) -> bytes:
+            return commands.storage(b"set", key, value, expire, flags)
+
+        started = self._clock()
+        return multi.store_many(
+            self._routes, values, encode,
+            started=started, deadline=started + self.settings.op_timeout,
+        )  # fmt: skip
+
+    def delete_many(self, keys: Iterable[Key]) -> PartialDict:
+        """Delete many, all nodes at once: {key: whether it was there}, and `.failed`."""
+        started = self._clock()
+        return multi.delete_many(
+            self._routes, keys, started=started, deadline=started + self.settings.op_timeout
+        )
+
+    get_multi = get_many
+    set_multi = set_many
+    delete_multi = delete_many
+
+    def node_for(self, key: Key) -> str:
+        """Give the `host:port` of the node the key lives on."""
+        return self._routes[key][0].label
+
+    def snapshot(self) -> dict[str, dict[str, Any]]:
+        """Give breaker, pool and counts by node, as plain types; never waits."""
+        return {label: node.snapshot() for label, node in self._nodes.items()}
+
+    def add_listener(self, listener: Any) -> None:
+        """Tell a pybreaker listener of every breaker's state changes, outside the calls' locks."""
+        for node in self._nodes.values():
+            node.breaker.add_listener(listener)
+
+    def close(self) -> None:
+        """Close idle connections at once, those in use when their call ends. May be repeated."""
+        for node in self._nodes.values():
+            node.pool.close()
+
+    def __enter__(self) -> MemcacheClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<MemcacheClient {' '.join(map(repr, self._nodes.values()))}>"
+
+    def _make_node(self, address: Address, label: str, rng: random.Random | None) -> Node:
+        settings = self.settings
+        lease_s = max(settings.breaker.probe_lease_s, LEASE_PER_TIMEOUT * settings.op_timeout)
+        breaker = Breaker(settings.breaker, name=label, lease_s=lease_s, clock=self._clock, rng=rng)
+        return Node(address, settings, breaker, clock=self._clock, rng=rng)
+
+    def _route(self, key: Key) -> tuple[Node, bytes]:
+        wire = commands.wire_key(key)
+        return self._nodes[self._ring(wire)], wire
+
+    def _store(self, verb: bytes, key: Key, value: Value, expire: int, flags: int) -> bool:
+        node, wire = self._routes[key]
+        request = commands.storage(verb, wire, value, expire, flags)
+        return bool(node.call(request, replies.read_stored, replies.STORED))
+
+    def _count(self, verb: bytes, key: Key, value: int) -> int | None:
+        node, wire = self._routes[key]
+        request = commands.counting(verb, wire, value)
+        result: int | None = node.call(request, replies.read_number, None)
+        return result
+
+    def _fetch_many(self, keys: Iterable[Key], *, with_cas: bool) -> PartialDict:
+        started = self._clock()
+        return multi.fetch_many(
+            self._routes, keys, with_cas=with_cas,
+            started=started, deadline=started + self.settings.op_timeout,
+        )  # fmt: skip
+
+
+def build(nodes: Sequence[Address], settings: object) -> MemcacheClient:
+    """Make the client under test from the harness's settings (the contract's CALLABLE).
+
+    `settings` has pool_size, op_timeout, connect_timeout and, if it likes, ring, failover and
+    breaker, a mapping of `BreakerSettings` fields.
+    """
+    return MemcacheClient(nodes, ClientSettings.of(settings))

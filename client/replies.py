@@ -1,0 +1,228 @@
+"""Read memcached's text replies off a connection, however the bytes are cut up on the way.
+
+Each `read_*` takes (connection, what is expected, deadline) and leaves the connection exactly at
+the end of the reply, or raises an error whose `in_step` says whether it did. The first read nearly
+always brings the whole reply, so each begins with that case; the general one follows. A value must
+name the key that was asked for and nothing may lie behind a reply: the two signs by which answers
+that belong to another request are caught.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from client.errors import ClientError, MemcacheClientError, ProtocolError, ServerError
+
+MAX_LINE = 2_048  # the longest line memcached sends is a key, two numbers and a cas
+MAX_VALUE = 1 << 30  # memcached's own limit for an item
+
+END = b"END\r\n"
+ITEM_TAIL = b"\r\nEND\r\n"
+
+# Reply lines that are an answer, and pymemcache's result for each.
+STORED: Mapping[bytes, Any] = {b"STORED\r\n": True, b"NOT_STORED\r\n": False}
+CAS: Mapping[bytes, Any] = {b"STORED\r\n": True, b"EXISTS\r\n": False, b"NOT_FOUND\r\n": None}
+DELETED: Mapping[bytes, Any] = {b"DELETED\r\n": True, b"NOT_FOUND\r\n": False}
+TOUCHED: Mapping[bytes, Any] = {b"TOUCHED\r\n": True, b"NOT_FOUND\r\n": False}
+
+
+class Readable(Protocol):
+    """What a reply is read from: a `Connection`, or a script in a test."""
+
+    def read(self) -> bytes:
+        """Give the first bytes of a reply."""
+        ...
+
+    def read_before(self, deadline: float) -> bytes:
+        """Give further bytes, within the time left."""
+        ...
+
+
+class ReplyStream:
+    """Lines and blocks out of bytes that arrive in any pieces."""
+
+    __slots__ = ("_buffer", "_connection", "_deadline", "_position")
+
+    def __init__(self, connection: Readable, deadline: float, begun: bytes = b"") -> None:
+        self._connection = connection
+        self._deadline = deadline
+        self._buffer = begun
+        self._position = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every byte that has arrived was part of a reply."""
+        return self._position == len(self._buffer)
+
+    def feed(self, data: bytes) -> bool:
+        """Take bytes that were read elsewhere; say whether there were any."""
+        self._buffer = self._buffer[self._position :] + data
+        self._position = 0
+        return bool(data)
+
+    def line(self) -> bytes:
+        """Give the next line without its line end."""
+        while True:
+            end = self._buffer.find(b"\r\n", self._position)
+            if end >= 0:
+                line = self._buffer[self._position : end]
+                self._position = end + 2
+                return line
+            if len(self._buffer) - self._position > MAX_LINE:
+                raise ProtocolError("a line that does not end")
+            self._more()
+
+    def block(self, size: int) -> bytes:
+        """Give `size` bytes that a line end must follow."""
+        end = self._position + size
+        missing = end + 2 - len(self._buffer)
+        if missing > 0:
+            self._gather(missing)
+            end = self._position + size
+        if self._buffer[end : end + 2] != b"\r\n":
+            raise ProtocolError("a value that does not end where it should")
+        block = self._buffer[self._position : end]
+        self._position = end + 2
+        return block
+
+    def _more(self) -> None:
+        data = self._connection.read_before(self._deadline)
+        self._buffer = self._buffer[self._position :] + data
+        self._position = 0
+
+    def _gather(self, missing: int) -> None:
+        pieces = [self._buffer[self._position :]]
+        while missing > 0:
+            pieces.append(self._connection.read_before(self._deadline))
+            missing -= len(pieces[-1])
+        self._buffer = b"".join(pieces)
+        self._position = 0
+
+
+def read_value(connection: Readable, key: bytes, deadline: float) -> bytes | None:
+    """Read the reply to `get key`: the value, or None on a miss."""
+    data = connection.read()
+    if data == END:
+        return None
+    head = data.find(b"\r\n")
+    if head > 0:
+        fields = data[:head].split(b" ")
+        if len(fields) == 4 and fields[0] == b"VALUE" and fields[1] == key:
+            start = head + 2
+            try:
+                end = start + int(fields[3])
+            except ValueError:
+                raise ProtocolError("a value without a size") from None
+            if end + 7 == len(data) and data[end:] == ITEM_TAIL:
+                return data[start:end]
+    item = _read_item(ReplyStream(connection, deadline, data), key)
+    return None if item is None else item[0]
+
+
+def read_item(
+    connection: Readable, key: bytes, deadline: float
+) -> tuple[bytes | None, bytes | None]:
+    """Read the reply to `gets key`: (value, cas), or (None, None) on a miss."""
+    item = _read_item(ReplyStream(connection, deadline, connection.read()), key)
+    if item is None:
+        return (None, None)
+    if item[1] is None:
+        raise ProtocolError("a value without the cas that was asked for")
+    return item
+
+
+def read_status(connection: Readable, answers: Mapping[bytes, Any], deadline: float) -> Any:
+    """Read a one-line reply and give its result out of `answers`."""
+    data = connection.read()
+    if data in answers:
+        return answers[data]
+    return _read_status(connection, answers, deadline, data, has_data=False)
+
+
+def read_stored(connection: Readable, answers: Mapping[bytes, Any], deadline: float) -> Any:
+    """Read the reply to a command that carried a value."""
+    data = connection.read()
+    if data in answers:
+        return answers[data]
+    return _read_status(connection, answers, deadline, data, has_data=True)
+
+
+def read_number(connection: Readable, _: None, deadline: float) -> int | None:
+    """Read the reply to incr or decr: the new number, or None when there is no such key."""
+    data = connection.read()
+    stream = ReplyStream(connection, deadline, data)
+    line = stream.line()
+    if not stream.is_empty:
+        raise ProtocolError("bytes behind the reply")
+    if line.isdigit():
+        return int(line)
+    if line == b"NOT_FOUND":
+        return None
+    raise error_of(line, has_data=False)
+
+
+def error_of(line: bytes, *, has_data: bool) -> MemcacheClientError:
+    """Give the error a reply line stands for.
+
+    SERVER_ERROR leaves the stream in step: memcached swallows the value of a refused command.
+    CLIENT_ERROR does where the command had no value; where it had one (`has_data`) the server may
+    be reading the value as commands. Anything else is out of step.
+    """
+    text = line.decode("latin-1")
+    if line.startswith(b"SERVER_ERROR"):
+        return ServerError(text, in_step=True)
+    if line.startswith(b"CLIENT_ERROR"):
+        return ClientError(text, in_step=not has_data)
+    if line == b"ERROR":
+        return ProtocolError("the node does not know the command")
+    return ProtocolError()
+
+
+def item_header(line: bytes) -> tuple[bytes, int, bytes | None]:
+    """Split `VALUE key flags size [cas]` into key, size and cas."""
+    fields = line.split(b" ")
+    if len(fields) not in (4, 5) or fields[0] != b"VALUE" or not fields[3].isdigit():
+        raise ProtocolError
+    size = int(fields[3])
+    if size > MAX_VALUE:
+        raise ProtocolError("a value larger than memcached can hold")
+    return fields[1], size, fields[4] if len(fields) == 5 else None
+
+
+def _read_item(stream: ReplyStream, key: bytes) -> tuple[bytes, bytes | None] | None:
+    line = stream.line()
+    if line == b"END":
+        item = None
+    elif line.startswith(b"VALUE "):
+        found, size, cas = item_header(line)
+        if found != key:
+            raise ProtocolError("a value of another key")
+        item = (stream.block(size), cas)
+        if stream.line() != b"END":
+            raise ProtocolError
+    else:
+        error = error_of(line, has_data=False)
+        error.in_step = error.in_step and stream.is_empty
+        raise error
+    if not stream.is_empty:
+        raise ProtocolError("bytes behind the reply")
+    return item
+
+
+def _read_status(
+    connection: Readable,
+    answers: Mapping[bytes, Any],
+    deadline: float,
+    data: bytes,
+    *,
+    has_data: bool,
+) -> Any:
+    stream = ReplyStream(connection, deadline, data)
+    line = stream.line()
+    if not stream.is_empty:
+        raise ProtocolError("bytes behind the reply")
+    reply = line + b"\r\n"
+    if reply in answers:
+        return answers[reply]
+    raise error_of(line, has_data=has_data)

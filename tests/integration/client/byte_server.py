@@ -1,0 +1,74 @@
+"""A server that sends exactly the bytes it is told, when it is told: what no memcached would do."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+
+Handler = Callable[[socket.socket], None]
+
+
+class ByteServer:
+    """Accept loopback connections and run `handler` on each until told to stop."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.address: tuple[str, int] = self._listener.getsockname()
+        self.accepted: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.accepted.append(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            self._handler(connection)
+        except OSError:
+            pass  # the client hung up: its right
+        finally:
+            connection.close()
+
+    def stop(self) -> None:
+        """Stop listening and end every connection."""
+        self._listener.close()
+        for connection in self.accepted:
+            connection.close()
+
+
+class Relay:
+    """A relay to a real server that can hold replies back for a while, as a network does."""
+
+    def __init__(self, upstream: tuple[str, int], delay_s: float, sleep: Callable[[float], object]):
+        self.delay_s = delay_s
+        self._upstream = upstream
+        self._sleep = sleep
+        self._server = ByteServer(self._relay)
+        self.address = self._server.address
+
+    def _relay(self, client: socket.socket) -> None:
+        with socket.create_connection(self._upstream) as server:
+
+            def forth() -> None:
+                try:
+                    while data := client.recv(65_536):
+                        server.sendall(data)
+                    server.shutdown(socket.SHUT_WR)
+                except OSError:
+                    return
+
+            threading.Thread(target=forth, daemon=True).start()
+            while data := server.recv(65_536):
+                self._sleep(self.delay_s)
+                client.sendall(data)
+
+    def stop(self) -> None:
+        """End every connection."""
+        self._server.stop()
