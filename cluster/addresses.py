@@ -1,0 +1,85 @@
+"""What the user wrote after `--nodes`, and what Toxiproxy writes, to addresses. Pure text."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+
+from cluster.errors import ClusterError
+from cluster.node import Address, spell
+
+WAY_OUT = "give host:port,host:port (IPv6 as [::1]:11211)"
+# Letters, digits, hyphen, dot and, for container names, underscore.
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?")
+_ANY = frozenset({"0.0.0.0", "::", ""})
+MAX_NAME = 253  # longest name of DNS
+
+
+def parse_nodes(text: str) -> list[Address]:
+    """Read `host:port,...`; ClusterError names the item that cannot be used."""
+    items = [item.strip() for item in text.split(",")]
+    if items == [""]:
+        raise ClusterError(f"--nodes is empty: {WAY_OUT}")
+    found: list[Address] = []
+    for item in items:
+        address = parse_address(item)
+        if address in found:
+            raise ClusterError(f"--nodes names {spell(address)} twice: leave one out")
+        found.append(address)
+    return found
+
+
+def parse_address(item: str) -> Address:
+    """Read one `host:port` or `[IPv6]:port`."""
+    if not item:
+        raise ClusterError(f"--nodes has an empty item: {WAY_OUT}")
+    if item.startswith("["):
+        host, closing, port = item[1:].partition("]:")
+        if not closing or not _is_ip(host, 6):
+            raise ClusterError(f"--nodes item {item!r} is no [IPv6]:port: {WAY_OUT}")
+        host = str(ipaddress.IPv6Address(host))
+    else:
+        host, _, port = item.rpartition(":")
+        if ":" in host:
+            raise ClusterError(f"--nodes item {item!r} has too many colons: {WAY_OUT}")
+        if not host:
+            raise ClusterError(f"--nodes item {item!r} has no port or no host: {WAY_OUT}")
+        looks_numeric = re.fullmatch(r"[0-9.]+", host) is not None
+        right = _is_ip(host, 4) if looks_numeric else bool(_HOST.fullmatch(host))
+        if not right or len(host) > MAX_NAME:
+            raise ClusterError(f"--nodes item {item!r} names no host: {WAY_OUT}")
+        host = host.lower()
+    return host, _port(item, port)
+
+
+def split_listen(text: str) -> Address:
+    """Read an address as Toxiproxy spells it; the host may be empty or a wildcard."""
+    host, _, port = text.rpartition(":")
+    return host.strip("[]").lower(), int(port) if port.isdigit() else 0
+
+
+def is_wildcard(host: str) -> bool:
+    """Tell whether a listening host means every address of its machine."""
+    return host in _ANY
+
+
+def _port(item: str, text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ClusterError(f"--nodes item {item!r} has no whole number as port: {WAY_OUT}")
+    port = int(text)
+    if not 1 <= port <= 65_535:
+        raise ClusterError(f"--nodes item {item!r}: port {port} is not between 1 and 65535")
+    return port
+
+
+def _is_ip(host: str, kind: int) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == kind
+    except ValueError:
+        return False
+
+
+def names_of(count: int) -> Sequence[str]:
+    """Give the names of `count` nodes: node1, node2, ..."""
+    return [f"node{number}" for number in range(1, count + 1)]

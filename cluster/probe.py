@@ -1,0 +1,111 @@
+"""The harness's own eyes: ask one memcached one question over a fresh socket.
+
+Every question has a deadline for the whole of it, connecting included, however slowly the bytes
+drip. The errors keep apart what a fault's proof needs kept apart: nobody listens, somebody
+listens but does not answer, somebody answers who is no memcached. Knows no client and no pool.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from cluster.node import Address, spell
+
+CHUNK = 4096
+MAX_REPLY_BYTES = 64 * 1024  # `stats` is about 3 KB; more than this is no memcached
+
+
+class ProbeError(OSError):
+    """The question was not answered. `str()` is one line."""
+
+
+class RefusedError(ProbeError):
+    """The connection was refused."""
+
+
+class SilentError(ProbeError):
+    """The connection was made, and no answer came before the deadline."""
+
+
+class HungUpError(ProbeError):
+    """The connection was made and ended before the answer."""
+
+
+class UnreachableError(ProbeError):
+    """No connection could be made: no such name, no route, no answer to the connect."""
+
+
+class NotMemcachedError(ProbeError):
+    """Something answered that does not speak memcached's protocol."""
+
+
+def version(address: Address, timeout_s: float) -> str:
+    """Give the node's version; raise a ProbeError after at most `timeout_s`."""
+    reply = _ask(address, b"version\r\n", b"\r\n", timeout_s)
+    words = reply.decode("latin-1").split()
+    if len(words) < 2 or words[0] != "VERSION":
+        raise NotMemcachedError(f"{spell(address)} is not memcached: it answered {_short(reply)}")
+    return words[1]
+
+
+def stats(address: Address, timeout_s: float) -> dict[str, int]:
+    """Give the whole numbers of the node's `stats`; others (version, rusage) are left out."""
+    reply = _ask(address, b"stats\r\n", b"END\r\n", timeout_s)
+    numbers: dict[str, int] = {}
+    for line in reply.decode("latin-1").splitlines():
+        words = line.split()
+        if len(words) == 3 and words[0] == "STAT" and words[2].isdigit():
+            numbers[words[1]] = int(words[2])
+    if not numbers:
+        raise NotMemcachedError(f"{spell(address)} is not memcached: it answered {_short(reply)}")
+    return numbers
+
+
+def _ask(address: Address, question: bytes, ending: bytes, timeout_s: float) -> bytes:
+    deadline = time.monotonic() + timeout_s
+    reply = b""
+    with _connect(address, timeout_s) as sock:
+        try:
+            sock.sendall(question)
+            while not reply.endswith(ending) and not _is_strange(reply):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                sock.settimeout(left)
+                chunk = sock.recv(CHUNK)
+                if not chunk:
+                    raise ConnectionResetError
+                reply += chunk
+        except TimeoutError:
+            raise SilentError(f"{spell(address)} did not answer within {timeout_s:g} s") from None
+        except OSError:
+            raise HungUpError(f"{spell(address)} ended the connection without an answer") from None
+    if _is_strange(reply):
+        raise NotMemcachedError(f"{spell(address)} is not memcached: it answered {_short(reply)}")
+    return reply
+
+
+def _is_strange(reply: bytes) -> bool:
+    """Tell whether a full line came that is no part of an answer, or far too much of it."""
+    line = b"\n" in reply and not reply.startswith((b"STAT ", b"VERSION ", b"END"))
+    return line or len(reply) > MAX_REPLY_BYTES
+
+
+def _connect(address: Address, timeout_s: float) -> socket.socket:
+    try:
+        return socket.create_connection(address, timeout=timeout_s)
+    except ConnectionRefusedError:
+        raise RefusedError(f"nobody listens on {spell(address)}") from None
+    except TimeoutError:
+        raise UnreachableError(
+            f"{spell(address)} did not take a connection in {timeout_s:g} s"
+        ) from None
+    except (OSError, UnicodeError, OverflowError) as why:
+        text = getattr(why, "strerror", None) or str(why)
+        raise UnreachableError(f"{spell(address)} cannot be reached: {text}") from None
+
+
+def _short(reply: bytes) -> str:
+    shown = reply[:40].decode("latin-1")
+    return repr(shown) + ("..." if len(reply) > 40 else "")
