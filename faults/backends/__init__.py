@@ -1,0 +1,1 @@
+"""What can break a node, one backend a file, all behind the protocol of base.py."""

@@ -1,0 +1,251 @@
+"""The guard itself: a process that undoes the harness's faults when the harness cannot.
+
+Run by file path, with nothing but the standard library, in a session of its own, deaf to the
+signals that end the harness. It reads JSON lines from its stdin: undos with a deadline, children,
+heartbeats. It acts in three cases:
+1. The pipe ends, or its parent is another: the harness is dead. All undos, then all children.
+2. A deadline passes: that undo.
+3. No line for two seconds while undos are registered: the harness is stopped or hangs. All undos;
+   the children stay, because the harness may come back.
+What it did goes to its stdout, so a harness that lives on learns that its run is spoilt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+BEAT_LIMIT_S = 2.0  # four heartbeats
+POLL_S = 0.1
+CALL_S = 0.7  # of one HTTP call; three of them fit into the 3 s that a dead harness leaves
+ROUND_S = 1.0  # how long one round of undos may keep the guard from reading
+RETRY_S = 0.3
+END_S = 2.2  # all undos of a dead harness; its children are killed after that at the latest
+
+STDIN, STDOUT = 0, 1
+
+
+class Guardian:
+    """What is registered, and what to do about it."""
+
+    def __init__(self) -> None:
+        self.parent = os.getppid()
+        self.undos: dict[str, tuple[dict[str, Any], float]] = {}  # id -> (undo, due)
+        self.children: dict[int, str] = {}  # pid -> start time, "" where the system tells none
+        self.respawned: list[subprocess.Popen[bytes]] = []
+        self.last_sign = time.monotonic()
+        self.buffer = b""
+
+    def run(self) -> None:
+        """Guard until the harness is gone, then end everything."""
+        self.say(what="ready", pid=os.getpid())
+        while self.read(POLL_S) and os.getppid() == self.parent:
+            now = time.monotonic()
+            for process in self.respawned:
+                process.poll()
+            if self.undos and now - self.last_sign > BEAT_LIMIT_S:
+                self.undo(list(self.undos), f"no heartbeat for {BEAT_LIMIT_S:g} s", ROUND_S)
+                continue
+            overdue = [name for name, (_, due) in self.undos.items() if due <= now]
+            if overdue:
+                self.undo(overdue, "its deadline passed", ROUND_S)
+        self.end()
+
+    def read(self, wait_s: float) -> bool:
+        """Take in every line that is there; False at the end of the pipe.
+
+        All that waits in the pipe is read before anything is judged: after a stall of the whole
+        machine the heartbeats are there, only late.
+        """
+        while select.select([STDIN], [], [], wait_s)[0]:
+            data = os.read(STDIN, 65536)
+            if not data:
+                return False
+            self.last_sign = time.monotonic()
+            *lines, self.buffer = (self.buffer + data).split(b"\n")
+            for line in lines:
+                # A line that makes no sense must not end the guard.
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    self.take(json.loads(line))
+            wait_s = 0.0
+        return True
+
+    def take(self, message: dict[str, Any]) -> None:
+        """Carry out one line of the harness."""
+        match message["do"]:
+            case "register":
+                due = time.monotonic() + float(message["deadline_s"])
+                self.undos[str(message["id"])] = (message["undo"], due)
+            case "done":
+                self.undos.pop(str(message["id"]), None)
+            case "child":
+                pid = int(message["pid"])
+                start = start_time(pid)
+                if start is not None:
+                    self.children[pid] = start
+            case "forget":
+                self.children.pop(int(message["pid"]), None)
+
+    def undo(self, names: list[str], why: str, limit_s: float) -> None:
+        """Undo several things at once; what fails stays registered and is tried again."""
+        outcome: dict[str, str] = {}
+
+        def work(name: str, undo: dict[str, Any]) -> None:
+            try:
+                self.undo_one(name, undo)
+                outcome[name] = ""
+            except Exception as error:
+                outcome[name] = f"{type(error).__name__}: {error}"
+
+        threads = []
+        for name in names:
+            undo, _ = self.undos[name]
+            thread = threading.Thread(target=work, args=(name, undo), daemon=True)
+            thread.start()
+            threads.append(thread)
+        limit = time.monotonic() + limit_s
+        for thread in threads:
+            thread.join(max(0.0, limit - time.monotonic()))
+        for name in names:
+            error = outcome.get(name, "no answer yet")
+            if error:
+                undo, _ = self.undos[name]
+                self.undos[name] = (undo, time.monotonic() + RETRY_S)
+                self.say(what="undo_failed", id=name, why=why, error=error)
+            else:
+                del self.undos[name]
+                self.say(what="undone", id=name, why=why)
+
+    def undo_one(self, name: str, undo: dict[str, Any]) -> None:
+        """Undo one thing; raises what went wrong."""
+        match undo["kind"]:
+            case "toxiproxy":
+                undo_toxiproxy(undo["url"], undo["proxy"], undo.get("toxic"))
+            case "cont":
+                send(int(undo["pid"]), str(undo.get("start") or ""), signal.SIGCONT)
+            case "respawn":
+                process = subprocess.Popen(
+                    undo["argv"],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+                self.respawned.append(process)
+                self.children[process.pid] = start_time(process.pid) or ""
+                self.say(what="respawned", id=name, pid=process.pid)
+            case kind:
+                raise ValueError(f"unknown undo {kind}")
+
+    def end(self) -> None:
+        """Undo everything, then kill every child: a proxy is healed before its server goes."""
+        # A node that dies in a moment need not be started again.
+        for name in [name for name, (undo, _) in self.undos.items() if undo["kind"] == "respawn"]:
+            del self.undos[name]
+        limit = time.monotonic() + END_S
+        while self.undos and (left := limit - time.monotonic()) > 0:
+            self.undo(list(self.undos), "the harness is gone", min(left, ROUND_S))
+            if self.undos:
+                time.sleep(0.05)
+        for pid, start in self.children.items():
+            send(pid, start, signal.SIGKILL)
+        for process in self.respawned:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.3)
+
+    def say(self, **event: Any) -> None:
+        """Tell the harness, if it can listen; never wait for it."""
+        with contextlib.suppress(OSError):
+            os.write(STDOUT, json.dumps(event).encode() + b"\n")
+
+
+def start_time(pid: int) -> str | None:
+    """Give when a process started, "" where the system does not tell, None when it is gone.
+
+    With it a process that got the number of a dead one is never taken for it.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # The name in parentheses may hold anything; field 22 counts from after it.
+            fields = file.read().rpartition(b")")[2].split()
+        return None if fields[0] == b"Z" else fields[19].decode()
+    except (OSError, IndexError):
+        if os.path.isdir("/proc/self"):
+            return None
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return None
+    return ""
+
+
+def send(pid: int, start: str, number: int) -> None:
+    """Send a signal to the process that was meant, or to none."""
+    now = start_time(pid)
+    if now is None or (start and now != start):
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def undo_toxiproxy(url: str, proxy: str, toxic: str | None) -> None:
+    """Remove a toxic, or open a closed proxy again; one that is gone is fine."""
+    path = "/proxies/" + quote(proxy, safe="")
+    if toxic is None:
+        expect(call(url, "POST", path, {"enabled": True}), 200, 404)
+        return
+    try:
+        expect(call(url, "DELETE", f"{path}/toxics/{quote(toxic, safe='')}"), 204, 404)
+    except TimeoutError:
+        # Deleting a toxic can hang; then the proxy is made anew on the same address.
+        status, body = call(url, "GET", path)
+        expect((status, body), 200)
+        old = json.loads(body)
+        expect(call(url, "DELETE", path), 204, 404)
+        keep = {key: old[key] for key in ("name", "listen", "upstream")}
+        expect(call(url, "POST", "/proxies", {**keep, "enabled": True}), 201, 200, 409)
+
+
+def call(url: str, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+    """Make one HTTP call, past every proxy of the environment."""
+    parts = urlsplit(url)
+    connection: http.client.HTTPConnection
+    make: Callable[..., http.client.HTTPConnection] = (
+        http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    )
+    connection = make(parts.hostname or "127.0.0.1", parts.port, timeout=CALL_S)
+    try:
+        data = None if body is None else json.dumps(body)
+        connection.request(method, parts.path.rstrip("/") + path, data)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def expect(answer: tuple[int, bytes], *good: int) -> None:
+    """Raise unless the status is one of the good ones."""
+    if answer[0] not in good:
+        raise RuntimeError(f"status {answer[0]}: {answer[1][:200]!r}")
+
+
+def main() -> None:
+    """Guard the process that started this one."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    os.set_blocking(STDOUT, False)
+    Guardian().run()
+
+
+if __name__ == "__main__":
+    main()

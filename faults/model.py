@@ -1,0 +1,190 @@
+"""What a scenario file says, as data. Extra keys are refused everywhere.
+
+Times are seconds as written, before any time scale. Which node is hit is not decided here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+
+from faults.budgets import parse_limit
+from faults.errors import ScenarioError
+from faults.kinds import STRICT, AnyFault, Latency
+from faults.quantities import Duration, PositiveDuration, Rate, Share, spell_seconds
+from faults.schedule import Slot, lay_out
+
+STABILIZATION_S = 30.0  # the baseline: 28 windows once the first 2 s are left out
+RECOVERY_S = 60.0
+TESTING_S = 30.0  # of a scenario that has phases and no fault
+DEFAULT_USERS = 40
+DEFAULT_RATE = 2000.0
+MOST_USERS = 100_000
+BUSY_USERS = 0.7  # of all users waiting at once on average; beyond it a paced load falls behind
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,59}")
+
+
+def _name(raw: Any) -> str:
+    # It becomes the name of the run's folder.
+    if not isinstance(raw, str) or not _NAME.fullmatch(raw):
+        raise ValueError(f"{raw!r} is no name: small letters, digits and - _ . only, 60 at most")
+    return raw
+
+
+def _line(raw: Any) -> str:
+    if not isinstance(raw, str):
+        raise ValueError(f"{raw!r} is no text")
+    return " ".join(raw.split())
+
+
+class Phases(BaseModel):
+    """Lengths of the phases; testing may be left out and is then as long as the faults."""
+
+    model_config = STRICT
+    stabilization: PositiveDuration = STABILIZATION_S
+    testing: PositiveDuration | None = None
+    recovery: PositiveDuration = RECOVERY_S
+
+
+class Load(BaseModel):
+    """The load this scenario was made for; the command line overrides it."""
+
+    model_config = STRICT
+    users: int | None = Field(default=None, ge=1, le=MOST_USERS, strict=True)
+    target_rate: Rate | None = None
+
+
+class Client(BaseModel):
+    """Settings of the client that this scenario needs."""
+
+    model_config = STRICT
+    op_timeout: PositiveDuration | None = None
+    connect_timeout: PositiveDuration | None = None
+
+
+class ErrorRate(BaseModel):
+    """Too many errors for too long. Share of all operations, 0-1."""
+
+    model_config = STRICT
+    above: Share
+    lasting: Duration = Field(alias="for")
+
+
+class Abort(BaseModel):
+    """When a run is to be given up."""
+
+    model_config = STRICT
+    error_rate: ErrorRate
+
+
+class Scenario(BaseModel):
+    """A scenario as written."""
+
+    model_config = STRICT
+    name: Annotated[str, BeforeValidator(_name)]
+    description: Annotated[str, BeforeValidator(_line)] = ""
+    phases: Phases | None = None
+    load: Load = Load()
+    client: Client = Client()
+    faults: tuple[AnyFault, ...] = ()
+    budgets: Mapping[str, float] = Field(default_factory=dict)
+    abort: Abort | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _budgets_in_base_units(cls, data: Any) -> Any:
+        raw = data.get("budgets") if isinstance(data, dict) else None
+        if not isinstance(raw, dict):
+            return data
+        limits = {}
+        for name, value in raw.items():
+            try:
+                limits[name] = parse_limit(str(name), value)
+            except ValueError as why:
+                raise ValueError(f"budget {name}: {why}") from None
+        return {**data, "budgets": limits}
+
+    @property
+    def has_phases(self) -> bool:
+        """Whether it runs through phases and ends by itself; `none` does not."""
+        return self.phases is not None or bool(self.faults)
+
+    @property
+    def users(self) -> int | None:
+        """Users it asks for, None where it does not care."""
+        return self.load.users
+
+    @property
+    def target_rate(self) -> float | None:
+        """Operations a second it asks for, None where it does not care."""
+        return self.load.target_rate
+
+    @property
+    def stabilization_s(self) -> float:
+        """Seconds of the first phase, unscaled."""
+        return self.phases.stabilization if self.phases else STABILIZATION_S
+
+    @property
+    def recovery_s(self) -> float:
+        """Seconds of the last phase, unscaled."""
+        return self.phases.recovery if self.phases else RECOVERY_S
+
+    @property
+    def testing_s(self) -> float:
+        """Seconds of the testing phase, unscaled: as given, else until the last fault ends."""
+        if self.phases is not None and self.phases.testing is not None:
+            return self.phases.testing
+        return max((slot.end_s for slot in self.slots()), default=TESTING_S)
+
+    def slots(self) -> list[Slot]:
+        """Give every occurrence of every fault, unscaled, in the order of the file."""
+        return lay_out(self.faults)
+
+    def budget_limits(self) -> Mapping[str, float]:
+        """Give its limits by check name, in base units (seconds, shares, counts)."""
+        return dict(self.budgets)
+
+    def client_settings(self) -> Mapping[str, float]:
+        """Give the client settings it needs: op_timeout, connect_timeout in seconds."""
+        return {name: value for name, value in self.client if value is not None}
+
+    def check_load(self, *, users: int, target_rate: float, nodes: int = 3) -> None:
+        """Refuse a paced load that a latency makes impossible; ScenarioError.
+
+        By Little's law rate x latency users wait at once; a fault on some of the nodes delays
+        their share of the operations only. A rate of 0 is closed loop, which adapts.
+        """
+        waiting, worst = 0.0, ""
+        slots = [(slot, slot.spec) for slot in self.slots()]
+        for slot, _ in slots:
+            together = 0.0
+            for other, spec in slots:
+                if isinstance(spec, Latency) and other.at_s <= slot.at_s < other.end_s:
+                    share = min(1.0, spec.target.count(nodes) / max(1, nodes))
+                    together += target_rate * spec.latency * share
+            if together > waiting:
+                waiting, worst = together, slot.id
+        if waiting > BUSY_USERS * users:
+            possible = BUSY_USERS * users * target_rate / waiting
+            raise ScenarioError(
+                f"scenario {self.name}: fault {worst} makes the load impossible: at "
+                f"{target_rate:g} op/s on average {waiting:.0f} users would wait at once, of "
+                f"{users}; give {int(waiting / BUSY_USERS) + 1} users or at most "
+                f"{possible:.0f} op/s"
+            )
+
+    def too_long(self) -> Slot | None:
+        """Give the first fault that ends after the testing phase, if one does."""
+        limit = self.testing_s + 1e-9
+        return next((slot for slot in self.slots() if slot.end_s > limit), None)
+
+    def overrun(self, slot: Slot) -> str:
+        """Say how a fault outlasts the testing phase."""
+        return (
+            f"fault {slot.id} ends at {spell_seconds(slot.end_s)}, after the testing phase of "
+            f"{spell_seconds(self.testing_s)}: lengthen phases.testing, or leave it out"
+        )

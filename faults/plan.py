@@ -1,0 +1,189 @@
+"""Scenario, seed and node names to a resolved timeline. Pure: no ports, no clock, no I/O.
+
+The time scale touches the scenario's own times (phases, at, duration, repetition) and nothing
+else. Every choice comes from the seed, and each fault draws from a source of its own, so that
+leaving one fault out changes no other. Two faults may overlap, but not on one node when one of
+them would hide the other: a fault that cannot be seen cannot be confirmed.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+
+from faults.budgets import nearest
+from faults.errors import ScenarioError
+from faults.kinds import KINDS, FaultSpec
+from faults.model import Scenario
+from faults.planfile import load_plan_text, plan_text, plan_to_yaml
+from faults.planned import MICROSECONDS, Plan, PlannedFault
+from faults.quantities import spell_seconds
+from faults.schedule import Slot
+
+__all__ = ["Plan", "PlannedFault", "load_plan_text", "make_plan", "plan_text", "plan_to_yaml"]
+
+SHORTEST_STABILIZATION_S = 7.0  # 5 full windows for the baseline, after the first 2 s
+AFTER_RECOVERY_S = 5.0  # windows needed to see that all is as before, once recovered
+LARGEST_SCALE = 1000.0
+
+
+def make_plan(
+    scenario: Scenario,
+    *,
+    seed: int,
+    nodes: Sequence[str],
+    time_scale: float,
+    recovers_within_s: float,
+) -> Plan:
+    """Resolve a scenario; ScenarioError in one line for what cannot be."""
+    _check_scale(scenario, time_scale, recovers_within_s)
+    slots = scenario.slots()
+    chosen = _choose_all(scenario, slots, nodes, seed)
+    faults = sorted(
+        (_resolve(slot, chosen[slot.spec.id], time_scale) for slot in slots),
+        key=lambda fault: fault.at_s,
+    )
+    ends = [fault.end_s for fault in faults]
+    return Plan(
+        scenario=scenario.name,
+        description=scenario.description,
+        seed=seed,
+        time_scale=time_scale,
+        stabilization_s=_scaled(scenario.stabilization_s, time_scale),
+        # Rounding each time by itself may put an end a microsecond later than the phase's.
+        testing_s=max([_scaled(scenario.testing_s, time_scale), *ends]),
+        recovery_s=_scaled(scenario.recovery_s, time_scale),
+        faults=tuple(faults),
+        budgets=scenario.budget_limits(),
+        nodes=tuple(nodes),
+        load={name: value for name, value in scenario.load if value is not None},
+        client=scenario.client_settings(),
+        abort={}
+        if scenario.abort is None
+        else {
+            "error_rate_above": scenario.abort.error_rate.above,
+            "error_rate_for_s": scenario.abort.error_rate.lasting,
+        },
+    )
+
+
+def _check_scale(scenario: Scenario, scale: float, recovers_within_s: float) -> None:
+    if not (math.isfinite(scale) and 0 < scale <= LARGEST_SCALE):
+        raise ScenarioError(
+            f"time scale {scale:g} cannot be: give a factor above 0, up to {LARGEST_SCALE:g}"
+        )
+    if not scenario.has_phases:
+        return
+    recovery_needs_s = recovers_within_s + AFTER_RECOVERY_S
+    smallest = max(
+        SHORTEST_STABILIZATION_S / scenario.stabilization_s,
+        recovery_needs_s / scenario.recovery_s,
+    )
+    if scale >= smallest - 1e-9:
+        return
+    works = math.ceil(smallest * 100 - 1e-6) / 100
+    stabilization_s = scenario.stabilization_s * scale
+    recovery_s = scenario.recovery_s * scale
+    if stabilization_s < SHORTEST_STABILIZATION_S - 1e-9:
+        problem = (
+            f"the stabilization phase of {spell_seconds(stabilization_s)} is too short for a "
+            f"baseline ({spell_seconds(SHORTEST_STABILIZATION_S)})"
+        )
+    else:
+        problem = (
+            f"the recovery phase of {spell_seconds(recovery_s)} is shorter than recovers_within "
+            f"+ 5 s ({spell_seconds(recovery_needs_s)})"
+        )
+    way_out = f"the smallest time scale that works is {works:g}"
+    if works > 1:
+        way_out = f"lengthen the phase in the file ({way_out})"
+    raise ScenarioError(f"scenario {scenario.name} at time scale {scale:g}: {problem}: {way_out}")
+
+
+def _scaled(seconds: float, scale: float) -> float:
+    return round(seconds * scale, MICROSECONDS)
+
+
+def _resolve(slot: Slot, nodes: tuple[str, ...], scale: float) -> PlannedFault:
+    spec = slot.spec
+    # Both ends are scaled, not the length: a fault `after` another begins when that one ends.
+    at_s, end_s = _scaled(slot.at_s, scale), _scaled(slot.end_s, scale)
+    return PlannedFault(
+        id=slot.id,
+        kind=_kind(spec),
+        effects=spec.effects,
+        nodes=nodes,
+        at_s=at_s,
+        duration_s=round(end_s - at_s, MICROSECONDS),
+        attributes=dict(spec.attributes()),
+        emulated_by=spec.emulated_by,
+    )
+
+
+def _kind(spec: FaultSpec) -> str:
+    return next(name for name, kind in KINDS.items() if isinstance(spec, kind))
+
+
+def _choose_all(
+    scenario: Scenario, slots: Sequence[Slot], nodes: Sequence[str], seed: int
+) -> dict[str, tuple[str, ...]]:
+    """Give each fault its nodes: the ones that leave no choice first, then by seed."""
+    by_fault: dict[str, list[Slot]] = {}
+    for slot in slots:
+        by_fault.setdefault(slot.spec.id, []).append(slot)
+    chosen: dict[str, tuple[str, ...]] = {}
+    free_last = sorted(scenario.faults, key=lambda spec: _leaves_choice(spec, len(nodes)))
+    for spec in free_last:
+        taken = {
+            node: other
+            for other, theirs in chosen.items()
+            if _hide_each_other(by_fault[spec.id], by_fault[other])
+            for node in theirs
+        }
+        chosen[spec.id] = _choose(scenario.name, spec, nodes, taken, seed)
+    return chosen
+
+
+def _leaves_choice(spec: FaultSpec, count: int) -> bool:
+    return spec.target.nodes is None and spec.target.count(count) < count
+
+
+def _hide_each_other(some: Sequence[Slot], others: Sequence[Slot]) -> bool:
+    one, other = some[0].spec, others[0].spec
+    hiding = "unavailable" in one.effects | other.effects or _kind(one) == _kind(other)
+    return hiding and any(
+        a.at_s < b.end_s - 1e-9 and b.at_s < a.end_s - 1e-9 for a in some for b in others
+    )
+
+
+def _choose(
+    name: str, spec: FaultSpec, nodes: Sequence[str], taken: Mapping[str, str], seed: int
+) -> tuple[str, ...]:
+    where = f"scenario {name}: fault {spec.id}"
+    target = spec.target
+    for node in target.nodes or ():
+        if node not in nodes:
+            raise ScenarioError(f"{where} names the unknown node {node!r} ({nearest(node, nodes)})")
+    count = target.count(len(nodes))
+    if count == 0:
+        raise ScenarioError(
+            f"{where} matches no node: {target.value} percent of {len(nodes)} is less than one; "
+            f"give {math.ceil(100 / max(1, len(nodes)))} or more"
+        )
+    if count > len(nodes):
+        raise ScenarioError(f"{where} wants {count} nodes and there are {len(nodes)}: want fewer")
+    if target.nodes is not None:
+        picked = [node for node in nodes if node in target.nodes]
+    else:
+        # Sampling all, then taking the free ones: a conflict moves no other choice.
+        order = random.Random(f"{seed}:{spec.id}").sample(list(nodes), len(nodes))
+        free = [node for node in order if node not in taken] + [n for n in order if n in taken]
+        picked = [node for node in nodes if node in free[:count]]
+    for node in picked:
+        if node in taken:
+            raise ScenarioError(
+                f"{where} overlaps with fault {taken[node]} on {node}, and one would hide the "
+                "other: move one in time, or name other nodes"
+            )
+    return tuple(picked)

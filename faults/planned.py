@@ -1,0 +1,64 @@
+"""A plan as data: what happens when, to which node, once everything is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from faults.kinds import KINDS
+
+MICROSECONDS = 6  # decimals of every time in a plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedFault:
+    """One fault with everything decided. Times in seconds from the start of the testing phase."""
+
+    id: str
+    kind: str
+    effects: frozenset[str]  # of: unavailable, degraded, cold, pressure
+    nodes: tuple[str, ...]
+    at_s: float
+    duration_s: float
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    emulated_by: str = ""
+
+    @property
+    def end_s(self) -> float:
+        """Second of the testing phase at which it is healed."""
+        # Rounded like every time of a plan, so that faults that touch do not overlap by a bit.
+        return round(self.at_s + self.duration_s, MICROSECONDS)
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend that carries it out."""
+        return KINDS[self.kind].backend
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A scenario after seed and time scale: what happens when, to which node."""
+
+    scenario: str
+    description: str
+    seed: int
+    time_scale: float
+    stabilization_s: float
+    testing_s: float
+    recovery_s: float
+    faults: tuple[PlannedFault, ...]
+    budgets: Mapping[str, float] = field(default_factory=dict)  # check name -> limit, base units
+    nodes: tuple[str, ...] = ()
+    load: Mapping[str, float] = field(default_factory=dict)  # users, target_rate as the file says
+    client: Mapping[str, float] = field(default_factory=dict)  # op_timeout, ... in seconds
+    abort: Mapping[str, float] = field(default_factory=dict)  # error_rate_above, error_rate_for_s
+
+    @property
+    def duration_s(self) -> float:
+        """Length of all three phases."""
+        return self.stabilization_s + self.testing_s + self.recovery_s
+
+    def needs_backend(self, name: str) -> bool:
+        """Whether a fault is carried out by that backend (`toxiproxy`, `process`)."""
+        return any(fault.backend == name for fault in self.faults)

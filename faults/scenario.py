@@ -1,0 +1,200 @@
+"""A scenario's name or file to a `Scenario`, or to one line that says what is wrong with it.
+
+Every problem names the file, the line where YAML gives one, the problem and the way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from faults.budgets import COUNTS, nearest
+from faults.errors import ScenarioError
+from faults.kinds import KINDS, Repeat, Target
+from faults.model import (
+    DEFAULT_RATE,
+    DEFAULT_USERS,
+    Abort,
+    Client,
+    ErrorRate,
+    Load,
+    Phases,
+    Scenario,
+)
+from faults.schedule import ScheduleError
+from faults.yamltext import Place, Text, read_file, read_text
+
+__all__ = ["Scenario", "ScenarioError", "list_scenarios", "load_scenario", "parse_scenario"]
+
+FOLDER = Path(__file__).resolve().parent.parent / "scenarios"
+SUFFIXES = (".yaml", ".yml")
+
+_MODELS: Mapping[str, type[BaseModel]] = {
+    "phases": Phases,
+    "load": Load,
+    "client": Client,
+    "abort": Abort,
+    "error_rate": ErrorRate,
+    "target": Target,
+    "repeat": Repeat,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """One line of the list. A file that cannot be read says so in its description."""
+
+    name: str
+    description: str
+
+
+def list_scenarios(folder: Path = FOLDER) -> list[Summary]:
+    """Give the scenarios that can be named, by name."""
+    found = []
+    for name, path in sorted(_named(folder).items()):
+        try:
+            description = load_scenario(str(path)).description
+        except ScenarioError as why:
+            description = f"(cannot be used: {why})"
+        found.append(Summary(name=name, description=description))
+    return found
+
+
+def load_scenario(
+    name_or_path: str,
+    *,
+    known_checks: Collection[str] | None = None,
+    folder: Path = FOLDER,
+) -> Scenario:
+    """Find, read and check a scenario; ScenarioError with one line for whatever is wrong.
+
+    A word is a name in the scenarios folder; with a slash or a suffix it is a path.
+    `known_checks` are the names that budgets may have.
+    """
+    path = _find(name_or_path, folder)
+    shown = str(path) if path.parent != folder else f"scenarios/{path.name}"
+    return parse_scenario(read_file(path, shown), known_checks=known_checks)
+
+
+def parse_scenario(text: Text, *, known_checks: Collection[str] | None = None) -> Scenario:
+    """Check what a file says."""
+    try:
+        scenario = Scenario.model_validate(text.data)
+    except ValidationError as why:
+        raise _explain(text, why) from None
+    except RecursionError:
+        raise text.error((), "is nested too deep") from None
+    try:
+        over = scenario.too_long() if scenario.has_phases else None
+    except ScheduleError as why:
+        raise text.error(("faults", why.index, why.key), str(why)) from None
+    if over is not None:
+        index = scenario.faults.index(over.spec)
+        raise text.error(("faults", index), scenario.overrun(over))
+    known = COUNTS.keys() if known_checks is None else known_checks
+    for name in scenario.budgets:
+        if name not in known:
+            problem = f"unknown budget {name!r} ({nearest(name, known)})"
+            raise text.error(("budgets", name), problem)
+    if scenario.load != Load():
+        try:
+            check_own_load(scenario)
+        except ScenarioError as why:
+            raise text.error(("load",), str(why)) from None
+    return scenario
+
+
+def check_own_load(scenario: Scenario, nodes: int = 3) -> None:
+    """Hold the load it asks for, or the defaults, against its faults; ScenarioError."""
+    users = DEFAULT_USERS if scenario.users is None else scenario.users
+    rate = DEFAULT_RATE if scenario.target_rate is None else scenario.target_rate
+    scenario.check_load(users=users, target_rate=rate, nodes=nodes)
+
+
+def scenario_from_text(text: str, name: str = "scenario") -> Scenario:
+    """Check a scenario given as YAML text; `name` stands for the file in errors."""
+    return parse_scenario(read_text(text, name))
+
+
+def _named(folder: Path) -> dict[str, Path]:
+    try:
+        entries = list(folder.iterdir())
+    except OSError:
+        return {}
+    return {entry.stem: entry for entry in entries if entry.suffix in SUFFIXES and entry.is_file()}
+
+
+def _find(name_or_path: str, folder: Path) -> Path:
+    named = _named(folder)
+    if name_or_path in named:
+        return named[name_or_path]
+    if not name_or_path.strip() or "\0" in name_or_path:
+        raise ScenarioError(f"no scenario named: there are: {', '.join(sorted(named))}")
+    path = Path(name_or_path).expanduser()
+    looks_like_path = "/" in name_or_path or path.suffix in SUFFIXES or path.is_dir()
+    if looks_like_path or path.is_file():
+        return path
+    raise ScenarioError(f"unknown scenario {name_or_path!r} ({nearest(name_or_path, named)})")
+
+
+def _explain(text: Text, why: ValidationError) -> ScenarioError:
+    # One problem at a time, the first in the file: the others are often its consequences.
+    errors = why.errors()
+    first = min(errors, key=lambda error: text.line(_place(text, error["loc"])) or 0)
+    place = _place(text, first["loc"])
+    word = str(place[-1]) if place else ""
+    match first["type"]:
+        case "extra_forbidden" | "invalid_key":
+            known = _keys_around(text, place)
+            # The line of the key itself, which is where the mapping's value begins too.
+            return text.error(place, f"unknown key {word!r} ({nearest(word, known)})")
+        case "missing":
+            return text.error(place[:-1], f"{_owner(place)}the key {word!r} is missing")
+        case "union_tag_invalid":
+            kind = str(first["ctx"]["tag"])
+            return text.error((*place, "kind"), f"unknown kind {kind!r} ({nearest(kind, KINDS)})")
+        case "union_tag_not_found":
+            return text.error(place, f"the key 'kind' is missing (one of: {', '.join(KINDS)})")
+        case "value_error":
+            problem = str(first["ctx"]["error"])
+        case _:
+            problem = _plain(first["msg"], first["input"])
+    return text.error(place, f"{_dotted(place)}{problem}")
+
+
+def _place(text: Text, loc: Sequence[int | str]) -> Place:
+    # pydantic puts the kind of a fault into the path; YAML knows nothing of it.
+    steps = list(loc)
+    if len(steps) > 2 and steps[0] == "faults" and steps[2] in KINDS:
+        del steps[2]
+    return tuple(steps)
+
+
+def _keys_around(text: Text, place: Place) -> list[str]:
+    parent = place[:-1]
+    if not parent:
+        model: type[BaseModel] = Scenario
+    elif len(parent) == 2 and parent[0] == "faults":
+        fault = text.data["faults"][parent[1]]
+        model = KINDS.get(fault.get("kind"), KINDS["down"])
+    else:
+        model = _MODELS.get(str(parent[-1]), Scenario)
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _owner(place: Place) -> str:
+    return f"{'.'.join(str(step) for step in place[:-1])}: " if len(place) > 1 else ""
+
+
+def _dotted(place: Place) -> str:
+    return f"{'.'.join(str(step) for step in place)}: " if place else ""
+
+
+def _plain(message: str, value: Any) -> str:
+    shown = repr(value)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    return f"{shown} does not fit: {message[:1].lower()}{message[1:]}"
