@@ -1,0 +1,69 @@
+"""A bounded collection of things that went wrong.
+
+Its rule: count everything, keep the first few of each kind. A broken client can produce a finding
+per operation, and neither the memory of a load process nor a message to the master may grow with
+it. Details become plain, short values, because they go over the wire and into JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+KEPT_PER_KIND = 20
+"""The first ones tell what happened; the thousandth tells nothing new."""
+
+MAX_KINDS = 50
+"""Kinds are names from the code; one built from data would otherwise grow without end."""
+
+OTHER_KINDS = "other"
+MAX_TEXT = 500
+MAX_ITEMS = 20
+
+
+def plain(value: Any, depth: int = 3) -> Any:
+    """Give `value` as short plain types: bytes and objects as their repr, long ones cut off."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return str(value)[:MAX_TEXT]
+    if depth > 0 and isinstance(value, Mapping):
+        items = list(value.items())[:MAX_ITEMS]
+        return {str(key)[:MAX_TEXT]: plain(item, depth - 1) for key, item in items}
+    if depth > 0 and isinstance(value, list | tuple | set | frozenset):
+        return [plain(item, depth - 1) for item in list(value)[:MAX_ITEMS]]
+    return repr(value)[:MAX_TEXT]
+
+
+class Evidence:
+    """Counts by kind with the first `KEPT_PER_KIND` details of each."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self._kept: dict[str, list[dict[str, Any]]] = {}
+
+    @property
+    def total(self) -> int:
+        """How many were ever added."""
+        return sum(self.counts.values())
+
+    @property
+    def kept(self) -> list[dict[str, Any]]:
+        """The details kept, grouped by kind in the order the kinds first appeared."""
+        return [detail for details in self._kept.values() for detail in details]
+
+    def filed_under(self, kind: str) -> str:
+        """Give the kind that a new one of this kind counts as."""
+        full = kind not in self.counts and len(self.counts) >= MAX_KINDS
+        return OTHER_KINDS if full else kind
+
+    def has_room(self, kind: str) -> bool:
+        """Whether one more detail of this kind would be kept."""
+        return len(self._kept.get(self.filed_under(kind), ())) < KEPT_PER_KIND
+
+    def add(self, kind: str, detail: Mapping[str, Any] | None, count: int = 1) -> None:
+        """Count one and keep its detail if there is room."""
+        filed = self.filed_under(kind)
+        if detail is not None and self.has_room(filed):
+            self._kept.setdefault(filed, []).append(dict(detail))
+        self.counts[filed] = self.counts.get(filed, 0) + count

@@ -1,0 +1,357 @@
+"""What one load process saw, second by second, until the next report takes it.
+
+Its rule is speed without loss: `record` runs once per operation, never yields, and only adds
+integers, so whatever is taken adds up to what was recorded, to the operation. An operation belongs
+to the second in which it was actually sent. Times come in the local clock and are placed by the
+epoch, the local time of second 0. This module knows nothing of messages or of other processes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from client.operation import FAILURES, UNATTEMPTED, Outcome
+from telemetry.evidence import Evidence, plain
+from telemetry.histogram import Histogram, bucket_of, merge_into
+from telemetry.window import (
+    SLICE_BUCKET_SHIFT,
+    SLICES_A_SECOND,
+    WAITING_FROM_US,
+    Cell,
+    NodeState,
+    Pacing,
+    Slice,
+)
+from telemetry.wire import CellKey, Wire, flat, pack_cell, pack_pacing, pack_slice, pack_state
+
+_DONE, _FAILED, _UNATTEMPTED, _ABORTED = range(4)
+
+_TABLE_SIZE = 65_536
+# Buckets up to 65 ms are looked up: half the cost of computing them, and nearly every operation.
+_BUCKETS = tuple(bucket_of(value) for value in range(_TABLE_SIZE))
+
+
+def _kind_of(outcome: str) -> int:
+    if outcome in UNATTEMPTED:
+        return _UNATTEMPTED
+    if outcome in FAILURES:
+        return _FAILED
+    return _ABORTED if outcome == Outcome.ABORTED else _DONE
+
+
+@dataclass(slots=True)
+class _Tally(Cell):
+    """A cell that knows what its outcome means, so that the hot path need not look it up."""
+
+    kind: int = _DONE
+
+
+@dataclass(slots=True)
+class _Second:
+    cells: dict[CellKey, _Tally] = field(default_factory=dict)
+    slices: list[dict[str, Slice]] = field(
+        default_factory=lambda: [{} for _ in range(SLICES_A_SECOND)]
+    )
+    batch_failed: dict[str, int] = field(default_factory=dict)
+    pacing: Pacing | None = None
+    lag: Histogram = field(default_factory=dict)
+    cpu: float | None = None
+    nodes: dict[str, NodeState] = field(default_factory=dict)
+    users: int | None = None
+    origin_calls: int = 0
+    origin_peak: int = 0
+
+    def pack(self, second: int) -> Wire:
+        """Give the second as plain types (telemetry.wire names the keys)."""
+        wire: Wire = {"t": second}
+        if self.cells:
+            wire["c"] = [pack_cell(key, cell) for key, cell in self.cells.items()]
+        slices = [
+            pack_slice(tenth, node, part)
+            for tenth, nodes in enumerate(self.slices)
+            for node, part in nodes.items()
+            if part.calls  # an abort that did not wait leaves an empty one
+        ]
+        optional: tuple[tuple[str, Any], ...] = (
+            ("s", slices),
+            ("b", self.batch_failed),
+            ("l", flat(self.lag)),
+            ("n", {node: pack_state(state) for node, state in self.nodes.items()}),
+        )
+        wire.update({key: value for key, value in optional if value})
+        if self.pacing is not None:
+            wire["p"] = pack_pacing(self.pacing)
+        if self.cpu is not None:
+            wire["g"] = self.cpu
+        if self.users is not None:
+            wire["u"] = self.users
+        if self.origin_calls or self.origin_peak:
+            wire["r"] = [self.origin_calls, self.origin_peak]
+        return wire
+
+
+TOTALS = ("operations", "keys", "errors", "wrong_values", "verified_hits")
+
+
+class Recorder:
+    """Collects what the users of this process did. One per process and run.
+
+    `paced` says whether operations have an intended start of their own; only then are response
+    times kept. `ignored` counts operations sent before second 0, which belong to no run.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.paced = False
+        self.ignored = 0
+        self.epoch = math.inf  # before `start` everything lies before second 0
+        self.findings = Evidence()
+        self.wrong = Evidence()
+        self._clock = clock
+        self._operations = 0  # counted on its own, so that a loss in the cells would show
+        self._taken = dict.fromkeys(TOTALS, 0)
+        self._fresh: list[tuple[str, str, dict[str, Any]]] = []
+        self._fresh_counts: dict[tuple[str, str], int] = {}
+        self._forget_seconds()
+
+    def _forget_seconds(self) -> None:
+        self._seconds: dict[int, _Second] = {}
+        self._cells: dict[CellKey, _Tally] = {}
+        self._slices: dict[str, Slice] = {}
+        self._from = self._to = -1.0
+
+    def start(self, epoch_local: float) -> None:
+        """Set second 0, in the local clock. From now on operations count."""
+        self.epoch = epoch_local
+
+    def rebase(self, epoch_local: float) -> None:
+        """Move second 0 for what is recorded from now on (the clocks were compared again)."""
+        if self.epoch != math.inf:
+            self.epoch = epoch_local
+
+    # The hot path ------------------------------------------------------------------------------
+
+    def record(  # noqa: PLR0917 - positional arguments are the cheapest call there is
+        self,
+        op: str,
+        node: str,
+        outcome: str,
+        intended: float,
+        started: float,
+        ended: float,
+        keys: int = 1,
+        hits: int = 0,
+    ) -> None:
+        """Count one finished operation; times in seconds of the local clock.
+
+        `node` is "" for a batch over several nodes. Never yields.
+        """
+        offset = started - self.epoch
+        if not self._from <= offset < self._to and not self._seek(offset):
+            return
+        self._operations += 1
+        try:
+            cell = self._cells[op, node, outcome]
+        except KeyError:
+            cell = self._new_cell(op, node, outcome)
+        cell.count += 1
+        cell.keys += keys
+        cell.hits += hits
+        us = int((ended - started) * 1e6)
+        bucket = _BUCKETS[us] if 0 <= us < _TABLE_SIZE else bucket_of(us)
+        cell.service[bucket] += 1
+        if self.paced:
+            late_us = int((ended - intended) * 1e6)
+            cell.response[
+                _BUCKETS[late_us] if 0 <= late_us < _TABLE_SIZE else bucket_of(late_us)
+            ] += 1
+        if node and keys == 1:
+            try:
+                part = self._slices[node]
+            except KeyError:
+                part = self._slices[node] = Slice()
+            kind = cell.kind
+            if kind == _DONE and us < WAITING_FROM_US:
+                part.calls += 1
+            else:
+                _add_notable(part, kind, us, bucket)
+
+    def _seek(self, offset: float) -> bool:
+        """Make the tenth of a second at `offset` current. False before second 0."""
+        if offset < 0:
+            self.ignored += 1
+            return False
+        second = int(offset)
+        tenth = min(SLICES_A_SECOND - 1, int((offset - second) * SLICES_A_SECOND))
+        data = self._second(second)
+        self._cells = data.cells
+        self._slices = data.slices[tenth]
+        # The ends of a second are exact, so a cached tenth never takes from another second.
+        self._from = second + tenth / SLICES_A_SECOND
+        self._to = second + (tenth + 1) / SLICES_A_SECOND
+        return True
+
+    def _second(self, second: int) -> _Second:
+        data = self._seconds.get(second)
+        if data is None:
+            data = self._seconds[second] = _Second()
+        return data
+
+    def _new_cell(self, op: str, node: str, outcome: str) -> _Tally:
+        cell = _Tally(service=defaultdict(int), response=defaultdict(int), kind=_kind_of(outcome))
+        self._cells[op, node, outcome] = cell
+        return cell
+
+    # Everything else ---------------------------------------------------------------------------
+
+    def _at(self, at: float) -> _Second | None:
+        offset = at - self.epoch
+        return self._second(int(offset)) if offset >= 0 else None
+
+    def batch_failed(self, node: str, started: float, keys: int) -> None:
+        """Count keys that a batch sent at `started` named as failed because of `node`."""
+        data = self._at(started)
+        if data is not None:
+            data.batch_failed[node] = data.batch_failed.get(node, 0) + keys
+
+    def pacing(  # noqa: PLR0917 - the counts of one sample, usually given by name
+        self,
+        at: float,
+        planned: int = 0,
+        sent: int = 0,
+        dropped: int = 0,
+        busy: int = 0,
+        late: int = 0,
+    ) -> None:
+        """Count planned, sent and dropped starts and samples of the backlog at `at`."""
+        data = self._at(at)
+        if data is None:
+            return
+        if data.pacing is None:
+            data.pacing = Pacing()
+        data.pacing.planned += planned
+        data.pacing.sent += sent
+        data.pacing.dropped += dropped
+        data.pacing.busy_samples += busy
+        data.pacing.late_samples += late
+
+    def lag(self, at: float, seconds: float) -> None:
+        """Note how late the event loop was at `at`."""
+        data = self._at(at)
+        if data is not None:
+            merge_into(data.lag, {bucket_of(int(seconds * 1e6)): 1})
+
+    def cpu(self, at: float, share: float) -> None:
+        """Note the share of one core (0-1) this process used; the last of a second stays."""
+        data = self._at(at)
+        if data is not None:
+            data.cpu = float(share)
+
+    def node_states(self, at: float, states: Mapping[str, NodeState]) -> None:
+        """Note what this process's clients say of the nodes; the last of a second stays."""
+        data = self._at(at)
+        if data is not None:
+            data.nodes = dict(states)
+
+    def users(self, at: float, n: int) -> None:
+        """Note how many users run in this process; the last of a second stays."""
+        data = self._at(at)
+        if data is not None:
+            data.users = n
+
+    def origin(self, at: float, calls: int, peak: int) -> None:
+        """Count calls to the origin, and their highest concurrency so far in the second."""
+        data = self._at(at)
+        if data is not None:
+            data.origin_calls += calls
+            data.origin_peak = max(data.origin_peak, peak)
+
+    def wrong_value(self, evidence: Mapping[str, Any]) -> None:
+        """Count one hit that failed verification; its `kind`, if any, groups the evidence."""
+        self._note("wrong", self.wrong, str(evidence.get("kind", "wrong_value")), evidence)
+
+    def finding(self, kind: str, detail: Mapping[str, Any]) -> None:
+        """Count one broken contract or programming error of the client."""
+        self._note("finding", self.findings, kind, detail)
+
+    def _note(self, what: str, where: Evidence, kind: str, detail: Mapping[str, Any]) -> None:
+        kind = where.filed_under(kind)
+        kept: dict[str, Any] | None = None
+        if where.has_room(kind):
+            at_s = None if self.epoch == math.inf else round(self._clock() - self.epoch, 6)
+            kept = {"kind": kind, "at_s": at_s, **plain(detail)}
+            self._fresh.append((what, kind, kept))
+        where.add(kind, kept)
+        key = (what, kind)
+        self._fresh_counts[key] = self._fresh_counts.get(key, 0) + 1
+
+    def _count_cells(self) -> dict[str, int]:
+        counts = dict.fromkeys(TOTALS, 0)
+        for data in self._seconds.values():
+            for (_, _, outcome), cell in data.cells.items():
+                counts["operations"] += cell.count
+                counts["keys"] += cell.keys
+                counts["verified_hits"] += cell.hits
+                if cell.kind in (_FAILED, _UNATTEMPTED):
+                    counts["errors"] += cell.count
+                if outcome == Outcome.WRONG_VALUE:
+                    counts["wrong_values"] += cell.count
+        return counts
+
+    def totals(self) -> dict[str, int]:
+        """Give the running totals of this process since the start, taken or not.
+
+        `wrong_values` is the larger of the operations that ended so and the evidence given, since
+        one batch may hold several.
+        """
+        pending = self._count_cells()
+        totals = {name: self._taken[name] + pending[name] for name in TOTALS}
+        totals["operations"] = self._operations
+        totals["wrong_values"] = max(totals["wrong_values"], self.wrong.total)
+        return totals
+
+    def take(self) -> Wire:
+        """Give what was recorded since the last take, as plain types, and forget it.
+
+        Keys: `until` seconds since second 0 up to which everything finished is in, `seconds`
+        (telemetry.wire), `operations`, `evidence` as [what, kind, detail] with `what` of `wrong`
+        and `finding`, `counts` of it as [what, kind, count], `ignored` in total.
+        """
+        counts = self._count_cells()
+        for name in TOTALS:
+            self._taken[name] += counts[name]
+        seconds = [data.pack(second) for second, data in sorted(self._seconds.items())]
+        until = self._clock() - self.epoch
+        increment: Wire = {
+            "until": max(0.0, until),
+            "seconds": seconds,
+            "operations": counts["operations"],
+            "ignored": self.ignored,
+        }
+        if self._fresh:
+            increment["evidence"] = [list(item) for item in self._fresh]
+        if self._fresh_counts:
+            increment["counts"] = [[*key, n] for key, n in self._fresh_counts.items()]
+        self._fresh, self._fresh_counts = [], {}
+        self._forget_seconds()
+        return increment
+
+
+def _add_notable(part: Slice, kind: int, us: int, bucket: int) -> None:
+    """Count in a slice what failed, waited, or was cut off by the harness."""
+    waited = us >= WAITING_FROM_US
+    if kind == _ABORTED and not waited:
+        return
+    part.calls += 1
+    failed = kind in (_FAILED, _UNATTEMPTED)
+    part.failed += failed
+    part.unattempted += kind == _UNATTEMPTED
+    if waited:
+        coarse = bucket >> SLICE_BUCKET_SHIFT
+        part.waiting[coarse] = part.waiting.get(coarse, 0) + 1
+        if failed:
+            part.waiting_failed[coarse] = part.waiting_failed.get(coarse, 0) + 1

@@ -1,0 +1,234 @@
+"""The master's one picture of a run: what all load processes reported, in windows.
+
+Its rule: every increment is added once (who delivers sees to that) and nothing is lost by age.
+The newest part of a run is kept second by second. What is older than that is merged into windows
+of 10 s, and when those become too many, pairs of them are merged, again and again, so memory stays
+bounded for a run of any length. The full series is on disk (telemetry.writer). It judges nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from client.operation import FAILURES, Outcome
+from telemetry.evidence import Evidence
+from telemetry.gauges import Gauges
+from telemetry.line import to_line
+from telemetry.window import Cell, Window
+from telemetry.wire import CellKey, Wire, add_cell, add_counts, unpack_state
+from telemetry.writer import TimelineWriter
+
+__all__ = ["Timeline", "TimelineWriter"]
+
+FULL_WINDOWS = 3_600
+"""Seconds kept one by one, more than any scenario has. At 2,000 op/s one takes 0.1 MB."""
+
+COARSE_S = 10
+"""Length of the first merged windows, and how many seconds are merged at once."""
+
+COARSE_WINDOWS = 360
+"""Merged windows kept: an hour at 10 s, two at 20 s, and so on."""
+
+AHEAD_S = 5
+"""A second further ahead than this comes from a broken clock; it is filed under now instead."""
+
+IN_FLIGHT_S = 1
+"""A report brings what has ended, filed under its start: a second needs this long to fill up."""
+
+LATE_S = 5
+"""A second counts as complete after this, whoever has not reported; later records still count."""
+
+
+class Timeline:
+    """Windows of one run. Seconds count from second 0, set by `start`.
+
+    `clock` is the master's monotonic clock. Until `start` is called, second 0 is estimated from
+    what the first reports say of their own time.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        full_windows: int = FULL_WINDOWS,
+        coarse_windows: int = COARSE_WINDOWS,
+    ) -> None:
+        self.operations: dict[str, int] = {}  # worker -> operations merged
+        self.ignored: dict[str, int] = {}  # worker -> operations it saw before second 0
+        self.cumulative: dict[CellKey, Cell] = {}  # whole run, for counters that only grow
+        self.wrong = Evidence()
+        self.findings = Evidence()
+        self.latest = -1  # newest second that holds anything
+        self._clock = clock
+        self._full_windows = full_windows
+        self._coarse_windows = coarse_windows
+        self._epoch: float | None = None
+        self._started = False
+        self._until: dict[str, float] = {}
+        self._windows: dict[int, Window] = {}
+        self._first = 0  # first second that is kept on its own
+        self._coarse: list[Window] = []
+        self._step = COARSE_S
+        self._gauges = Gauges(self._at)
+
+    # Time --------------------------------------------------------------------------------------
+
+    def start(self, epoch: float) -> None:
+        """Set second 0, in the clock of this timeline."""
+        self._epoch, self._started = epoch, True
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since second 0 by the master's own clock; 0 before anything is known."""
+        return 0.0 if self._epoch is None else max(0.0, self._clock() - self._epoch)
+
+    def seconds_behind(self) -> dict[str, float]:
+        """Give for each worker how long ago its newest report was taken."""
+        now = self.now_s
+        return {worker: max(0.0, now - until) for worker, until in self._until.items()}
+
+    def is_complete(self, second: int, now_s: float | None = None) -> bool:
+        """Whether all workers have reported the second, or have had the time to."""
+        now = self.now_s if now_s is None else now_s
+        if now >= second + 1 + LATE_S:
+            return True
+        wanted = second + 1 + IN_FLIGHT_S
+        return bool(self._until) and all(until >= wanted for until in self._until.values())
+
+    # Adding ------------------------------------------------------------------------------------
+
+    def merge(self, worker_id: str, increment: Wire) -> None:
+        """Add what a recorder's `take` gave. Must be called once for each."""
+        until = float(increment.get("until", 0.0))
+        if not self._started:
+            estimate = self._clock() - until
+            self._epoch = estimate if self._epoch is None else min(self._epoch, estimate)
+        self._until[worker_id] = max(until, self._until.get(worker_id, 0.0))
+        self.ignored[worker_id] = int(increment.get("ignored", 0))
+        merged = 0
+        for second in increment.get("seconds", ()):
+            merged += self._merge_second(worker_id, second)
+        self.operations[worker_id] = self.operations.get(worker_id, 0) + merged
+        self._merge_evidence(worker_id, increment)
+        self._compact()
+
+    def _merge_second(self, worker: str, packed: Wire) -> int:
+        second = self._placed(int(packed["t"]))
+        window = self._at(second)
+        add_counts(window, packed)
+        merged = 0
+        for cell in packed.get("c", ()):
+            add_cell(self.cumulative, cell)
+            merged += cell[3]
+        if "g" in packed:
+            window.cpu[worker] = max(packed["g"], window.cpu.get(worker, 0.0))
+        if "u" in packed or "n" in packed:
+            states = packed.get("n")
+            nodes = states and {node: unpack_state(state) for node, state in states.items()}
+            self._gauges.sample(worker, second, packed.get("u"), nodes)
+        return merged
+
+    def _merge_evidence(self, worker: str, increment: Wire) -> None:
+        left = {(what, kind): count for what, kind, count in increment.get("counts", ())}
+        for what, kind, detail in increment.get("evidence", ()):
+            self._evidence(what).add(kind, {**detail, "worker": worker})
+            left[what, kind] = left.get((what, kind), 1) - 1
+        for (what, kind), count in left.items():
+            if count > 0:
+                self._evidence(what).add(kind, None, count)
+
+    def _evidence(self, what: str) -> Evidence:
+        return self.wrong if what == "wrong" else self.findings
+
+    def server(self, second: int, node: str, stats: Mapping[str, int]) -> None:
+        """Note what the server itself counted, asked directly, in `second`."""
+        if second >= 0:
+            self._at(self._placed(second)).server[node] = dict(stats)
+            self._compact()
+
+    def _placed(self, second: int) -> int:
+        if self._started:
+            second = min(second, int(self.now_s) + AHEAD_S)
+        return max(0, second)
+
+    def _at(self, second: int) -> Window:
+        """Give the window that holds the second, making it."""
+        if second < self._first:
+            return self._coarse[second // self._step]
+        self.latest = max(self.latest, second)
+        window = self._windows.get(second)
+        if window is None:
+            window = self._windows[second] = Window(second)
+        return window
+
+    def _compact(self) -> None:
+        """Merge the oldest seconds, ten at a time, once there are too many."""
+        while self.latest - self._first + 1 >= self._full_windows + COARSE_S:
+            index = self._first // self._step
+            if index == len(self._coarse):
+                self._coarse.append(Window(self._first, length_s=0))
+            for second in range(self._first, self._first + COARSE_S):
+                window = self._windows.pop(second, None)
+                self._coarse[index].absorb(window or Window(second))
+            self._first += COARSE_S
+            if len(self._coarse) > self._coarse_windows:
+                self._halve()
+
+    def _halve(self) -> None:
+        self._step *= 2
+        pairs = zip(self._coarse[::2], [*self._coarse[1::2], None], strict=False)
+        kept = []
+        for early, late in pairs:
+            if late is not None:
+                early.absorb(late)
+            kept.append(early)
+        self._coarse = kept
+
+    # Reading -----------------------------------------------------------------------------------
+
+    @property
+    def first_full_second(self) -> int:
+        """First second that still has a window of its own."""
+        return self._first
+
+    def windows(self) -> list[Window]:
+        """Give all windows from second 0 to the newest, in order and without gaps.
+
+        A second in which nothing was reported is an empty window. In a run longer than
+        `full_windows` the oldest windows span more than one second (`length_s`, a multiple of
+        10 s); each begins where the one before it ends. Read only.
+        """
+        full = [self.window(second) for second in range(self._first, self.latest + 1)]
+        return [*self._coarse, *full]
+
+    def window(self, second: int) -> Window:
+        """Give the window that holds the second, an empty one when nothing is known of it."""
+        if 0 <= second < self._first:
+            return self._coarse[second // self._step]
+        return self._windows.get(second) or Window(second)
+
+    def totals(self) -> dict[str, int]:
+        """Give operations, keys, errors, wrong_values and verified_hits of the whole run."""
+        totals = {"operations": 0, "keys": 0, "errors": 0, "wrong_values": 0, "verified_hits": 0}
+        for (_, _, outcome), cell in self.cumulative.items():
+            totals["operations"] += cell.count
+            totals["keys"] += cell.keys
+            totals["verified_hits"] += cell.hits
+            if outcome in FAILURES:
+                totals["errors"] += cell.count
+            if outcome == Outcome.WRONG_VALUE:
+                totals["wrong_values"] += cell.count
+        totals["wrong_values"] = max(totals["wrong_values"], self.wrong.total)
+        return totals
+
+    @property
+    def wrong_values(self) -> Sequence[Mapping[str, Any]]:
+        """Evidence of wrong values, the first 20 of each kind."""
+        return self.wrong.kept
+
+    @staticmethod
+    def to_line(window: Window) -> dict[str, Any]:
+        """Give a window as the JSON types of timeline.jsonl."""
+        return to_line(window)
