@@ -1,0 +1,221 @@
+"""Checks of how a client leaves a dead node alone: how soon, how well, and only that one.
+
+Judged from outside: by how long calls to the node lasted, counted at the moment they were sent, in
+slices of 100 ms. What a client tells of its breaker only ever widens or narrows the allowance for
+probes, and never beyond what an outside observer would grant.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+from telemetry.window import SLICES_A_SECOND
+from verdict.answers import answer, held, inconclusive, not_applicable, percent, worst
+from verdict.model import CheckResult, Ruling
+from verdict.phases import FaultSpan
+from verdict.view import View, waiting_calls
+
+CALLS_TO_OPEN = 20
+CALLS_WHILE_OPEN = 100
+WAITS_WHEN_OPEN = 0.10
+"""Up to this share of a second's calls may wait when the breaker counts as open."""
+
+MOST_WAITS = 0.5
+"""However many probes are allowed: a node for which half the calls wait is not left alone."""
+
+LEAST_WAIT_S = 0.005
+TIMEOUT_WAIT = 0.9
+"""A call that took this share of the op_timeout waited, however slow the other nodes were."""
+
+LEAST_OPEN_S = 0.5
+"""Nobody may claim more openings than one in this time, whatever the counters say."""
+
+USUAL_OPEN_S = 1.5
+"""Open time granted to a client that tells nothing of its breaker."""
+
+Target = tuple[FaultSpan, str]
+
+
+def unavailable_targets(view: View) -> list[Target]:
+    """Give every (fault, node) in which a node was cut off."""
+    return [
+        (span, node)
+        for span in view.phases.spans
+        if "unavailable" in span.record.effects
+        for node in span.record.nodes
+    ]
+
+
+def waiting_threshold_us(view: View, span: FaultSpan) -> float:
+    """Give from where on a call waited: max(5 ms, 2 x p99 of healthy nodes)."""
+    p99s = [
+        value
+        for second in view.phases.during(span)
+        if (healthy := view.unaffected(second))
+        and (value := view.sums(second, *healthy).p99_ms()) is not None
+    ]
+    p99s = p99s or view.single_key_p99s_ms(view.phases.baseline)
+    usual_s = statistics.median(p99s) / 1000 if p99s else 0.0
+    threshold = max(LEAST_WAIT_S, 2 * usual_s)
+    return 1e6 * min(threshold, max(LEAST_WAIT_S, TIMEOUT_WAIT * view.facts.op_timeout_s))
+
+
+def calls_and_waits(
+    view: View, node: str, begin: float, end: float, threshold_us: float
+) -> tuple[int, int]:
+    """Count the calls sent to a node between two moments, and those of them that waited."""
+    calls = waits = 0
+    for _, part in view.slices(node, begin, end):
+        calls += part.calls
+        waits += waiting_calls(part, threshold_us)
+    return calls, waits
+
+
+def probe_allowance(view: View, node: str, begin: float, end: float) -> float:
+    """Give how many calls may wait between two moments because they probe the node."""
+    each = view.facts.half_open_probes * view.processes
+    length = end - begin
+    most = each * max(1.0, length / LEAST_OPEN_S)
+    touched = range(math.floor(begin), math.ceil(end))
+    told = [state for second in touched if (state := view.state(second, node)) is not None]
+    if any(state.opened_total or state.probes_total for state in told):
+        opened = view.growth(node, "opened_total", touched)
+        probed = view.growth(node, "probes_total", touched)
+        return min(most, float(max(probed, opened * view.facts.half_open_probes)))
+    return each * max(1.0, length / USUAL_OPEN_S)
+
+
+def _left_alone(calls: int, waits: int, probes: float) -> bool:
+    return waits <= max(WAITS_WHEN_OPEN * calls, min(probes, MOST_WAITS * calls))
+
+
+def opened_at(view: View, span: FaultSpan, node: str) -> float | None:
+    """Give the moment from which calls to a cut-off node no longer waited; None if never.
+
+    The earliest slice in which, and in the second from which, hardly any call waits.
+    """
+    threshold = waiting_threshold_us(view, span)
+    width = 1 / SLICES_A_SECOND
+    for start, part in view.slices(node, span.begins - width, span.heal):
+        if not part.calls:
+            continue
+        end = min(start + 1.0, span.heal)
+        probes = probe_allowance(view, node, start, end)
+        calls, waits = calls_and_waits(view, node, start, end, threshold)
+        own = waiting_calls(part, threshold)
+        if _left_alone(calls, waits, probes) and _left_alone(part.calls, own, probes):
+            return max(start, span.begins)
+    return None
+
+
+def opened_by(view: View, span: FaultSpan, node: str) -> float:
+    """Give when the node counts as left alone: as seen, at latest when the limit is over."""
+    latest = span.begins + view.limit("breaker_opens_within")
+    seen = opened_at(view, span, node)
+    return latest if seen is None else min(seen, latest)
+
+
+def breaker_opens_within(view: View) -> CheckResult:
+    """Stop waiting for a node that is cut off within op_timeout + 1 s of the confirmed fault."""
+    name = "breaker_opens_within"
+    targets = unavailable_targets(view)
+    if not any("unavailable" in record.effects for record in view.facts.faults):
+        return not_applicable(name, "no node was made unavailable")
+    if not targets:
+        why = view.because("the fault was never injected")
+        return inconclusive(name, why, limit=view.limit(name))
+    return worst(name, [_opens(view, span, node) for span, node in targets])
+
+
+def _opens(view: View, span: FaultSpan, node: str) -> CheckResult:
+    name = "breaker_opens_within"
+    limit = view.limit(name)
+    where = f"{node} under {span.record.id}"
+    if not span.record.confirmed:
+        return inconclusive(name, f"{where}: the fault was not confirmed", limit=limit)
+    if span.length_s <= limit:
+        return not_applicable(name, f"{where}: the fault lasted {span.length_s:.1f} s only")
+    threshold = waiting_threshold_us(view, span)
+    calls, waits = calls_and_waits(view, node, span.injected, span.heal, threshold)
+    if calls < CALLS_TO_OPEN:
+        why = view.because(f"{where}: {calls} calls, {CALLS_TO_OPEN} needed")
+        return inconclusive(name, why, limit=limit)
+    moment = opened_at(view, span, node)
+    if moment is None:
+        why = f"{where}: {waits} of {calls} calls waited, to the end of the fault"
+        took = span.length_s
+    else:
+        took = moment - span.begins
+        why = f"{where}: calls no longer waited after {took:.1f} s"
+    if took > limit and _was_saturated(view, span.begins, span.begins + took):
+        why += "; the generator was saturated then"
+        return inconclusive(name, why, observed=took, limit=limit)
+    return held(name, took <= limit, why, observed=took, limit=limit)
+
+
+def _was_saturated(view: View, begin: float, end: float) -> bool:
+    seconds = range(math.floor(begin), math.ceil(end))
+    return sum(second in view.saturated for second in seconds) > len(seconds) / 2
+
+
+def fails_fast_while_open(view: View) -> CheckResult:
+    """Fail calls to a cut-off node at once: at most 1 %, or the probes, may wait until it heals."""
+    name = "fails_fast_while_open"
+    targets = unavailable_targets(view)
+    if not any("unavailable" in record.effects for record in view.facts.faults):
+        return not_applicable(name, "no node was made unavailable")
+    if not targets:
+        why = view.because("the fault was never injected")
+        return inconclusive(name, why, limit=view.limit(name))
+    return worst(name, [_fails_fast(view, span, node) for span, node in targets])
+
+
+def _fails_fast(view: View, span: FaultSpan, node: str) -> CheckResult:
+    name = "fails_fast_while_open"
+    limit = view.limit(name)
+    where = f"{node} under {span.record.id}"
+    if not span.record.confirmed:
+        return inconclusive(name, f"{where}: the fault was not confirmed", limit=limit)
+    begin = opened_by(view, span, node)
+    if span.heal <= begin:
+        return not_applicable(name, f"{where}: the fault lasted {span.length_s:.1f} s only")
+    threshold = waiting_threshold_us(view, span)
+    calls, waits = calls_and_waits(view, node, begin, span.heal, threshold)
+    if calls < CALLS_WHILE_OPEN:
+        why = view.because(f"{where}: {calls} calls while open, {CALLS_WHILE_OPEN} needed")
+        return inconclusive(name, why, limit=limit)
+    probes = probe_allowance(view, node, begin, span.heal)
+    allowed = max(limit, min(MOST_WAITS, probes / calls))
+    share = waits / calls
+    why = f"{where}: {waits} of {calls} calls waited over {threshold / 1000:.1f} ms"
+    why += f" ({percent(share)}), {probes:.0f} probes allowed"
+    if share > allowed and _was_saturated(view, begin, span.heal):
+        why += "; the generator was saturated then"
+        return inconclusive(name, why, observed=share, limit=allowed)
+    return held(name, share <= allowed, why, observed=share, limit=allowed)
+
+
+def breaker_spares_healthy_nodes(view: View) -> CheckResult:
+    """Refuse no call to a node that no fault touches, and open no breaker for it."""
+    name = "breaker_spares_healthy_nodes"
+    limit = view.limit(name)
+    if not view.facts.faults:
+        return not_applicable(name, "no fault was planned")
+    parts = []
+    for node in view.facts.nodes:
+        seconds = [second for second in view.phases.full if node in view.unaffected(second)]
+        refused = view.total(seconds, node).unattempted
+        opened = view.growth(node, "opened_total", seconds)
+        why = f"{node}: {refused} calls not attempted, {opened} openings while no fault touched it"
+        seen = max(refused, opened)
+        if seconds:
+            parts.append(held(name, seen <= limit, why, observed=seen, limit=limit))
+    if not parts:
+        return not_applicable(name, "every node was affected all the time")
+    result = worst(name, parts)
+    if result.verdict is Ruling.PASS:
+        return answer(
+            name, Ruling.PASS, "every call was attempted", observed=result.observed, limit=limit
+        )
+    return result

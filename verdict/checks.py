@@ -1,0 +1,67 @@
+"""The checks in the order in which every report lists them.
+
+A check is a pure function from the view of a run to a result. Its name is the key here, the name
+of its budget and the name in verdict.json; the first line of its docstring is its rule.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+
+from verdict import breaker, cleanliness, correctness, credibility, harm, recovery
+from verdict.budgets import known_checks
+from verdict.model import CheckResult
+from verdict.view import View
+
+Check = Callable[[View], CheckResult]
+
+_NOT_YET: Mapping[str, str] = {
+    "no_lost_writes": "Keep every acknowledged write until its TTL ends.",
+    "no_lost_updates": "Keep counters and cas chains within what was acknowledged.",
+    "no_stale_reads": "Read nothing older than the last acknowledged version.",
+    "no_masked_misses": "Report no miss for a key that its node still has.",
+    "hub_not_blocked": "Never block the event loop for over 100 ms.",
+    "no_reconnect_storm": "Open no more connections after a heal than the pools hold.",
+    "retry_amplification": "Send a healthy node at most 1.2 commands a call.",
+    "snapshot_true": "Say nothing in snapshot() that was not so.",
+}
+
+_JUDGED: Mapping[str, Check] = {
+    "no_wrong_values": correctness.no_wrong_values,
+    "predictable_errors": correctness.predictable_errors,
+    "enough_requests": credibility.enough_requests,
+    "steady_baseline": credibility.steady_baseline,
+    "fault_confirmed": credibility.fault_confirmed,
+    "load_kept": credibility.load_kept,
+    "generator_not_saturated": credibility.generator_not_saturated,
+    "error_budget": harm.error_budget,
+    "deadline_kept": harm.deadline_kept,
+    "breaker_opens_within": breaker.breaker_opens_within,
+    "fails_fast_while_open": breaker.fails_fast_while_open,
+    "breaker_spares_healthy_nodes": breaker.breaker_spares_healthy_nodes,
+    "unaffected_nodes_healthy": harm.unaffected_nodes_healthy,
+    "recovers_within": recovery.recovers_within,
+    "after_recovery_as_before": recovery.after_recovery_as_before,
+    "no_second_dip": recovery.no_second_dip,
+    "no_leaks": cleanliness.no_leaks,
+    "all_faults_healed": cleanliness.all_faults_healed,
+}
+
+
+def _not_judged(name: str, _view: View) -> CheckResult:
+    return correctness.not_judged_yet(name)
+
+
+def _check_of(name: str) -> Check:
+    return _JUDGED[name] if name in _JUDGED else functools.partial(_not_judged, name)
+
+
+CHECKS: Mapping[str, Check] = {name: _check_of(name) for name in known_checks()}
+
+
+def rule_of(name: str, check: Check) -> str:
+    """Give a check's rule in one line."""
+    if name in _NOT_YET:
+        return _NOT_YET[name]
+    return (check.__doc__ or "").strip().split("\n", 1)[0]

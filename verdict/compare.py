@@ -1,0 +1,112 @@
+"""How two stretches of windows are compared: latency, throughput, and what saturation excuses.
+
+Medians over windows, never a single window, and beside every ratio an absolute slack: a p99 of one
+second moves by two thirds with nothing wrong. Throughput gets the slack that its own scatter in
+the baseline asks for, so a client is not convicted of noise.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+
+from verdict.answers import answer, held, inconclusive, percent
+from verdict.model import CheckResult, Ruling
+from verdict.view import View
+
+P99_SLACK_MS = 2.0
+THROUGHPUT_KEPT = 0.95
+ERRORS_ALLOWED = 0.001
+WINDOWS_NEEDED = 5
+_DEVIATIONS = 2.0
+_MAD_TO_DEVIATION = 1.4826
+"""Scales the median absolute deviation to the standard deviation of a normal distribution."""
+
+
+def compare_p99(
+    name: str, label: str, before: Sequence[float], after: Sequence[float], factor: float
+) -> CheckResult | None:
+    """Hold the median window p99 (ms) against the baseline's; None where there is nothing."""
+    if not before or not after:
+        return None
+    was, now = statistics.median(before), statistics.median(after)
+    allowed = max(factor * was, was + P99_SLACK_MS)
+    ratio, most = (now / was, allowed / was) if was else (0.0, factor)
+    why = f"{label}: p99 {now:.2f} ms, {was:.2f} ms before, {allowed:.2f} ms allowed"
+    return held(name, now <= allowed, why, observed=ratio, limit=most, unit="x")
+
+
+def throughput_floor(before: Sequence[int], windows: int) -> float:
+    """Give the completed operations a second that still count as 95 % of the baseline.
+
+    Two standard errors of a median over `windows` windows are allowed beside the 5 %; the scatter
+    is the baseline's own, and at least that of random arrivals.
+    """
+    usual = statistics.median(before)
+    spread = statistics.median(abs(value - usual) for value in before) * _MAD_TO_DEVIATION
+    scatter = max(spread, math.sqrt(usual))
+    return THROUGHPUT_KEPT * usual - _DEVIATIONS * scatter / math.sqrt(max(1, windows))
+
+
+def compare_throughput(
+    name: str, label: str, before: Sequence[int], after: Sequence[int]
+) -> CheckResult | None:
+    """Hold the completed operations of the median window against the baseline's."""
+    if not before or not after or not statistics.median(before):
+        return None
+    was, now = statistics.median(before), statistics.median(after)
+    floor = throughput_floor(before, len(after))
+    why = f"{label}: {now:.0f} completed/s, {was:.0f} before, {max(0, floor):.0f} needed"
+    ruling = Ruling.PASS if now >= floor else Ruling.FAIL
+    return answer(name, ruling, why, observed=now / was, limit=THROUGHPUT_KEPT, unit="share")
+
+
+def compare_errors(name: str, label: str, failed: int, operations: int) -> CheckResult | None:
+    """Hold a share of failed operations against 0.1 %."""
+    if not operations:
+        return None
+    share = failed / operations
+    why = f"{label}: {failed} of {operations} failed ({percent(share)})"
+    return held(
+        name, share <= ERRORS_ALLOWED, why, observed=share, limit=ERRORS_ALLOWED, unit="share"
+    )
+
+
+def excused(
+    view: View,
+    seconds: Iterable[int],
+    judge: Callable[[Sequence[int]], CheckResult | None],
+    *,
+    needed: int = 1,
+    by_load: bool = False,
+) -> CheckResult | None:
+    """Judge windows by timing, and take a FAIL back where the harness itself may be to blame.
+
+    A FAIL stands when the windows without a saturated generator convict as well. With `by_load`,
+    a worker lost on the way excuses less throughput.
+    """
+    chosen = tuple(seconds)
+    result = judge(chosen)
+    if result is None or result.verdict is not Ruling.FAIL:
+        return result
+    clear = [second for second in chosen if second not in view.saturated]
+    if len(clear) < len(chosen):
+        again = judge(clear) if len(clear) >= needed else None
+        if again is None or again.verdict is not Ruling.FAIL:
+            return _taken_back(result, "the generator was saturated then")
+        result = again
+    lost = [worker.id for worker in view.facts.workers if worker.lost_at_s is not None]
+    if by_load and lost:
+        return _taken_back(result, f"lost on the way: {', '.join(lost)}")
+    return result
+
+
+def _taken_back(result: CheckResult, reason: str) -> CheckResult:
+    return inconclusive(
+        result.name,
+        f"{result.why}; {reason}",
+        observed=result.observed,
+        limit=result.limit,
+        unit=result.unit,
+    )

@@ -1,0 +1,59 @@
+"""Checks of what the answers said: wrong values, and errors that nobody could expect.
+
+These hold in every second of a run, edges and warm-up included: no moment excuses a foreign value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from client.operation import Outcome
+from verdict.answers import held, inconclusive, not_applicable
+from verdict.model import CheckResult
+from verdict.view import View
+
+VERIFIED_HITS_NEEDED = 1_000
+
+
+def not_judged_yet(name: str) -> CheckResult:
+    """Answer for a check whose evidence is not collected yet."""
+    return not_applicable(name, "not judged yet")
+
+
+def evidence_line(evidence: Mapping[str, Any], limit: int = 160) -> str:
+    """Write a piece of evidence on one line, cut to a readable length."""
+    text = ", ".join(f"{key}={value}" for key, value in evidence.items())
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def no_wrong_values(view: View) -> CheckResult:
+    """Serve no hit that fails verification: another key's value, a torn one, a stray reply."""
+    name = "no_wrong_values"
+    wrong = max(view.outcome_count(Outcome.WRONG_VALUE), len(view.facts.wrong_values))
+    verified = sum(cell.hits for window in view.facts.windows for cell in window.cells.values())
+    limit = view.limit(name)
+    if wrong > limit:
+        first = view.facts.wrong_values[:1]
+        shown = f", first: {evidence_line(first[0])}" if first else ""
+        why = f"{wrong} wrong values beside {verified} verified hits{shown}"
+        return held(name, False, why, observed=wrong, limit=limit)
+    if verified + wrong < VERIFIED_HITS_NEEDED:
+        why = view.because(f"{verified + wrong:,} verified hits, {VERIFIED_HITS_NEEDED:,} needed")
+        return inconclusive(name, why, observed=wrong, limit=limit)
+    return held(name, True, f"{verified:,} hits verified", observed=wrong, limit=limit)
+
+
+def predictable_errors(view: View) -> CheckResult:
+    """Raise no programming error, and return nothing the contract does not allow."""
+    name = "predictable_errors"
+    counted = view.outcome_count(Outcome.BUG, Outcome.BAD_RESULT)
+    seen = max(counted, len(view.facts.findings))
+    limit = view.limit(name)
+    if seen <= limit:
+        return held(name, True, "no programming error", observed=seen, limit=limit)
+    first = view.facts.findings[:1]
+    shown = f", first: {evidence_line(first[0])}" if first else ""
+    why = f"{seen} calls raised a programming error or broke the contract{shown}"
+    return held(name, False, why, observed=seen, limit=limit)

@@ -1,0 +1,263 @@
+"""Checks of the run itself: enough load, steady, from a generator that keeps up.
+
+A client is only judged by a run that proves something. All but `load_kept` can only ever end in
+PASS or INCONCLUSIVE: they never convict a client.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+
+from telemetry.histogram import merged, percentile_us
+from verdict.answers import answer, held, inconclusive, not_applicable, percent, worst
+from verdict.model import CheckResult, Ruling
+from verdict.phases import FaultSpan
+from verdict.view import CPU_LIMIT, View
+
+STEADY_SECONDS_NEEDED = 5
+BASELINE_ERRORS = 0.001
+P50_SLACK_MS = 0.2
+"""Sub-millisecond medians move by this much from scheduling alone; that is no unsteadiness."""
+
+LOAD_LEFT = 0.5
+"""With less than half the load left after workers were lost, the run is another one."""
+
+BYPASS_COMMANDS = 20
+"""The harness's own direct reads stay below this in the seconds of one fault."""
+
+
+def enough_requests(view: View) -> CheckResult:
+    """Judge by at least 1,000 operations and 5 full steady seconds of the planned load."""
+    name = "enough_requests"
+    needed = view.limit(name)
+    operations = view.total(view.windows).operations
+    steady = sum(1 for second in view.phases.baseline if view.sums(second).operations)
+    lacking = []
+    if operations < needed:
+        lacking.append(f"{operations} operations, {needed:,.0f} needed")
+    if steady < STEADY_SECONDS_NEEDED:
+        lacking.append(f"{steady} full steady seconds, {STEADY_SECONDS_NEEDED} needed")
+    if view.facts.stopped_early:
+        lacking.append("the run did not go as planned")
+    lacking += _lost_load(view) + _lost_reports(view, operations)
+    if lacking:
+        why = view.because("; ".join(lacking))
+        return inconclusive(name, why, observed=operations, limit=needed)
+    why = f"{operations:,} operations, {steady} steady seconds"
+    lost = _lost_workers(view)
+    if lost:
+        why += f"; lost {lost}, the load was kept"
+    return held(name, True, why, observed=operations, limit=needed)
+
+
+def _lost_workers(view: View) -> str:
+    lost = [worker for worker in view.facts.workers if worker.lost_at_s is not None]
+    return ", ".join(f"{worker.id} at {worker.lost_at_s:.1f} s" for worker in lost)
+
+
+def _lost_load(view: View) -> list[str]:
+    """Say whether less than half the planned load remained after a worker was lost."""
+    facts = view.facts
+    losses = [worker.lost_at_s for worker in facts.workers if worker.lost_at_s is not None]
+    if not losses:
+        return []
+    names = _lost_workers(view)
+    if len(losses) == len(facts.workers):
+        return [f"every worker was lost: {names}"]
+    after = view.phases.inside(min(losses), view.phases.load_end)
+    left = [share for second in after if (share := _load_share(view, second)) is not None]
+    if not left:
+        return [f"nothing is known of the load after {names} was lost"]
+    share = statistics.median(left)
+    if share >= LOAD_LEFT:
+        return []
+    return [f"{percent(share)} of the load was left after losing {names}"]
+
+
+def _load_share(view: View, second: int) -> float | None:
+    """Give the load of a window against the plan: users, and starts where no fault disturbs."""
+    window = view.windows.get(second)
+    if window is None:
+        return None
+    shares = [window.users / view.facts.users] if view.facts.users and window.users else []
+    if view.is_paced and not view.phases.is_under_fault(second):
+        shares.append(window.pacing.sent / view.facts.target_rate)
+    if shares:
+        return min(shares)
+    steady = [view.sums(other).operations for other in view.phases.baseline]
+    usual = statistics.median(steady) if steady else 0
+    return view.sums(second).operations / usual if usual else None
+
+
+def _lost_reports(view: View, operations: int) -> list[str]:
+    workers = view.facts.workers
+    missing = [worker for worker in workers if worker.unaccounted and worker.lost_at_s is None]
+    if missing:
+        return [f"{worker.unaccounted} operations of {worker.id} unreported" for worker in missing]
+    if any(worker.lost_at_s is not None for worker in workers) or not workers:
+        return []
+    told = sum(worker.operations for worker in workers)
+    if told == operations:
+        return []
+    return [f"the timeline holds {operations} operations, the workers did {told}"]
+
+
+def steady_baseline(view: View) -> CheckResult:
+    """Start from a steady state: errors at most 0.1 %, window p50 varying by at most 30 %.
+
+    One bad second is one bad second: with five windows or more beside it, the one farthest from
+    the median is left out of the variation. A standard deviation below 0.2 ms is steady whatever
+    its share of the mean.
+    """
+    name = "steady_baseline"
+    limit = view.limit(name)
+    baseline = view.phases.baseline
+    sums = view.total(baseline)
+    medians = [value for s in baseline if (value := view.sums(s).p50_ms()) is not None]
+    if not sums.operations or len(medians) < 2:
+        return inconclusive(name, view.because("no steady state was seen"), limit=limit)
+    errors = sums.failed / sums.operations
+    if errors > BASELINE_ERRORS:
+        why = f"{percent(errors)} errors in the steady state"
+        return inconclusive(name, why, observed=errors, limit=BASELINE_ERRORS)
+    medians = _without_the_odd_one(medians)
+    deviation, mean = statistics.pstdev(medians), statistics.fmean(medians)
+    variation = deviation / mean if mean else 0.0
+    why = f"window p50 {mean:.2f} ms, deviation {deviation:.2f} ms, over {len(medians)} windows"
+    if variation > limit and deviation > P50_SLACK_MS:
+        return inconclusive(name, why, observed=variation, limit=limit)
+    return held(name, True, why, observed=variation, limit=limit)
+
+
+def _without_the_odd_one(values: list[float]) -> list[float]:
+    if len(values) <= STEADY_SECONDS_NEEDED:
+        return values
+    middle = statistics.median(values)
+    odd = max(range(len(values)), key=lambda index: abs(values[index] - middle))
+    return values[:odd] + values[odd + 1 :]
+
+
+def fault_confirmed(view: View) -> CheckResult:
+    """Confirm every planned fault by read-back and by its effect; no client may go around it."""
+    name = "fault_confirmed"
+    records = view.facts.faults
+    limit = view.limit(name)
+    if not records:
+        return not_applicable(name, "no fault was planned")
+    missing = [record for record in records if not record.confirmed]
+    if len(missing) > limit:
+        reasons = [
+            f"{record.id} ({record.kind}): "
+            + (record.why_not or ("not seen" if record.injected_at_s is not None else "not begun"))
+            for record in missing[:3]
+        ]
+        why = view.because("; ".join(reasons))
+        return inconclusive(name, why, observed=len(missing), limit=limit)
+    bypassed = [line for span in view.phases.spans for line in _bypasses(view, span)]
+    if bypassed:
+        why = "the client goes past the proxy: " + "; ".join(bypassed)
+        return inconclusive(name, why, observed=len(bypassed), limit=limit)
+    why = f"{len(records)} of {len(records)} confirmed" if not missing else "within the budget"
+    return held(name, True, why, observed=len(missing), limit=limit)
+
+
+def _bypasses(view: View, span: FaultSpan) -> list[str]:
+    """Name the nodes that kept getting commands while their proxy let nothing through.
+
+    Calls that all failed prove the fault held, whatever reached the server.
+    """
+    record = span.record
+    if "unavailable" not in record.effects or "toxiproxy" not in record.emulated_by.lower():
+        return []
+    lines = []
+    seconds = view.phases.during(span)
+    for node in record.nodes:
+        grown = view.server_commands(node, seconds)
+        calls = view.total(seconds, node)
+        if calls.operations >= BYPASS_COMMANDS and calls.completed == 0:
+            continue
+        if grown is not None and grown[0] > BYPASS_COMMANDS:
+            lines.append(f"{node} counted {grown[0]} commands while {record.id} cut it off")
+    return lines
+
+
+def load_kept(view: View) -> CheckResult:
+    """Send at least 95 % of the planned load outside faults."""
+    name = "load_kept"
+    limit = view.limit(name)
+    if not view.is_paced:
+        return not_applicable(name, "closed loop: no load was planned")
+    outside = [second for second in view.phases.full if not view.phases.is_under_fault(second)]
+    planned = sent = busy = late = 0
+    for stretch in _stretches(outside):
+        pacings = [view.windows[second].pacing for second in stretch if second in view.windows]
+        due = sum(pacing.planned for pacing in pacings)
+        planned += due
+        sent += min(due, sum(pacing.sent for pacing in pacings))  # catching up adds no load
+        busy += sum(pacing.busy_samples for pacing in pacings)
+        late += sum(pacing.late_samples for pacing in pacings)
+    if not planned:
+        return inconclusive(name, view.because("nothing was planned outside faults"), limit=limit)
+    share = sent / planned
+    why = f"{sent:,} of {planned:,} planned starts"
+    if share >= limit:
+        return answer(name, Ruling.PASS, why, observed=share, limit=limit)
+    if busy > late and not _is_saturated(view, outside):
+        why += f"; every user was inside the client in {busy} of {busy + late} samples of backlog"
+        return answer(name, Ruling.FAIL, why, observed=share, limit=limit)
+    why += "; the generator itself was late"
+    return inconclusive(name, why, observed=share, limit=limit)
+
+
+def _stretches(seconds: Iterable[int]) -> list[list[int]]:
+    stretches: list[list[int]] = []
+    for second in seconds:
+        if stretches and stretches[-1][-1] == second - 1:
+            stretches[-1].append(second)
+        else:
+            stretches.append([second])
+    return stretches
+
+
+def _lag_p99_s(view: View, seconds: Iterable[int]) -> float | None:
+    windows = [view.windows[second] for second in seconds if second in view.windows]
+    value = percentile_us(merged(window.lag for window in windows), 0.99)
+    return None if value is None else value / 1e6
+
+
+def _median_cpu(view: View, seconds: Iterable[int]) -> float:
+    """Give the busiest worker's share of a core in the median window."""
+    tops = [
+        max(window.cpu.values())
+        for second in seconds
+        if (window := view.windows.get(second)) is not None and window.cpu
+    ]
+    return statistics.median(tops) if tops else 0.0
+
+
+def _is_saturated(view: View, seconds: list[int]) -> bool:
+    lag = _lag_p99_s(view, seconds)
+    limit = view.limit("generator_not_saturated")
+    return lag is None or lag > limit or _median_cpu(view, seconds) > CPU_LIMIT
+
+
+def generator_not_saturated(view: View) -> CheckResult:
+    """Measure with a generator that keeps up: hub lag p99 at most 20 ms, CPU at most 90 %."""
+    name = "generator_not_saturated"
+    limit = view.limit(name)
+    if not view.is_paced:
+        return not_applicable(name, "closed loop: the generator is meant to be busy")
+    seconds = view.phases.full
+    lag = _lag_p99_s(view, seconds)
+    if lag is None:
+        return inconclusive(name, view.because("the hub's lag was not measured"), limit=limit)
+    cpu = _median_cpu(view, seconds)
+    parts = []
+    for is_over, seen, most, unit, why in (
+        (lag > limit, lag, limit, "s", f"hub lag p99 {lag * 1000:.1f} ms"),
+        (cpu > CPU_LIMIT, cpu, CPU_LIMIT, "share", f"median CPU of a worker {percent(cpu)}"),
+    ):
+        ruling = Ruling.INCONCLUSIVE if is_over else Ruling.PASS
+        parts.append(answer(name, ruling, why, observed=seen, limit=most, unit=unit))
+    return worst(name, parts)

@@ -1,0 +1,201 @@
+"""Checks of harm beyond the fault: errors elsewhere, broken deadlines, healthy nodes that suffer.
+
+A fault excuses its own nodes, for as long as it lasts and as long as recovery may take. It excuses
+nothing on any other node.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from telemetry.histogram import lowest_us
+from telemetry.window import Window
+from verdict.answers import answer, held, inconclusive, not_applicable, percent, worst
+from verdict.breaker import opened_by
+from verdict.compare import (
+    WINDOWS_NEEDED,
+    compare_errors,
+    compare_p99,
+    compare_throughput,
+    excused,
+)
+from verdict.model import CheckResult, Ruling
+from verdict.phases import FaultSpan
+from verdict.view import BATCHES, View
+
+DEADLINE_FACTOR = 1.1
+DEADLINE_SLACK_S = 0.050
+_ALONE_WINDOWS = 2
+"""Throughput of a short fault's own windows is compared from this many on."""
+
+
+def error_budget(view: View) -> CheckResult:
+    """Fail at most 0.1 % of operations outside the faults of their node and its recovery time.
+
+    A batch that raises is one error and blames no node. It counts whenever at least one node was
+    unaffected: a good client returns what that node has and names the rest in `.failed`. Keys so
+    named are held against the same share of all keys asked for in batches, where their node was
+    unaffected.
+    """
+    name = "error_budget"
+    limit = view.limit(name)
+    operations = failed = keys = keys_failed = 0
+    for second in view.counted:
+        healthy = view.unaffected(second)
+        if not healthy:
+            continue
+        sums = view.sums(second, *healthy, BATCHES)
+        operations += sums.operations
+        failed += sums.failed
+        keys += view.sums(second, BATCHES).keys
+        named = view.windows[second].batch_failed
+        keys_failed += sum(count for node, count in named.items() if node in healthy)
+    if not operations:
+        return inconclusive(name, view.because("no operation outside the faults"), limit=limit)
+    share = failed / operations
+    why = f"{failed:,} of {operations:,} operations failed ({percent(share)})"
+    parts = [held(name, share <= limit, why, observed=share, limit=limit)]
+    if keys_failed:
+        share = keys_failed / max(keys, keys_failed)
+        why = f"{keys_failed:,} of {keys:,} keys in batches failed ({percent(share)})"
+        parts.append(held(name, share <= limit, why, observed=share, limit=limit))
+    return worst(name, parts)
+
+
+def deadline_kept(view: View) -> CheckResult:
+    """End every call within 1.1 x op_timeout + 50 ms + the hub's lag then, batches included."""
+    name = "deadline_kept"
+    limit = view.limit(name)
+    late, longest = 0, 0.0
+    for window in view.facts.windows:
+        count, slowest = _late_calls(view, window)
+        late += count
+        longest = max(longest, slowest)
+    hung = sum(worker.hung_calls for worker in view.facts.workers)
+    allowed_s = DEADLINE_FACTOR * view.facts.op_timeout_s + DEADLINE_SLACK_S
+    why = f"{late} calls over {allowed_s:.2f} s"
+    if late:
+        why += f", the longest {longest:.2f} s"
+    if hung:
+        why += f"; {hung} calls never ended"
+    return held(name, late + hung <= limit, why, observed=late + hung, limit=limit)
+
+
+def _late_calls(view: View, window: Window) -> tuple[int, float]:
+    """Count a window's calls that were certainly too long, and give the longest in seconds."""
+    allowed_s = DEADLINE_FACTOR * view.facts.op_timeout_s + DEADLINE_SLACK_S
+    late, longest = 0, 0.0
+    for cell in window.cells.values():
+        for bucket, count in cell.service.items():
+            lasted_s = lowest_us(bucket) / 1e6
+            if lasted_s <= allowed_s:
+                continue
+            if lasted_s > allowed_s + _lag_s(view, window.second, lasted_s):
+                late += count
+                longest = max(longest, lasted_s)
+    return late, longest
+
+
+def _lag_s(view: View, second: int, lasted_s: float) -> float:
+    """Give the hub's largest lag in the seconds a call touched, and the one that tells of it."""
+    worst_us = 0
+    for touched in range(second, math.ceil(second + 1 + lasted_s) + 1):
+        window = view.windows.get(touched)
+        if window is not None and window.lag:
+            worst_us = max(worst_us, lowest_us(max(window.lag) + 1))
+    return worst_us / 1e6
+
+
+def unaffected_nodes_healthy(view: View) -> CheckResult:
+    """Keep nodes that no fault touches as they were: errors, window p99, completed operations."""
+    name = "unaffected_nodes_healthy"
+    if not view.facts.faults:
+        return not_applicable(name, "no fault was planned")
+    if not view.phases.spans:
+        return inconclusive(name, view.because("no fault was injected"))
+    parts = [
+        part
+        for node in view.facts.nodes
+        if (spans := _spared_by(view, node))
+        for part in _node_parts(view, node, spans)
+    ]
+    if not parts:
+        return not_applicable(name, "every node was affected")
+    result = worst(name, parts)
+    if result.verdict is Ruling.PASS:
+        nodes = [node for node in view.facts.nodes if _spared_by(view, node)]
+        why = f"{', '.join(nodes)} as before; {result.why}"
+        return answer(
+            name, Ruling.PASS, why, observed=result.observed, limit=result.limit, unit=result.unit
+        )
+    return result
+
+
+def _spared_by(view: View, node: str) -> list[FaultSpan]:
+    """Give the faults during which the node was neither a target nor recovering from one."""
+    return [
+        span
+        for span in view.phases.spans
+        if not view.phases.is_affected(node, span.begins, span.heal, view.recovery_s)
+    ]
+
+
+def _node_parts(view: View, node: str, spans: list[FaultSpan]) -> list[CheckResult]:
+    name = "unaffected_nodes_healthy"
+    own = sorted({second for span in spans for second in view.phases.during(span)})
+    seconds = _filled_up(view, node, spans, own)
+    baseline = view.phases.baseline
+    if len(seconds) < WINDOWS_NEEDED or len(baseline) < WINDOWS_NEEDED:
+        why = f"{node}: {len(seconds)} windows beside {len(baseline)} of baseline"
+        return [inconclusive(name, view.because(f"{why}, {WINDOWS_NEEDED} needed"))]
+    before = view.p99s_ms(baseline, node)
+    usual = [view.sums(second, node).completed for second in baseline]
+    if not sum(usual):
+        return [inconclusive(name, f"{node}: no single-key calls in the baseline")]
+
+    def p99(chosen: Sequence[int]) -> CheckResult | None:
+        after = view.p99s_ms(chosen, node)
+        return compare_p99(name, node, before, after, view.limit(name))
+
+    def throughput(chosen: Sequence[int]) -> CheckResult | None:
+        after = [view.sums(second, node).completed for second in chosen]
+        return compare_throughput(name, node, usual, after)
+
+    parts = [excused(view, seconds, p99, needed=WINDOWS_NEEDED)]
+    for chosen in {tuple(own), tuple(seconds)}:
+        sums = view.total(chosen, node)
+        parts.append(compare_errors(name, node, sums.failed, sums.operations))
+        settled = [second for second in chosen if _is_settled(view, spans, second)]
+        if len(settled) >= _ALONE_WINDOWS:
+            parts.append(excused(view, settled, throughput, by_load=True))
+    return [part for part in parts if part is not None]
+
+
+def _filled_up(view: View, node: str, spans: list[FaultSpan], own: list[int]) -> list[int]:
+    """Give a node's windows, with the first ones after each heal when the faults were short."""
+    seconds = list(own)
+    for span in spans:
+        injections = [other.injected for other in view.phases.spans if other.injected > span.healed]
+        until = min([view.phases.load_end, *injections])
+        for second in view.phases.inside(span.healed, until):
+            if len(seconds) >= WINDOWS_NEEDED:
+                return sorted(seconds)
+            if second not in seconds and node in view.unaffected(second):
+                seconds.append(second)
+    return sorted(seconds)
+
+
+def _is_settled(view: View, spans: list[FaultSpan], second: int) -> bool:
+    """Tell whether throughput may be compared: breakers have opened, nobody must wait.
+
+    In closed loop a slow node slows its callers, and with them all nodes, for any client.
+    """
+    for span in spans:
+        if span.injected < second + 1 and second < span.heal:
+            if "unavailable" in span.record.effects:
+                if any(second < opened_by(view, span, node) for node in span.record.nodes):
+                    return False
+            elif not view.is_paced:
+                return False
+    return True

@@ -1,0 +1,109 @@
+"""The words of a verdict: what the checks are given and what they answer. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from faults.journal import FaultRecord, PhaseRecord
+from telemetry.window import Window
+
+
+class Ruling(StrEnum):
+    """What a check, or the whole run, came to."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NOT_APPLICABLE = "NOT_APPLICABLE"
+
+
+EXIT_CODES: Mapping[Ruling, int] = {Ruling.PASS: 0, Ruling.FAIL: 1, Ruling.INCONCLUSIVE: 3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerFacts:
+    """One load-generating process. `lost_at_s` is None for one that reported to the end."""
+
+    id: str
+    operations: int
+    lost_at_s: float | None = None
+    unaccounted: int = 0  # operations in its totals that no report brought
+    clock_error_s: float = 0.0
+    # Resources before the client was built and after it was closed at the end; empty when lost.
+    before: Mapping[str, float] = field(default_factory=dict)  # fds, greenlets
+    after: Mapping[str, float] = field(default_factory=dict)
+    rss_baseline: float = 0.0  # bytes, end of the stabilization phase
+    rss_end: float = 0.0  # bytes, after quiesce
+    slots_in_use: int | None = None  # after quiesce and before close, from snapshot()
+    hung_calls: int = 0  # calls still inside the client after the quiesce
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """Everything a verdict is made from. Windows are in order of their second, without gaps."""
+
+    scenario: str
+    seed: int
+    client: str
+    nodes: Sequence[str]
+    users: int
+    target_rate: float  # iterations a second over all workers; 0 is closed loop
+    op_timeout_s: float
+    pool_size: int
+    started: str  # wall clock, ISO 8601 UTC: a label
+    duration_s: float
+    phases: Sequence[PhaseRecord]
+    faults: Sequence[FaultRecord]
+    windows: Sequence[Window]
+    workers: Sequence[WorkerFacts]
+    budgets: Mapping[str, float]
+    half_open_probes: int = 3  # allowance for a client that does not tell
+    wrong_values: Sequence[Mapping[str, Any]] = ()  # evidence, bounded
+    findings: Sequence[Mapping[str, Any]] = ()  # programming errors, broken contracts; bounded
+    leftovers: Sequence[str] = ()  # what was still there after the last heal
+    server_connections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    # node -> the server's curr_connections (before any client, after all clients were closed)
+    connections_are_ours: bool = True  # nobody else connects to the nodes, no worker was lost
+    stopped_early: str = ""  # why the run did not last as long as planned, "" when it did
+    moves_keys: bool = False  # failover moves keys between nodes (rehash, gutter)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckResult:
+    """One check's answer. `observed` and `limit` are numbers in `unit`, or None."""
+
+    name: str
+    verdict: Ruling
+    observed: float | None
+    limit: float | None
+    unit: str
+    why: str  # one line; the evidence for FAIL, the reason for the others
+    rule: str = ""  # the check's rule in one line
+    trace: str = ""  # traceback of a check that crashed, for the run folder; never rendered
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A number worth knowing that decides nothing."""
+
+    value: float | None
+    unit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The end of a run."""
+
+    ruling: Ruling
+    checks: Sequence[CheckResult]
+    figures: Mapping[str, Figure]
+    totals: Mapping[str, int]  # operations, keys, errors, wrong_values
+    trace: str = ""  # traceback when the figures could not be made; they decide nothing
+
+    @property
+    def exit_code(self) -> int:
+        """Process exit code: 0 PASS, 1 FAIL, 3 INCONCLUSIVE."""
+        return EXIT_CODES[self.ruling]

@@ -1,0 +1,251 @@
+"""Checks of what comes after the heal: the node is used again, and all is as it was.
+
+Recovery is read from the calls themselves: when the last of them went wrong, and whether the node
+gets its traffic back, by the clients' records and by the server's own counters.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from telemetry.window import SLICES_A_SECOND
+from verdict.answers import held, inconclusive, not_applicable, percent, worst
+from verdict.compare import WINDOWS_NEEDED, compare_p99, compare_throughput, excused
+from verdict.model import CheckResult, Ruling
+from verdict.phases import EDGE_LEAD_S, FaultSpan
+from verdict.view import BATCHES, View
+
+TRAFFIC_BACK = 0.80
+HIT_RATIO_KEPT = 0.95
+HIT_RATIO_SLACK = 0.02
+DIP_ERRORS = 0.01
+DIP_FAILURES = 3
+"""One or two failures are no dip, however few operations a window has."""
+
+
+def last_bad(view: View, node: str, begin: float, end: float) -> float | None:
+    """Give when the last failed operation on a node was sent at the earliest; None without one.
+
+    To 100 ms for single-key calls, to a second for keys that a batch named as failed.
+    """
+    moments = [start for start, part in view.slices(node, begin, end) if part.failed]
+    moments += [
+        float(window.second)
+        for window in view.facts.windows
+        if begin <= window.second and window.second + 1 <= end and window.batch_failed.get(node)
+    ]
+    return max(moments, default=None)
+
+
+def recoveries(view: View) -> list[tuple[FaultSpan, str]]:
+    """Give every (fault, node) whose end left the node without any fault."""
+    spans = view.phases.spans
+    return [
+        (span, node)
+        for span in spans
+        for node in span.record.nodes
+        if not any(
+            other is not span and other.hits(node) and other.injected < span.healed < other.healed
+            for other in spans
+        )
+    ]
+
+
+def recovers_within(view: View) -> CheckResult:
+    """Serve a healed node again within 10 s: no bad operation, 80 % of its baseline traffic."""
+    name = "recovers_within"
+    if not view.facts.faults:
+        return not_applicable(name, "no fault was planned")
+    found = recoveries(view)
+    if not found:
+        return inconclusive(name, view.because("no fault was injected"), limit=view.limit(name))
+    return worst(name, [_recovers(view, span, node) for span, node in found])
+
+
+def _recovers(view: View, span: FaultSpan, node: str) -> CheckResult:
+    name = "recovers_within"
+    limit = view.limit(name)
+    where = f"{node} after {span.record.id}"
+    if not span.was_healed:
+        return inconclusive(name, view.because(f"{where}: it never healed"), limit=limit)
+    until = view.phases.next_injection(node, span.healed)
+    is_last = until >= view.phases.load_end
+    until = until if is_last else until - EDGE_LEAD_S
+    bad = last_bad(view, node, span.healed, until)
+    took = 0.0 if bad is None else bad - span.healed
+    why = f"{where}: last bad operation {took:.1f} s after the heal"
+    if bad is None:
+        why = f"{where}: no bad operation after the heal"
+    clear = span.healed if bad is None else bad + 1 / SLICES_A_SECOND
+    seconds = view.phases.inside(clear, until)
+    if took > limit:
+        return held(name, False, why, observed=took, limit=limit)
+    if not is_last and (until - span.healed < limit or not seconds):
+        return held(name, True, f"{why}, then the next fault", observed=took, limit=limit)
+    back = _traffic_result(view, node, seconds, until - span.healed, why)
+    return dataclasses.replace(back, observed=took) if back.verdict is not Ruling.FAIL else back
+
+
+def _traffic_result(
+    view: View, node: str, seconds: Sequence[int], waited_s: float, why: str
+) -> CheckResult:
+    """Judge whether a node that fails no more is asked again; `waited_s` since its heal."""
+    name = "recovers_within"
+    limit = view.limit(name)
+    if not seconds:
+        why = view.because(f"{why}, and no full second after it")
+        return inconclusive(name, why, limit=limit)
+    traffic = _traffic_back(view, node, seconds)
+    if traffic is None:
+        why = view.because(f"{why}; no traffic in the baseline to compare with")
+        return inconclusive(name, why, limit=limit)
+    is_back, told = traffic
+    if not is_back:
+        why = f"{why}; the node gets no traffic again: {told}"
+        return held(name, False, why, observed=waited_s, limit=limit)
+    return held(name, True, f"{why}; {told}", observed=0.0, limit=limit)
+
+
+def _traffic_back(view: View, node: str, seconds: Sequence[int]) -> tuple[bool, str] | None:
+    """Compare a node's traffic with its baseline, by the calls and by the server's counters.
+
+    A client that answers for a node without asking it is only seen by the server. Two standard
+    deviations of a count are allowed beside the 80 %, which matters for small ones only.
+    """
+    answers = []
+    baseline = view.phases.baseline
+    before, after = view.total(baseline, node), view.total(seconds, node)
+    usual = before.operations - before.unattempted
+    if usual and baseline:
+        expected = usual / len(baseline) * len(seconds)
+        attempted = after.operations - after.unattempted
+        is_back = attempted >= TRAFFIC_BACK * expected - 2 * math.sqrt(expected)
+        answers.append((is_back, f"{percent(attempted / expected)} of its calls"))
+    counted_before = view.server_commands(node, baseline)
+    counted_after = view.server_commands(node, seconds)
+    if counted_before and counted_after and counted_before[0] >= counted_before[1]:
+        expected = counted_before[0] / counted_before[1] * counted_after[1]
+        is_back = counted_after[0] >= TRAFFIC_BACK * expected - 2 * math.sqrt(expected)
+        answers.append((is_back, f"{percent(counted_after[0] / expected)} of its commands"))
+    if not answers:
+        return None
+    failed = [told for is_back, told in answers if not is_back]
+    return not failed, ", ".join(failed or [told for _, told in answers])
+
+
+def recovered_at(view: View) -> float | None:
+    """Give when the run was over its faults: the last bad operation, at latest the limit."""
+    heal = view.phases.last_heal
+    if heal is None:
+        return None
+    nodes = {node for span in view.phases.spans for node in span.record.nodes}
+    latest = heal + view.recovery_s
+    moments = [
+        bad + 1 / SLICES_A_SECOND
+        for node in nodes
+        if (bad := last_bad(view, node, heal, view.phases.load_end)) is not None
+    ]
+    return min(latest, max([heal, *moments]))
+
+
+def after_recovery_as_before(view: View) -> CheckResult:
+    """Be as before once recovered: window p99, throughput, and hit ratio unless caches were lost.
+
+    Single-key calls and batches are compared apart, each with its own kind in the baseline.
+    """
+    name = "after_recovery_as_before"
+    if not view.facts.faults:
+        return not_applicable(name, "no fault was planned")
+    since = recovered_at(view)
+    if since is None:
+        return inconclusive(name, view.because("the faults never ended"))
+    after = view.phases.inside(since, view.phases.load_end)
+    baseline = view.phases.baseline
+    if len(after) < WINDOWS_NEEDED or len(baseline) < WINDOWS_NEEDED:
+        why = f"{len(after)} windows after recovery beside {len(baseline)} of baseline"
+        return inconclusive(name, view.because(f"{why}, {WINDOWS_NEEDED} needed"))
+    parts = [
+        _latency_part(view, "single-key calls", after, *view.facts.nodes),
+        _latency_part(view, "batches", after, BATCHES),
+        _throughput_part(view, after),
+        None if _lost_its_cache(view) else _hit_ratio_part(view, after),
+    ]
+    return worst(name, [part for part in parts if part is not None])
+
+
+def _latency_part(view: View, label: str, after: Sequence[int], *nodes: str) -> CheckResult | None:
+    name = "after_recovery_as_before"
+    before = view.p99s_ms(view.phases.baseline, *nodes)
+
+    def judge(chosen: Sequence[int]) -> CheckResult | None:
+        return compare_p99(name, label, before, view.p99s_ms(chosen, *nodes), view.limit(name))
+
+    return excused(view, after, judge, needed=WINDOWS_NEEDED)
+
+
+def _throughput_part(view: View, after: Sequence[int]) -> CheckResult | None:
+    before = [view.sums(second).completed for second in view.phases.baseline]
+
+    def judge(chosen: Sequence[int]) -> CheckResult | None:
+        now = [view.sums(second).completed for second in chosen]
+        return compare_throughput("after_recovery_as_before", "all calls", before, now)
+
+    return excused(view, after, judge, needed=WINDOWS_NEEDED, by_load=True)
+
+
+def _lost_its_cache(view: View) -> bool:
+    return any("cold" in span.record.effects for span in view.phases.spans)
+
+
+def _hit_ratio_part(view: View, after: Sequence[int]) -> CheckResult | None:
+    before, now = view.total(view.phases.baseline), view.total(after)
+    if not before.read_keys or not now.read_keys or not before.read_hits:
+        return None
+    was, ratio = before.read_hits / before.read_keys, now.read_hits / now.read_keys
+    floor = min(HIT_RATIO_KEPT * was, was - HIT_RATIO_SLACK)
+    why = f"hit ratio {percent(ratio)}, {percent(was)} before"
+    return held(
+        "after_recovery_as_before",
+        ratio >= floor,
+        why,
+        observed=ratio / was,
+        limit=HIT_RATIO_KEPT,
+        unit="share",
+    )
+
+
+def no_second_dip(view: View) -> CheckResult:
+    """Stay recovered: no window with errors over 1 % once the healed nodes served a clean one."""
+    name = "no_second_dip"
+    limit = view.limit(name)
+    if not view.facts.faults:
+        return not_applicable(name, "no fault was planned")
+    heal = view.phases.last_heal
+    if heal is None:
+        return inconclusive(name, view.because("the faults never ended"), limit=limit)
+    seconds = view.phases.inside(_calm_from(view, heal), view.phases.load_end)
+    if not seconds:
+        return inconclusive(name, view.because("no full second after recovery"), limit=limit)
+    dips = [second for second in seconds if _is_dip(view, second)]
+    why = f"{len(dips)} of {len(seconds)} windows with errors over 1 %"
+    if dips:
+        why += f", the first at {dips[0]} s"
+    return held(name, len(dips) <= limit, why, observed=len(dips), limit=limit)
+
+
+def _calm_from(view: View, heal: float) -> float:
+    """Give the end of the first clean window of the healed nodes, at latest the limit."""
+    nodes = sorted({node for span in view.phases.spans for node in span.record.nodes})
+    latest = heal + view.recovery_s
+    for second in view.phases.inside(heal, min(latest, view.phases.load_end)):
+        sums = view.sums(second, *nodes) if nodes else view.sums(second)
+        if sums.operations and sums.failed <= DIP_ERRORS * sums.operations:
+            return second + 1.0
+    return latest
+
+
+def _is_dip(view: View, second: int) -> bool:
+    sums = view.sums(second)
+    return sums.failed >= DIP_FAILURES and sums.failed > DIP_ERRORS * sums.operations

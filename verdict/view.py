@@ -1,0 +1,283 @@
+"""The facts of a run, indexed the way the checks ask for them.
+
+Sums over cells and slices, computed once and kept. The rule: this module adds up, it never judges;
+every limit and every comparison lives with its check.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import statistics
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from client.operation import FAILURES, UNATTEMPTED, Outcome
+from telemetry.histogram import Histogram, lowest_us, merge_into, merged, percentile_us
+from telemetry.window import (
+    SLICE_BUCKET_SHIFT,
+    SLICES_A_SECOND,
+    WAITING_FROM_US,
+    NodeState,
+    Slice,
+    Window,
+)
+from verdict.budgets import LIMITS, limit_of
+from verdict.model import RunFacts
+from verdict.phases import WARM_UP_S, Phases, calendar
+
+BATCHES = ""
+"""The node of a call that asked several nodes at once."""
+
+CPU_LIMIT = 0.90
+"""Above this share of a core a load process measures itself."""
+
+_ROUNDING = 1e-9  # tenths of a second are no binary fractions
+
+READS = "g"  # get, gets, gat and their batches
+READ_OUTCOMES = frozenset({Outcome.HIT, Outcome.MISS, Outcome.PARTIAL})
+
+
+@dataclass(slots=True)
+class Sums:
+    """Operations of one second, added up. `service` holds the attempted ones, in us."""
+
+    operations: int = 0
+    keys: int = 0
+    failed: int = 0
+    unattempted: int = 0
+    aborted: int = 0
+    read_keys: int = 0
+    read_hits: int = 0
+    service: Histogram = field(default_factory=dict)
+
+    @property
+    def completed(self) -> int:
+        """Operations that did what was asked."""
+        return self.operations - self.failed - self.aborted
+
+    def p99_ms(self) -> float | None:
+        """Give the 99th percentile of the attempted operations' service time."""
+        value = percentile_us(self.service, 0.99)
+        return None if value is None else value / 1000
+
+    def p50_ms(self) -> float | None:
+        """Give the median of the attempted operations' service time."""
+        value = percentile_us(self.service, 0.50)
+        return None if value is None else value / 1000
+
+
+def _sum_cells(window: Window, groups: Iterable[str] | None) -> Sums:
+    wanted = None if groups is None else frozenset(groups)
+    sums = Sums()
+    for (_, node, outcome), cell in window.cells.items():
+        if wanted is not None and node not in wanted:
+            continue
+        sums.operations += cell.count
+        sums.keys += cell.keys
+        if outcome in FAILURES:
+            sums.failed += cell.count
+        if outcome == Outcome.ABORTED:
+            sums.aborted += cell.count
+        if outcome in UNATTEMPTED:
+            sums.unattempted += cell.count
+        else:
+            merge_into(sums.service, cell.service)
+    sums.read_keys, sums.read_hits = reads(window, wanted)
+    return sums
+
+
+def reads(window: Window, nodes: Collection[str] | None = None) -> tuple[int, int]:
+    """Count the keys that reads of a window got an answer for, and those of them that were found.
+
+    A key that a batch names as failed is no miss: nobody knows whether the node has it.
+    """
+    keys = hits = 0
+    has_partial = False
+    for (op, node, outcome), cell in window.cells.items():
+        if outcome not in READ_OUTCOMES or not op.startswith(READS):
+            continue
+        if nodes is None or node in nodes:
+            keys += cell.keys
+            hits += cell.hits
+            has_partial = has_partial or outcome == Outcome.PARTIAL
+    if has_partial:
+        keys = max(hits, keys - sum(window.batch_failed.values()))
+    return keys, hits
+
+
+def waiting_calls(part: Slice, threshold_us: float) -> int:
+    """Count the calls of a slice that certainly waited at least `threshold_us`."""
+    if threshold_us <= WAITING_FROM_US:
+        return sum(part.waiting.values())
+    return sum(
+        count
+        for coarse, count in part.waiting.items()
+        if lowest_us(coarse << SLICE_BUCKET_SHIFT) >= threshold_us
+    )
+
+
+class View:
+    """One run as the checks see it."""
+
+    def __init__(self, facts: RunFacts) -> None:
+        self.facts = facts
+        self.phases: Phases = calendar(facts.phases, facts.faults, facts.duration_s)
+        self.windows: dict[int, Window] = {window.second: window for window in facts.windows}
+        self._sums: dict[tuple[int, tuple[str, ...] | None], Sums] = {}
+        self._slices: dict[str, list[tuple[float, Slice]]] = {}
+
+    def limit(self, name: str) -> float:
+        """Give the limit of a check in this run."""
+        return limit_of(self.facts, name)
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether intended starts were planned, so that unsent load is a finding."""
+        return self.facts.target_rate > 0
+
+    @property
+    def processes(self) -> int:
+        """How many processes had a client of their own."""
+        return max(1, len(self.facts.workers))
+
+    @property
+    def recovery_s(self) -> float:
+        """Give the time after a heal in which a node's errors are part of its fault.
+
+        A budget under the default convicts by `recovers_within` alone, not a second time by the
+        errors of the same recovery.
+        """
+        return max(self.limit("recovers_within"), LIMITS["recovers_within"].default or 0.0)
+
+    def sums(self, second: int, *nodes: str) -> Sums:
+        """Add up one window: of the named nodes, or of everything, batches included."""
+        key = (second, nodes or None)
+        if key not in self._sums:
+            window = self.windows.get(second)
+            self._sums[key] = Sums() if window is None else _sum_cells(window, nodes or None)
+        return self._sums[key]
+
+    def p99s_ms(self, seconds: Iterable[int], *nodes: str) -> list[float]:
+        """Give the p99 of each window that has operations."""
+        values = (self.sums(second, *nodes).p99_ms() for second in seconds)
+        return [value for value in values if value is not None]
+
+    def median_p99_ms(self, seconds: Iterable[int], *nodes: str) -> float | None:
+        """Give the median over windows of the window's p99."""
+        values = self.p99s_ms(seconds, *nodes)
+        return statistics.median(values) if values else None
+
+    @cached_property
+    def counted(self) -> tuple[int, ...]:
+        """Windows whose failures count: after the first 2 s, untouched by an edge, full or not."""
+        touched = self.phases.touched
+        return tuple(s for s in self.windows if s >= WARM_UP_S and s not in touched)
+
+    def single_key_p99s_ms(self, seconds: Iterable[int]) -> list[float]:
+        """Give the p99 over the single-key calls of each window that has some."""
+        return self.p99s_ms(seconds, *self.facts.nodes)
+
+    def slices(self, node: str, begin: float, end: float) -> Iterator[tuple[float, Slice]]:
+        """Give (start, slice) of the slices of a node that lie wholly between two moments."""
+        if node not in self._slices:
+            unsorted = [
+                (window.second + tenth / SLICES_A_SECOND, part)
+                for window in self.facts.windows
+                for (tenth, owner), part in window.slices.items()
+                if owner == node
+            ]
+            self._slices[node] = sorted(unsorted, key=lambda pair: pair[0])
+        found = self._slices[node]
+        first = bisect.bisect_left(found, begin - _ROUNDING, key=lambda pair: pair[0])
+        for start, part in itertools.islice(found, first, None):
+            if start + 1 / SLICES_A_SECOND > end + _ROUNDING:
+                return
+            yield start, part
+
+    def state(self, second: int, node: str) -> NodeState | None:
+        """Give what the clients said of a node at the end of a window."""
+        window = self.windows.get(second)
+        return None if window is None else window.nodes.get(node)
+
+    def growth(self, node: str, counter: str, seconds: Iterable[int]) -> int:
+        """Add up how much a counter of the clients grew in the given windows.
+
+        A worker that is lost takes its share of the sum along, so only rises count.
+        """
+        grown = 0
+        for second in seconds:
+            now, before = self.state(second, node), self.state(second - 1, node)
+            if now is not None:
+                was = 0 if before is None else int(getattr(before, counter))
+                grown += max(0, int(getattr(now, counter)) - was)
+        return grown
+
+    def server_commands(self, node: str, seconds: Iterable[int]) -> tuple[int, int] | None:
+        """Give (commands, seconds) by which the server's own counters grew between windows.
+
+        None without two samples. A restart sets the counters back: only rises count.
+        """
+        samples = [
+            (second, stats["cmd_get"] + stats["cmd_set"])
+            for second in sorted(seconds)
+            if (window := self.windows.get(second)) is not None
+            and (stats := window.server.get(node)) is not None
+            and "cmd_get" in stats
+            and "cmd_set" in stats
+        ]
+        if len(samples) < 2:
+            return None
+        pairs = itertools.pairwise(samples)
+        grown = sum(max(0, later - earlier) for (_, earlier), (_, later) in pairs)
+        return grown, samples[-1][0] - samples[0][0]
+
+    @cached_property
+    def saturated(self) -> frozenset[int]:
+        """Windows of a paced run in which the generator itself was the slow part."""
+        if not self.is_paced:
+            return frozenset()
+        limit_us = self.limit("generator_not_saturated") * 1e6
+        return frozenset(
+            window.second
+            for window in self.facts.windows
+            if (percentile_us(window.lag, 0.99) or 0) > limit_us
+            or max(window.cpu.values(), default=0.0) > CPU_LIMIT
+        )
+
+    def unaffected(self, second: int) -> list[str]:
+        """Name the nodes that no fault, and no recovery from one, touches in a window."""
+        return [
+            node
+            for node in self.facts.nodes
+            if not self.phases.is_affected(node, second, second + 1, self.recovery_s)
+        ]
+
+    def total(self, seconds: Iterable[int], *nodes: str) -> Sums:
+        """Add up several windows."""
+        parts = [self.sums(second, *nodes) for second in seconds]
+        return Sums(
+            operations=sum(part.operations for part in parts),
+            keys=sum(part.keys for part in parts),
+            failed=sum(part.failed for part in parts),
+            unattempted=sum(part.unattempted for part in parts),
+            aborted=sum(part.aborted for part in parts),
+            read_keys=sum(part.read_keys for part in parts),
+            read_hits=sum(part.read_hits for part in parts),
+            service=merged(part.service for part in parts),
+        )
+
+    def outcome_count(self, *outcomes: str) -> int:
+        """Count the operations of the whole run with one of the outcomes."""
+        return sum(
+            cell.count
+            for window in self.facts.windows
+            for (_, _, outcome), cell in window.cells.items()
+            if outcome in outcomes
+        )
+
+    def because(self, reason: str) -> str:
+        """Give the reason why something cannot be judged, with the early stop if there was one."""
+        early = self.facts.stopped_early
+        return f"{reason}; the run stopped early: {early}" if early else reason
