@@ -1,0 +1,126 @@
+"""Fakes for users: a clock, a client in memory, a recorder that keeps all, Locust's event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from client.operation import Operation
+from users.context import LoadContext, LoadSettings
+from users.origin import Origin
+
+
+class Clock:
+    """A clock that moves only when told, or by `step` at every look."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.step = 0.0
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+class MemoryClient:
+    """A client that keeps its keys in a dictionary; `override` replaces a method."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, bytes] = {}
+
+    def override(self, **methods: Callable[..., Any]) -> MemoryClient:
+        for name, method in methods.items():
+            setattr(self, name, method)
+        return self
+
+    def get(self, key: str) -> Any:
+        return self.data.get(key)
+
+    def set(self, key: str, value: bytes, expire: int = 0) -> Any:
+        self.data[key] = value
+        return True
+
+    def add(self, key: str, value: bytes, expire: int = 0) -> Any:
+        if key in self.data:
+            return False
+        return self.set(key, value)
+
+    def delete(self, key: str) -> Any:
+        return self.data.pop(key, None) is not None
+
+    def incr(self, key: str, by: int) -> Any:
+        if key not in self.data:
+            return None
+        self.data[key] = b"%d" % (int(self.data[key]) + by)
+        return int(self.data[key])
+
+    def get_many(self, keys: list[str]) -> Any:
+        return {key: self.data[key] for key in keys if key in self.data}
+
+
+@dataclass
+class KeepingRecorder:
+    """Takes what the real recorder takes and keeps it."""
+
+    operations: list[Operation] = field(default_factory=list)
+    wrong: list[dict[str, Any]] = field(default_factory=list)
+    findings: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    batches: list[tuple[str, float, int]] = field(default_factory=list)
+    sent: list[float] = field(default_factory=list)
+    paced: bool = False
+
+    def record(self, *values: Any) -> None:
+        self.operations.append(Operation(*values))
+
+    def wrong_value(self, evidence: dict[str, Any]) -> None:
+        self.wrong.append(evidence)
+
+    def finding(self, kind: str, detail: dict[str, Any]) -> None:
+        self.findings.append((kind, detail))
+
+    def batch_failed(self, node: str, started: float, keys: int) -> None:
+        self.batches.append((node, started, keys))
+
+    def pacing(self, at: float, sent: int = 0) -> None:
+        self.sent.append(at)
+
+
+@dataclass
+class Stage:
+    """One user's surroundings."""
+
+    clock: Clock
+    client: MemoryClient
+    recorder: KeepingRecorder
+    events: list[dict[str, Any]]
+    load: LoadContext
+    environment: Any
+
+    def user(self, kind: type[Any]) -> Any:
+        """Make a user of this kind that has joined the run and need not prepare."""
+        user = kind(self.environment)
+        user.join(self.load)
+        user._is_ready = True
+        return user
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """Give a user's surroundings without sockets or time."""
+    clock, client, recorder = Clock(), MemoryClient(), KeepingRecorder()
+    events: list[dict[str, Any]] = []
+    load = LoadContext(
+        client=client,
+        recorder=recorder,  # type: ignore[arg-type]  # a fake with the methods users call
+        nodes=[],
+        settings=LoadSettings(),
+        origin=Origin(0.05, sleep=lambda _: None),
+        clock=clock,
+    )
+    request = SimpleNamespace(fire=lambda **event: events.append(event))
+    environment = SimpleNamespace(events=SimpleNamespace(request=request), memquake=load)
+    return Stage(clock, client, recorder, events, load, environment)

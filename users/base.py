@@ -1,0 +1,285 @@
+"""What every user has in common: measured, verified, paced calls of the client under test.
+
+This is the only place that fires Locust's request events and the only one that writes operations
+to the recorder, so both always tell the same story. A call of the client may return anything and
+raise anything; whatever it does becomes one outcome of one operation, and only the harness's own
+kill passes through. The part between the two looks at the clock is the client's time and nothing
+else's. Which operations to call, on which keys, is for the subclasses to know.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from client.operation import FAILURES, UNATTEMPTED, Outcome
+from users.context import LoadContext
+from users.keys import make_rng
+from users.lifecycle import PacedUser
+from users.outcomes import classify, ends_the_user, of_write, split_batch
+from users.prefill import Prefill
+from users.values import Finding, check, describe, make
+
+NEIGHBOURS = 8  # operations of the same user kept as evidence beside a wrong value
+
+# Plain strings: an enum member's attributes are found several times slower.
+_HIT, _MISS = str(Outcome.HIT), str(Outcome.MISS)
+
+
+class _Failed:
+    """The result of a call that failed. False, and never equal to a value or to a miss."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "FAILED"
+
+
+FAILED = _Failed()
+
+
+class CallError(Exception):
+    """A failed call as Locust's statistics show it. The text is the outcome and nothing else."""
+
+
+# One object an outcome: Locust keys its error table by the text, which must hold nothing unique.
+_ERRORS: Mapping[str, CallError] = {str(outcome): CallError(str(outcome)) for outcome in FAILURES}
+
+
+class MemcacheUser(PacedUser):
+    """One user of the cache. Subclasses give `kind`, `prepare` and `iterate`."""
+
+    abstract = True
+    kind = ""  # request type in Locust's tables
+    pace = 1.0  # part of the target rate of one user, beside one of another class
+
+    def join(self, load: LoadContext) -> None:
+        """Become a user of this run and bind once what every call needs."""
+        super().join(load)
+        settings = load.settings
+        self.rng = make_rng(settings.seed, settings.worker_index, self.index)
+        self.writer = f"w{settings.worker_index}.{self.index}"
+        self.prefill = Prefill(load)
+        self._version = 0
+        self._size = settings.value_size
+        self._recent: deque[tuple[str, str, str, float]] = deque(maxlen=NEIGHBOURS)
+        self._inside, self._locations = load.inside, load.locations
+        self._record = load.recorder.record
+        self._fire = self.environment.events.request.fire
+        self._client = load.client
+        self._client_get = load.client.get
+
+    # Measured calls ------------------------------------------------------------------------------
+
+    def get(self, key: str) -> Any:
+        """Read a key: its verified value, None for a miss, FAILED for everything else."""
+        clock, inside, name = self._clock, self._inside, self._name
+        inside[name] += 1
+        started = clock()
+        try:
+            value = self._client_get(key)
+            ended = clock()
+        except BaseException as error:
+            return self._raised("get", key, started, clock(), error)
+        finally:
+            inside[name] -= 1
+        if value is None:
+            self._finish("get", key, _MISS, started, ended)
+            return None
+        if type(value) is bytes and check(key, value, self._size) is None:
+            self._finish("get", key, _HIT, started, ended, length=len(value), hits=1)
+            return value
+        outcome = self._blame("get", key, value, ended)
+        self._finish("get", key, outcome, started, ended)
+        return FAILED
+
+    def set(self, key: str, value: bytes, ttl_s: int) -> Any:
+        """Store a value. True when it was acknowledged, else FAILED."""
+        return self._write("set", key, self._client.set, key, value, ttl_s)
+
+    def add(self, key: str, value: bytes, ttl_s: int) -> Any:
+        """Store a value where there is none. True, False when there is one, or FAILED."""
+        return self._write("add", key, self._client.add, key, value, ttl_s)
+
+    def delete(self, key: str) -> Any:
+        """Remove a key. True, False when it was not there, or FAILED."""
+        return self._write("delete", key, self._client.delete, key)
+
+    def incr(self, key: str, by: int = 1) -> Any:
+        """Add to a counter. The new count, None when there is no such counter, or FAILED."""
+        return self._write("incr", key, self._client.incr, key, by)
+
+    def get_many(self, keys: Sequence[str]) -> Any:
+        """Read a batch of distinct keys: the verified values by key, or FAILED.
+
+        A batch is one operation. What `.failed` names is counted by the node of the key.
+        """
+        clock, inside, name = self._clock, self._inside, self._name
+        inside[name] += 1
+        started = clock()
+        try:
+            # Taken apart inside the client's time: a mapping may well do its work when it is read.
+            answer = split_batch(keys, self._client.get_many(list(keys)))
+            ended = clock()
+        except BaseException as error:
+            return self._raised("get_many", keys[0], started, clock(), error, keys=len(keys))
+        finally:
+            inside[name] -= 1
+        if answer is None:
+            self._find_bad_result("get_many", keys[0], "keys not asked for, or no mapping")
+            bad = Outcome.BAD_RESULT
+            self._finish("get_many", keys[0], bad, started, ended, keys=len(keys))
+            return FAILED
+        return self._finish_batch(keys, *answer, started, ended)
+
+    # What becomes of a call ----------------------------------------------------------------------
+
+    def new_value(self, key: str) -> bytes:
+        """Give the next version of a key's value."""
+        self._version += 1
+        return make(key, self.writer, self._version, self._size)
+
+    def _write(self, op: str, key: str, method: Callable[..., Any], *args: Any) -> Any:
+        clock, inside, name = self._clock, self._inside, self._name
+        inside[name] += 1
+        started = clock()
+        try:
+            result = method(*args)
+            ended = clock()
+        except BaseException as error:
+            return self._raised(op, key, started, clock(), error)
+        finally:
+            inside[name] -= 1
+        outcome = of_write(op, result)
+        if outcome is Outcome.BAD_RESULT:
+            self._find_bad_result(op, key, describe(result))
+        self._finish(op, key, outcome, started, ended)
+        return FAILED if outcome in _ERRORS else result
+
+    def _finish_batch(
+        self,
+        keys: Sequence[str],
+        values: Mapping[str, Any],
+        failed: Sequence[str],
+        started: float,
+        ended: float,
+    ) -> Any:
+        hits = length = 0
+        outcome = None
+        verified: dict[str, bytes] = {}
+        for key, value in values.items():
+            if type(value) is bytes and check(key, value, self._size) is None:
+                verified[key] = value
+                hits += 1
+                length += len(value)
+            else:
+                outcome = self._blame("get_many", key, value, ended)
+        by_node: dict[str, int] = {}
+        for key in failed:
+            node = self._locations.get(key, "")
+            by_node[node] = by_node.get(node, 0) + 1
+        for node, count in by_node.items():
+            self._recorder.batch_failed(node, started, count)
+        if outcome is None:
+            outcome = Outcome.PARTIAL if failed else Outcome.HIT if hits else Outcome.MISS
+        self._finish(
+            "get_many",
+            keys[0],
+            outcome,
+            started,
+            ended,
+            length=length,
+            hits=hits,
+            keys=len(keys),
+        )
+        return verified
+
+    def _finish(
+        self,
+        op: str,
+        key: str,
+        outcome: str,
+        started: float,
+        ended: float,
+        *,
+        length: int = 0,
+        hits: int = 0,
+        keys: int = 1,
+    ) -> None:
+        """Write one operation to the recorder and to Locust.
+
+        Only the first call of an iteration had an intended start of its own.
+        """
+        intended = self._intended
+        if intended is None:
+            intended = started
+        else:
+            self._intended = None
+        node = self._locations.get(key, "") if op != "get_many" else ""
+        self._record(op, node, outcome, intended, started, ended, keys, hits)
+        self._recent.append((op, key, outcome, started))
+        self._fire(
+            request_type=self.kind,
+            name=op,
+            # A call that was never sent took no time, and would drag every percentile down.
+            response_time=None if outcome in UNATTEMPTED else (ended - intended) * 1000.0,
+            response_length=length,
+            exception=_ERRORS.get(outcome),
+            context={},
+        )
+
+    def _raised(
+        self,
+        op: str,
+        key: str,
+        started: float,
+        ended: float,
+        error: BaseException,
+        *,
+        keys: int = 1,
+    ) -> _Failed:
+        """Turn what a call raised into its outcome; pass the harness's own kill on."""
+        is_ending = self._is_ending or self.load is None or self.load.stopping
+        if ends_the_user(error, is_ending):
+            intended = started if self._intended is None else self._intended
+            node = self._locations.get(key, "") if op != "get_many" else ""
+            self._record(op, node, Outcome.ABORTED, intended, started, ended, keys, 0)
+            raise error
+        outcome = classify(error)
+        if outcome is Outcome.BUG:
+            detail = {"op": op, "key": key, "error": f"{type(error).__name__}: {error}"[:300]}
+            self._recorder.finding("programming_error", detail)
+        self._finish(op, key, outcome, started, ended, keys=keys)
+        return FAILED
+
+    def _blame(self, op: str, key: str, value: object, ended: float) -> Outcome:
+        """Keep the evidence for a hit that is not right, and name its outcome."""
+        if not isinstance(value, bytes):
+            self._find_bad_result(op, key, describe(value))
+            return Outcome.BAD_RESULT
+        finding = check(key, bytes(value), self._size)
+        if finding is None:  # a subclass of bytes
+            self._find_bad_result(op, key, f"{type(value).__name__} where bytes are due")
+            return Outcome.BAD_RESULT
+        self._recorder.wrong_value(self._evidence(op, key, finding, ended))
+        return Outcome.WRONG_VALUE
+
+    def _evidence(self, op: str, key: str, finding: Finding, ended: float) -> dict[str, Any]:
+        return {
+            "kind": str(finding.problem),
+            "op": op,
+            "key": key,
+            "node": self._locations.get(key, ""),
+            "user": self.writer,
+            "got": finding.got,
+            "expected": finding.expected,
+            "neighbours": [
+                f"{before} {of}: {came} ({(ended - at) * 1000:.1f} ms earlier)"
+                for before, of, came, at in self._recent
+            ],
+        }
+
+    def _find_bad_result(self, op: str, key: str, what: str) -> None:
+        self._recorder.finding("bad_result", {"op": op, "key": key, "got": what})

@@ -1,0 +1,138 @@
+"""The client under test: from what `--client` says to an object that answers calls.
+
+A specification is one of three names or MODULE:CALLABLE with the working directory on the path. A
+stranger's module or callable may raise anything; that becomes one line, and nothing is started.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pymemcache.client.base import PooledClient
+from pymemcache.client.hash import HashClient
+
+import client
+from cluster.node import Address
+from users.pooled import build_pooled
+
+Factory = Callable[[Sequence[Address], Any], Any]
+
+NEEDED_METHODS = ("get", "set", "add", "delete", "incr", "get_many")
+"""What the users call. Everything else of the contract is done without where it is missing."""
+
+
+class ClientSpecError(Exception):
+    """A client that cannot be used. One line: what is wrong and how to mend it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientOptions:
+    """What CALLABLE gets as its settings. Times in seconds; the last three are for our client."""
+
+    pool_size: int
+    op_timeout: float
+    connect_timeout: float
+    ring: str = "ketama"
+    failover: str = "fail"
+    breaker: Mapping[str, Any] | None = None
+
+
+def _pymemcache(settings: Any) -> dict[str, Any]:
+    # Noreply hides failed writes; everything else is left as the library has it.
+    return {
+        "timeout": settings.op_timeout,
+        "connect_timeout": settings.connect_timeout,
+        "default_noreply": False,
+        "max_pool_size": settings.pool_size,
+    }
+
+
+def _build_hash(nodes: Sequence[Address], settings: Any) -> HashClient:
+    return HashClient(list(nodes), use_pooling=True, **_pymemcache(settings))
+
+
+def _build_pooled(nodes: Sequence[Address], settings: Any) -> Any:
+    return build_pooled(nodes, partial(PooledClient, **_pymemcache(settings)))
+
+
+NAMED: Mapping[str, Factory] = {
+    "memquake": client.build,
+    "pymemcache-hash": _build_hash,
+    "pymemcache-pooled": _build_pooled,
+}
+
+
+def resolve(spec: str) -> Factory:
+    """Give the callable that `--client SPEC` names.
+
+    Raises ClientSpecError for an unknown name, a module that does not import, or an attribute
+    that is missing or not callable.
+    """
+    if ":" in spec:
+        return _import(spec)
+    if spec not in NAMED:
+        near = get_close_matches(spec, NAMED, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ClientSpecError(
+            f"--client {spec!r} is unknown: {hint}give one of {', '.join(NAMED)}, "
+            "or MODULE:CALLABLE"
+        )
+    return NAMED[spec]
+
+
+def _import(spec: str) -> Factory:
+    module_name, _, attribute = spec.partition(":")
+    if not module_name or not attribute:
+        raise ClientSpecError(f"--client {spec!r} is incomplete: give MODULE:CALLABLE")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except AttributeError as error:
+        raise ClientSpecError(f"--client {spec}: {_line(error)}; give MODULE:CALLABLE") from error
+    except BaseException as error:  # a stranger's module may even exit
+        raise ClientSpecError(
+            f"--client {spec}: module {module_name} does not import: {_line(error)}"
+        ) from error
+    if not callable(found):
+        raise ClientSpecError(
+            f"--client {spec} is a {type(found).__name__}, which cannot be called: "
+            "name a function or class that takes (nodes, settings)"
+        )
+    factory: Factory = found
+    return factory
+
+
+def construct(factory: Factory, nodes: Sequence[Address], settings: Any) -> Any:
+    """Build a client and see that it has the methods that users call.
+
+    Raises ClientSpecError when it raises or lacks one of them.
+    """
+    name = getattr(factory, "__qualname__", repr(factory))
+    try:
+        built = factory(list(nodes), settings)
+    except BaseException as error:  # a stranger's code may even exit
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise ClientSpecError(f"--client: {name} raised {_line(error)}") from error
+    missing = [method for method in NEEDED_METHODS if not callable(getattr(built, method, None))]
+    if missing:
+        raise ClientSpecError(
+            f"--client: {name} returned a {type(built).__name__} without {', '.join(missing)}: "
+            "return an object with pymemcache's methods"
+        )
+    return built
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

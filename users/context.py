@@ -1,0 +1,121 @@
+"""What a load process gives its users, and what it watches them by.
+
+The session of a worker makes one `LoadContext` a run and hangs it on Locust's environment as
+`memquake`; every user takes it from there. It holds state and counts, no policy: users decide what
+to call, the session decides when to begin and to stop.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gevent.event import Event
+from gevent.lock import BoundedSemaphore
+
+from cluster.node import Node
+from telemetry.recorder import Recorder
+from users.origin import Origin
+from users.pacing import Schedule
+from users.presets import ZIPF_ALPHA
+
+PREFILLS_AT_ONCE = 4  # enough to keep a core busy; more only lengthens every single answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadSettings:
+    """What the users of a run do. `mix` is weights by operation, None for each user's own."""
+
+    mix: Mapping[str, int] | None = None
+    zipf_alpha: float = ZIPF_ALPHA
+    protection: str = "none"  # of a stampede: none, lock
+    origin_latency_s: float = 0.05
+    stampede_ttl_s: int = 2
+    value_size: int = 100
+    op_timeout: float = 0.5
+    seed: int = 1
+    worker_index: int = 0
+    run_id: str = "run"  # short and without spaces: every key begins with it
+
+
+class LoadContext:
+    """One run as the users of one process know it.
+
+    `locations` says on which node a key lives, as read directly after the prefill. `users` and
+    `inside` count, by user class, who is there and who is inside a call of the client.
+    `schedules` holds the intended starts by user class; they count only in a paced run.
+    `notes` counts what the prefill found odd (a key on no node, on several nodes): an evicted key
+    is no broken contract. `expected_rate` is iterations a second and user, 0 in a closed loop.
+    `problem` is the one line for which the run cannot start.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: Any,
+        recorder: Recorder,
+        nodes: Sequence[Node],
+        settings: LoadSettings,
+        origin: Origin,
+        go: Event | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.client = client
+        self.recorder = recorder
+        self.nodes = list(nodes)
+        self.settings = settings
+        self.origin = origin
+        self.go = go if go is not None else Event()
+        self.clock = clock
+        self.schedules: dict[str, Schedule] = {}
+        self.locations: dict[str, str] = {}
+        self.inside: dict[str, int] = defaultdict(int)
+        self.users: dict[str, int] = defaultdict(int)
+        self.expected_rate = 0.0
+        self.notes: Counter[str] = Counter()
+        self.ready_count = 0
+        self.problem = ""
+        self.prefill_gate = BoundedSemaphore(PREFILLS_AT_ONCE)
+        self.shared: dict[str, Event] = {}  # keys of several users: set once they are stored
+        self._stopping = False
+        self._arrived = 0
+
+    @property
+    def stopping(self) -> bool:
+        """Whether users must begin nothing new. Once true it stays so."""
+        return self._stopping
+
+    @stopping.setter
+    def stopping(self, value: bool) -> None:
+        if value and not self._stopping:
+            now = self.clock()
+            for schedule in self.schedules.values():
+                schedule.stop(now)
+        self._stopping = self._stopping or value
+
+    @property
+    def user_count(self) -> int:
+        """How many users of all classes are there."""
+        return sum(self.users.values())
+
+    def arrive(self, kind: str) -> int:
+        """Count a new user of class `kind` and give it a number of its own in this process."""
+        self.users[kind] += 1
+        self._arrived += 1
+        return self._arrived - 1
+
+    def ready(self) -> None:
+        """Count a user whose keys are stored and found."""
+        self.ready_count += 1
+
+    def leave(self, kind: str, was_ready: bool) -> None:
+        """Take a user that ends out of the counts."""
+        self.users[kind] -= 1
+        self.ready_count -= was_ready
+
+    def fail(self, problem: str) -> None:
+        """Say in one line why the run cannot start; the first to say so is heard."""
+        self.problem = self.problem or " ".join(problem.split())

@@ -1,0 +1,102 @@
+"""Where keys really live: direct reads on every node, past the proxies and past the client.
+
+A client's own word about its ring is evidence, not truth. So after the prefill every node is asked
+for every key over a plain connection of the harness's own. Requests are bounded in size and every
+wait has a limit.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from types import TracebackType
+from typing import BinaryIO
+
+from cluster.node import Node
+
+DIRECT_TIMEOUT_S = 5.0  # nothing is broken yet while this runs: a node this slow is a problem
+KEYS_A_REQUEST = 100
+
+
+class LocationError(Exception):
+    """A node that cannot be read directly. One line."""
+
+
+class DirectNode:
+    """One plain connection to a node's direct address. Use as a context manager."""
+
+    def __init__(self, node: Node, timeout_s: float = DIRECT_TIMEOUT_S) -> None:
+        self.node = node
+        try:
+            self._socket = socket.create_connection(node.direct, timeout_s)
+        except OSError as error:
+            raise self._trouble(error) from error
+        self._replies: BinaryIO = self._socket.makefile("rb")
+
+    def __enter__(self) -> DirectNode:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._replies.close()
+        self._socket.close()
+
+    def holds(self, keys: Iterable[str]) -> set[str]:
+        """Give those of `keys` that the node holds."""
+        found: set[str] = set()
+        for part in _parts(keys):
+            try:
+                self._socket.sendall(f"get {' '.join(part)}\r\n".encode())
+                found.update(self._read_values())
+            except OSError as error:
+                raise self._trouble(error) from error
+        return found
+
+    def _read_values(self) -> Iterable[str]:
+        while (line := self._replies.readline()) != b"END\r\n":
+            words = line.split()
+            if len(words) < 4 or words[0] != b"VALUE":
+                raise self._trouble(f"unexpected reply {line[:60]!r}")
+            self._replies.read(int(words[3]) + 2)
+            yield words[1].decode()
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove `keys` from the node, whether it holds them or not."""
+        for part in _parts(keys):
+            try:
+                self._socket.sendall("".join(f"delete {key}\r\n" for key in part).encode())
+                for _ in part:
+                    line = self._replies.readline()
+                    if line not in (b"DELETED\r\n", b"NOT_FOUND\r\n"):
+                        raise self._trouble(f"unexpected reply {line[:60]!r}")
+            except OSError as error:
+                raise self._trouble(error) from error
+
+    def _trouble(self, why: object) -> LocationError:
+        host, port = self.node.direct
+        return LocationError(f"{self.node.name} cannot be read directly at {host}:{port}: {why}")
+
+
+def _parts(keys: Iterable[str]) -> Iterable[list[str]]:
+    rest = iter(keys)
+    while part := list(islice(rest, KEYS_A_REQUEST)):
+        yield part
+
+
+def holders(connections: Sequence[DirectNode], keys: Sequence[str]) -> dict[str, list[str]]:
+    """Give, for every key, the names of the nodes that hold it, in the order of the nodes."""
+    where: dict[str, list[str]] = {key: [] for key in keys}
+    for connection in connections:
+        for key in connection.holds(keys):
+            if key in where:
+                where[key].append(connection.node.name)
+    return where

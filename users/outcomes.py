@@ -1,0 +1,152 @@
+"""What came of a call, for any client: exceptions and results to outcomes.
+
+The client under test may be a stranger's. So a type, a name or an errno decides, nothing in a
+message does, and an exception may speak for itself (`.outcome`) only to name a kind of failure. A
+result counts only if design.md's contract allows it for that operation; a plain `set` that answers
+False has failed, whatever swallowed its reason.
+"""
+
+from __future__ import annotations
+
+import errno
+import signal
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gevent
+from pymemcache import exceptions as pymemcache
+
+from client.operation import FAILURES, Outcome
+
+BUGS = (
+    TypeError,
+    LookupError,  # KeyError, IndexError
+    AttributeError,
+    NameError,
+    AssertionError,
+    RuntimeError,  # NotImplementedError, RecursionError, an exhausted pool of pymemcache
+    ArithmeticError,
+    ValueError,
+    BufferError,
+    ImportError,
+    StopIteration,
+    SyntaxError,
+)
+"""Programming errors. What a service can foresee from a cache is none of these."""
+
+_UNREACHABLE = {
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.EHOSTDOWN,
+    errno.ENETDOWN,
+    errno.EADDRNOTAVAIL,
+}
+_BREAKER_WORDS = ("circuit", "breaker")
+
+
+def classify(error: BaseException) -> Outcome:
+    """Give the outcome that an exception raised out of a call stands for."""
+    # The cases, in order: 1. a typed error that names its outcome; 2. a breaker of any library,
+    # by the names of its classes; 3. pymemcache's own errors; 4. the operating system's; 5. a
+    # programming error; 6. an exception that is none (SystemExit and the like, raised by a
+    # stranger's code); 7. a failure that fits nothing.
+    outcome = _own_word(error)
+    if isinstance(outcome, str) and outcome in FAILURES:
+        return Outcome(outcome)
+    if _is_breaker(type(error)):
+        return Outcome.BREAKER_OPEN
+    for kind, found in _BY_TYPE:
+        if isinstance(error, kind):
+            return found
+    if isinstance(error, OSError):
+        return Outcome.UNREACHABLE if error.errno in _UNREACHABLE else Outcome.OTHER_ERROR
+    if isinstance(error, BUGS) or not isinstance(error, Exception):
+        return Outcome.BUG
+    return Outcome.OTHER_ERROR
+
+
+# The first that matches decides, so subclasses stand before their bases.
+_BY_TYPE: tuple[tuple[type[BaseException], Outcome], ...] = (
+    (pymemcache.MemcacheUnexpectedCloseError, Outcome.CLOSED),
+    (pymemcache.MemcacheServerError, Outcome.SERVER_ERROR),
+    (pymemcache.MemcacheClientError, Outcome.CLIENT_ERROR),
+    (pymemcache.MemcacheUnknownError, Outcome.PROTOCOL_ERROR),
+    (gevent.Timeout, Outcome.TIMEOUT),
+    (TimeoutError, Outcome.TIMEOUT),
+    (ConnectionRefusedError, Outcome.REFUSED),
+    (ConnectionError, Outcome.CLOSED),
+    (EOFError, Outcome.CLOSED),
+    (socket.gaierror, Outcome.UNREACHABLE),
+    (socket.herror, Outcome.UNREACHABLE),
+)
+
+
+def ends_the_user(error: BaseException, is_ending: bool = True) -> bool:
+    """Say whether an exception out of a call is the harness's own and must be passed on.
+
+    That is the kill of a user's greenlet, if the user `is_ending`: a client may raise the same.
+    Ctrl-C counts too while Python's own handler is in force, since it is raised wherever the
+    process happens to be; otherwise a KeyboardInterrupt, like a SystemExit, is the client's doing
+    and must not end the run.
+    """
+    if isinstance(error, gevent.GreenletExit):
+        return is_ending
+    return (
+        isinstance(error, KeyboardInterrupt)
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+
+
+def _own_word(error: BaseException) -> object:
+    try:
+        return getattr(error, "outcome", None)
+    except Exception:  # a property of a stranger's exception may raise anything
+        return None
+
+
+def _is_breaker(kind: type[BaseException]) -> bool:
+    names = [base.__name__.lower() for base in kind.__mro__]
+    return any(word in name for name in names for word in _BREAKER_WORDS)
+
+
+def of_write(op: str, result: Any) -> Outcome:
+    """Give the outcome of what a single-key operation other than a read returned."""
+    kind = type(result)
+    if op in ("incr", "decr"):
+        if result is None:
+            return Outcome.NOT_FOUND
+        return Outcome.COUNTED if kind is int else Outcome.BAD_RESULT
+    if op == "cas" and result is None:
+        return Outcome.NOT_FOUND
+    if kind is not bool:
+        return Outcome.BAD_RESULT
+    yes, no = _BY_ANSWER.get(op, (Outcome.BAD_RESULT, Outcome.BAD_RESULT))
+    return yes if result else no
+
+
+_BY_ANSWER: Mapping[str, tuple[Outcome, Outcome]] = {
+    # memcached never refuses a plain set: a False stands for an error that was swallowed.
+    "set": (Outcome.STORED, Outcome.OTHER_ERROR),
+    "add": (Outcome.STORED, Outcome.NOT_STORED),
+    "replace": (Outcome.STORED, Outcome.NOT_STORED),
+    "cas": (Outcome.STORED, Outcome.NOT_STORED),
+    "delete": (Outcome.DELETED, Outcome.NOT_FOUND),
+    "touch": (Outcome.TOUCHED, Outcome.NOT_FOUND),
+}
+
+
+def split_batch(asked: Sequence[str], result: Any) -> tuple[dict[str, Any], list[str]] | None:
+    """Give (values by key, failed keys) of what a batch read returned, None if not allowed.
+
+    Allowed is a mapping of keys that were asked for, with an optional iterable `.failed` of such
+    keys. Reading it may raise anything: it is a stranger's object.
+    """
+    if not isinstance(result, Mapping):
+        return None
+    values = dict(result)
+    failed = list(getattr(result, "failed", None) or ())
+    known = set(asked)
+    if not known.issuperset(values) or not known.issuperset(failed):
+        return None
+    return values, failed

@@ -1,0 +1,163 @@
+"""Keys into the cluster before the first measured call, through the client under test.
+
+Storing through the client puts every key where that client will look for it; reading directly then
+tells which node that is. Keys that the steady state of the traffic would lack are stored as well,
+to learn their place, and deleted directly. Nothing here is measured, and nothing is broken yet, so
+a client that fails is tried again a few times and then ends the run before it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import gevent
+from gevent.event import Event
+
+from users.context import LoadContext
+from users.location import KEYS_A_REQUEST, DirectNode, holders
+from users.outcomes import ends_the_user
+
+BATCH = 50  # keys a set_many: a few kilobytes, well within any deadline
+ATTEMPTS = 5
+FIRST_PAUSE_S = 0.1  # doubled each time: 1.5 s in all, longer than any breaker stays open
+
+
+class PrefillError(Exception):
+    """Keys that could not be stored. One line."""
+
+
+class Item(NamedTuple):
+    """A key to store. One that is not to `stay` is deleted once its place is known."""
+
+    key: str
+    value: bytes
+    ttl_s: int
+    stay: bool = True
+
+
+class Prefill:
+    """Stores the keys of users and learns where they live."""
+
+    def __init__(self, context: LoadContext, sleep: Callable[[float], None] = gevent.sleep) -> None:
+        self._context = context
+        self._client = context.client
+        self._sleep = sleep
+
+    def store_shared(self, name: str, make_items: Callable[[], Sequence[Item]]) -> None:
+        """Store the keys that several users share: the first to come does it, the others wait."""
+        shared = self._context.shared
+        while True:
+            stored = shared.get(name)
+            if stored is None:
+                break
+            stored.wait()
+            if shared.get(name) is stored:
+                return
+        shared[name] = stored = Event()
+        try:
+            self.store(make_items())
+        except BaseException:
+            del shared[name]  # the next in line tries for itself
+            raise
+        finally:
+            stored.set()
+
+    def store(self, items: Sequence[Item]) -> None:
+        """Store `items` and learn where each one lives.
+
+        Raises PrefillError for keys that the client does not take, LocationError for a node that
+        cannot be read directly.
+        """
+        ordered = sorted(items, key=lambda item: item.ttl_s)
+        with self._context.prefill_gate, ExitStack() as stack:
+            nodes = [stack.enter_context(DirectNode(node)) for node in self._context.nodes]
+            # By the hundred, shortest life first: a key must be found before it expires.
+            for at in range(0, len(ordered), KEYS_A_REQUEST):
+                part = ordered[at : at + KEYS_A_REQUEST]
+                for ttl_s, group in groupby(part, key=lambda item: item.ttl_s):
+                    self._store_group(list(group), ttl_s)
+                self._learn(nodes, part)
+
+    def _store_group(self, items: Sequence[Item], ttl_s: int) -> None:
+        for at in range(0, len(items), BATCH):
+            self._store_batch({item.key: item.value for item in items[at : at + BATCH]}, ttl_s)
+
+    def _store_batch(self, batch: Mapping[str, bytes], ttl_s: int) -> None:
+        pending, why = dict(batch), ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                self._sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
+            failed = self._set_many(pending, ttl_s)
+            if failed is None:
+                failed, why = self._set_each(pending, ttl_s)
+            pending = {key: value for key, value in pending.items() if key in failed}
+            if not pending:
+                return
+        raise PrefillError(
+            f"the client does not store keys although every node is up: {len(pending)} of "
+            f"{len(batch)} failed {ATTEMPTS} times, the last with {why or 'no error'}"
+        )
+
+    def _set_many(self, batch: Mapping[str, bytes], ttl_s: int) -> set[str] | None:
+        """Give the keys that failed; None where there is no set_many or it raised."""
+        try:
+            failed = self._client.set_many(dict(batch), ttl_s)
+            return set() if failed is None else {str(key) for key in failed}
+        except BaseException as error:
+            if ends_the_user(error):
+                raise
+            return None
+
+    def _set_each(self, batch: Mapping[str, bytes], ttl_s: int) -> tuple[set[str], str]:
+        failed, why = set(), ""
+        for key, value in batch.items():
+            try:
+                if self._client.set(key, value, ttl_s) is True:
+                    continue
+                why = "a result that was not True"
+            except BaseException as error:
+                if ends_the_user(error):
+                    raise
+                why = f"{type(error).__name__}: {error}"[:200]
+            failed.add(key)
+        return failed, why
+
+    def _learn(self, nodes: Sequence[DirectNode], items: Sequence[Item]) -> None:
+        where = holders(nodes, [item.key for item in items])
+        self._context.locations.update({key: names[0] for key, names in where.items() if names})
+        gone = {item.key for item in items if not item.stay}
+        for node in nodes:
+            mine = [key for key in gone if node.node.name in where[key]]
+            if mine:
+                node.delete(mine)
+        notes = self._context.notes
+        notes["key_on_no_node"] += sum(not names for names in where.values())
+        notes["key_on_several_nodes"] += sum(len(names) > 1 for names in where.values())
+        self._compare(where)
+
+    def _compare(self, where: Mapping[str, Sequence[str]]) -> None:
+        """Hold the client's `node_for` against what was read; trust it only where it was right."""
+        node_for = getattr(self._client, "node_for", None)
+        if node_for is None:
+            return
+        names = {node.label: node.name for node in self._context.nodes}
+        said = {key: _said(node_for, key, names) for key in where}
+        wrong = [key for key, found in where.items() if found and said[key] not in found]
+        if wrong:
+            detail = {"keys": len(wrong), "for_example": wrong[0]}
+            self._context.recorder.finding("node_for_contradicts", detail)
+            return
+        locations = self._context.locations
+        for key, found in where.items():
+            if not found and said[key]:
+                locations[key] = said[key]
+
+
+def _said(node_for: Callable[[str], Any], key: str, names: Mapping[str, str]) -> str:
+    try:
+        return names.get(str(node_for(key)), "")
+    except Exception:  # a stranger's method: an answer that cannot be had is a wrong one
+        return ""

@@ -1,0 +1,99 @@
+"""Many users, one expired key: everyone misses at once, and the origin pays for it.
+
+The key lives a few seconds. Whoever misses it fetches from the origin and stores the answer, under
+the protection that the run has chosen. Every call of the cache that the protection makes is
+measured like any other; the time at the origin is not the client's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from locust.exception import StopUser
+
+from client.protection import LOCK_TTL_S, fetch, lock_key
+from users.base import FAILED, MemcacheUser
+from users.prefill import Item
+
+
+class CacheCallError(Exception):
+    """A call of the cache failed; it has been recorded already."""
+
+
+class MeasuredCache:
+    """The cache as a protection sees it: measured, and raising where it fails.
+
+    Between two calls of a protection the run may have stopped; then the user ends, because the
+    client is about to be closed.
+    """
+
+    def __init__(self, user: MemcacheUser) -> None:
+        self._user = user
+
+    def get(self, key: str) -> Any:
+        """Read a key, None on a miss."""
+        return self._checked(self._user.get, key)
+
+    def add(self, key: str, value: bytes, expire: int = 0) -> Any:
+        """Store where there is none."""
+        return self._checked(self._user.add, key, value, expire)
+
+    def set(self, key: str, value: bytes, expire: int = 0) -> Any:
+        """Store a value."""
+        return self._checked(self._user.set, key, value, expire)
+
+    def delete(self, key: str) -> Any:
+        """Remove a key."""
+        return self._checked(self._user.delete, key)
+
+    def _checked(self, call: Callable[..., Any], *args: Any) -> Any:
+        if self._user.load is None or self._user.load.stopping:
+            raise StopUser
+        result = call(*args)
+        if result is FAILED:
+            raise CacheCallError
+        return result
+
+
+class StampedeUser(MemcacheUser):
+    """Reads one key that expires again and again."""
+
+    kind = "stampede"
+    weight = 1
+    # Without the cache every iteration spends the origin's 50 ms: at this pace four users of a
+    # default run keep up with their schedule while the node of their key is gone.
+    pace = 0.25
+
+    def prepare(self) -> None:
+        """Store the key once in this process."""
+        assert self.load is not None
+        settings = self.load.settings
+        self._key = f"{settings.run_id}:stampede"
+        self._ttl_s = settings.stampede_ttl_s
+        self._protection = settings.protection
+        self._origin = self.load.origin
+        self._cache = MeasuredCache(self)
+        self.prefill.store_shared("stampede", self._items)
+
+    def _items(self) -> list[Item]:
+        # The lock is stored only to learn on which node it lives.
+        return [
+            Item(self._key, self.new_value(self._key), self._ttl_s),
+            Item(lock_key(self._key), b"1", LOCK_TTL_S, stay=False),
+        ]
+
+    def iterate(self) -> None:
+        """Read the key, and do what a miss asks for."""
+        fetch(
+            self._cache,
+            self._key,
+            self._compute,
+            self._ttl_s,
+            self._protection,
+            errors=(CacheCallError,),
+        )
+
+    def _compute(self) -> bytes:
+        self._origin.call()
+        return self.new_value(self._key)
