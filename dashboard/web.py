@@ -1,0 +1,165 @@
+"""memquake inside Locust's web UI: a tab of nodes, a page of its own, checked forms, run folders.
+
+The tab rides on Locust's own statistics request. The page polls one JSON document. Nothing here
+changes a run: starting and stopping stay with Locust's own form.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Response, abort, jsonify, request, send_from_directory
+from locust.util.timespan import parse_timespan
+
+from dashboard.state import live_state
+
+TAB = "memcached"
+STATS_ENDPOINT = "locust.request_stats"
+PAGE = Path(__file__).parent / "page.html"
+RUN_FILES = (
+    "report.html",
+    "verdict.json",
+    "junit.xml",
+    "plan.yaml",
+    "journal.jsonl",
+    "timeline.jsonl",
+)
+COLUMNS = (
+    ("name", "Node"),
+    ("breaker", "Breaker"),
+    ("fault", "Fault"),
+    ("in_use", "Pool in use"),
+    ("idle", "Pool idle"),
+    ("hits", "Hits/s"),
+    ("errors", "Errors/s"),
+    ("p50_ms", "p50 (ms)"),
+    ("p99_ms", "p99 (ms)"),
+)
+LINK = (
+    '<a href="{base}/memquake" style="position:fixed;right:16px;bottom:16px;z-index:9999;'
+    "background:#15803d;color:#fff;padding:8px 14px;border-radius:8px;text-decoration:none;"
+    'font:600 14px system-ui,sans-serif">memquake: live page and reports</a>'
+)
+
+
+def install_web(session: Any, check_form: Any, metrics: Any) -> None:
+    """Add tab, page and routes to the web UI of a master session.
+
+    `check_form(options)` gives None or the one line that says why a form cannot be started;
+    `metrics()` gives (body, content type) in Prometheus format.
+    """
+    environment = session.environment
+    web_ui = environment.web_ui
+    # Locust asks for a host where none is set; here the nodes take its place.
+    environment.host = environment.host or f"{len(session.settings.node_names)} memcached nodes"
+    app = web_ui.app
+    base = (environment.parsed_options.web_base_path or "").rstrip("/")
+    web_ui.template_args["extended_tabs"] = [
+        *web_ui.template_args.get("extended_tabs", []),
+        {"title": TAB, "key": TAB},
+    ]
+    web_ui.template_args["extended_tables"] = [
+        *web_ui.template_args.get("extended_tables", []),
+        {"key": TAB, "structure": [{"key": key, "title": title} for key, title in COLUMNS]},
+    ]
+    blueprint = Blueprint("memquake", __name__, url_prefix=base)
+    guarded = web_ui.auth_required_if_enabled
+
+    def page() -> Response:
+        return Response(PAGE.read_text(encoding="utf-8"), mimetype="text/html")
+
+    def state() -> Response:
+        return jsonify(live_state(session, series=True))
+
+    def run_file(name: str, file: str) -> Response:
+        run = session.run
+        if file not in RUN_FILES or run is None or name != run.folder.path.name:
+            abort(404)
+        plain = file.endswith((".jsonl", ".yaml"))
+        return send_from_directory(
+            run.folder.path, file, mimetype="text/plain" if plain else None, max_age=0
+        )
+
+    def metrics_page() -> Response:
+        body, content_type = metrics()
+        return Response(body, content_type=content_type)
+
+    def refuse_bad_form() -> Response | None:
+        if request.method != "POST" or request.endpoint != "locust.swarm":
+            return None
+        why = check_form(options_with_form(environment.parsed_options, request.form))
+        why = why or session.refuses_start()
+        if not why:
+            return None
+        return jsonify({"success": False, "message": why, "host": environment.host})
+
+    def add_rows(response: Response) -> Response:
+        if request.endpoint == STATS_ENDPOINT and response.is_json:
+            _add_rows(response, session)
+        elif request.endpoint == "locust.index" and response.mimetype == "text/html":
+            html = response.get_data(as_text=True)
+            response.set_data(html.replace("</body>", LINK.format(base=base) + "</body>"))
+        return response
+
+    blueprint.add_url_rule("/memquake", "page", guarded(page))
+    blueprint.add_url_rule("/memquake/state", "state", guarded(state))
+    blueprint.add_url_rule("/memquake/runs/<name>/<file>", "run_file", guarded(run_file))
+    blueprint.add_url_rule("/metrics", "metrics", metrics_page)
+    app.register_blueprint(blueprint)
+    app.before_request(refuse_bad_form)
+    app.after_request(add_rows)
+
+
+def address_line(options: Any) -> str:
+    """Say where the web UI is; Locust's own line about it is only in its log."""
+    scheme = "https" if options.tls_cert and options.tls_key else "http"
+    host = options.web_host if options.web_host not in ("", "*", "0.0.0.0") else "127.0.0.1"
+    base = (options.web_base_path or "").rstrip("/")
+    url = f"{scheme}://{host}:{options.web_port}{base}"
+    return f"memquake: web UI at {url}, live page and reports at {url}/memquake"
+
+
+def options_with_form(options: Any, form: Mapping[str, str]) -> Any:
+    """Give a copy of the parsed options with the form's fields laid over them."""
+    changed = copy.copy(options)
+    for key, value in form.items():
+        if key == "user_count":
+            changed.num_users = int(value) if value.isdigit() else None  # Locust refuses it
+        elif hasattr(changed, key) and key not in ("host", "run_time", "user_classes"):
+            setattr(changed, key, value)
+    changed.run_time = _seconds_of(form.get("run_time", ""))
+    return changed
+
+
+def _seconds_of(text: str) -> int | None:
+    """Read Locust's run time; what it cannot read it refuses itself."""
+    try:
+        return int(parse_timespan(text)) if text else None
+    except ValueError:
+        return None
+
+
+def _add_rows(response: Response, session: Any) -> None:
+    state = live_state(session)
+    rows = [dict(row) for row in state["nodes"]]
+    planned = state["planned_s"]
+    progress = f"{state['t']:.0f} of {planned:.0f} s" if planned else f"{state['t']:.0f} s"
+    active = [f"{f['kind']} on {', '.join(f['nodes'])}" for f in state["faults"] if _on(f)]
+    rows.append(
+        {
+            "name": f"{state['scenario']}: {state['phase']} ({progress})",
+            "fault": "; ".join(active),
+        }
+    )
+    data = json.loads(response.get_data(as_text=True))
+    kept = [entry for entry in data.get("extended_stats", []) if entry.get("key") != TAB]
+    data["extended_stats"] = [*kept, {"key": TAB, "data": rows}]
+    response.set_data(json.dumps(data))
+
+
+def _on(fault: Mapping[str, Any]) -> bool:
+    return fault["state"] in ("active", "injected")

@@ -1,0 +1,1 @@
+"""A verdict as JSON, JUnit, HTML and text: layout only, nothing is computed here."""

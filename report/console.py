@@ -1,0 +1,111 @@
+"""The end of a run on a terminal: what failed and why, then the figures, then where to read on.
+
+Plain ASCII but for what a client or a scenario brought along; colour only where asked for. Fits
+the given width, 80 columns and up.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from report.words import limit_text, plain, quantity, reading_order, tally
+from verdict.model import CheckResult, Figure, Ruling, RunFacts, Verdict
+
+NARROWEST = 40
+_COLOURS = {Ruling.PASS: "32", Ruling.FAIL: "31", Ruling.INCONCLUSIVE: "33"}
+_LABEL_WIDTH = len("INCONCLUSIVE") + 2
+_GAP = "   "
+_ROWS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    ("load", (("", "throughput"), ("", "keys_per_second"), ("of target", "target_rate_kept"))),
+    ("service", (("p50", "service_p50"), ("p95", "service_p95"), ("p99", "service_p99"))),
+    ("response", (("p50", "response_p50"), ("p95", "response_p95"), ("p99", "response_p99"))),
+    (
+        "errors",
+        (
+            ("baseline", "error_rate_baseline"),
+            ("during", "error_rate_during"),
+            ("after", "error_rate_after"),
+        ),
+    ),
+    (
+        "hit ratio",
+        (
+            ("baseline", "hit_ratio_baseline"),
+            ("during", "hit_ratio_during"),
+            ("after", "hit_ratio_after"),
+        ),
+    ),
+)
+_PREFIXES = (
+    ("detection_time_", "fault to first failure"),
+    ("time_to_fail_fast_", "fault to failing fast"),
+    ("recovery_time_", "heal to recovered"),
+    ("refill_time_", "heal to full cache"),
+)
+
+
+def summary(
+    verdict: Verdict, facts: RunFacts, run_dir: Path | str, color: bool = False, width: int = 100
+) -> str:
+    """Give the summary of a run as text, without a final newline."""
+    width = max(NARROWEST, width)
+    lines = [_paint(verdict.ruling.value, verdict.ruling, color) + "  " + _title(verdict, facts)]
+    for check in reading_order(verdict.checks):
+        if check.verdict in (Ruling.FAIL, Ruling.INCONCLUSIVE):
+            lines += ["", *_check_lines(check, color, width)]
+    lines += ["", tally([c for c in verdict.checks if c.verdict not in _DECIDING]) or "no check"]
+    if found := _figure_lines(verdict.figures, width):
+        lines += ["", *found]
+    lines += ["", f"report  {plain(str(run_dir))}/report.html"]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+_DECIDING = (Ruling.FAIL, Ruling.INCONCLUSIVE)
+
+
+def _title(verdict: Verdict, facts: RunFacts) -> str:
+    operations = verdict.totals["operations"]
+    return (
+        f"{plain(facts.scenario)}, client {plain(facts.client)}, seed {facts.seed}: "
+        f"{operations:,} operations in {facts.duration_s:.1f} s"
+    )
+
+
+def _check_lines(check: CheckResult, color: bool, width: int) -> list[str]:
+    label = _paint(check.verdict.value.ljust(_LABEL_WIDTH), check.verdict, color)
+    first = f"{label}{check.name}"
+    if check.observed is not None:
+        first += f": {quantity(check.observed, check.unit)}, limit {limit_text(check)}"
+    return [first, *_wrapped(plain(check.why), " " * _LABEL_WIDTH, width)]
+
+
+def _figure_lines(figures: Mapping[str, Figure], width: int) -> list[str]:
+    lines: list[str] = []
+    for title, columns in _ROWS:
+        cells = [
+            f"{label} {quantity(figures[name].value, figures[name].unit)}".strip()
+            for label, name in columns
+            if name in figures and figures[name].value is not None
+        ]
+        if cells:
+            lines += _wrapped(_GAP.join(cells), f"{title:<10}", width)
+    for prefix, meaning in _PREFIXES:
+        cells = [
+            f"{name.removeprefix(prefix)} {quantity(figure.value, figure.unit)}"
+            for name, figure in figures.items()
+            if name.startswith(prefix) and figure.value is not None
+        ]
+        if cells:
+            lines += _wrapped(f"{meaning}: {', '.join(cells)}", "", width)
+    return lines
+
+
+def _wrapped(text: str, lead: str, width: int) -> Iterable[str]:
+    return textwrap.wrap(text, width=width, initial_indent=lead, subsequent_indent=" " * len(lead))
+
+
+def _paint(text: str, ruling: Ruling, color: bool) -> str:
+    code = _COLOURS.get(ruling)
+    return f"\x1b[1;{code}m{text}\x1b[0m" if color and code else text

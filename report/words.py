@@ -1,0 +1,110 @@
+"""Numbers and sentences as people read them, shared by every report.
+
+Text that came from a client or a scenario passes through `plain` first: it may hold anything, and
+ends up in a terminal, in XML and in HTML. This module knows no format of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from verdict.model import CheckResult, Ruling, RunFacts, Verdict
+
+READING_ORDER = (Ruling.FAIL, Ruling.INCONCLUSIVE, Ruling.PASS, Ruling.NOT_APPLICABLE)
+FLOORS = frozenset({"enough_requests", "load_kept"})
+"""Checks whose limit is a least: told apart from the others when observed and limit are equal."""
+
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def plain(text: str) -> str:
+    """Replace what must not reach a terminal or XML: control characters, lone surrogates."""
+    return _UNPRINTABLE.sub("?", text)
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """Write a number with its unit; shares as percentages, short times in ms."""
+    if value is None:
+        return "-"
+    if not math.isfinite(value):
+        return f"{value} {unit}"
+    if unit == "share":
+        return f"{_digits(value * 100)} %"
+    if unit == "s" and 0 < abs(value) < 0.1:
+        return f"{_digits(value * 1000)} ms"
+    if unit == "count":
+        return _digits(value) if value != int(value) else f"{int(value):,}"
+    return f"{_digits(value)} {unit}".strip()
+
+
+def _digits(value: float) -> str:
+    size = abs(value)
+    if value == int(value):
+        return f"{int(value):,}"
+    if size >= 1000:
+        return f"{value:,.0f}"
+    if size >= 100:
+        return f"{value:.0f}"
+    if size >= 10:
+        return f"{value:.1f}".removesuffix(".0")
+    return f"{value:.2f}".rstrip("0").rstrip(".") if size >= 0.01 else f"{value:.2g}"
+
+
+def limit_text(check: CheckResult) -> str:
+    """Write the limit with its direction: `<= 1 %` or `>= 95 %`."""
+    if check.limit is None:
+        return "-"
+    sign = ">=" if _is_floor(check) else "<="
+    return f"{sign} {quantity(check.limit, check.unit)}"
+
+
+def _is_floor(check: CheckResult) -> bool:
+    if check.name in FLOORS:
+        return True
+    if check.observed is None or check.limit is None or check.observed == check.limit:
+        return False
+    is_over = check.observed > check.limit
+    if check.verdict is Ruling.INCONCLUSIVE:
+        return check.unit == "share" and not is_over  # a throughput nobody is convicted of
+    return is_over is (check.verdict is Ruling.PASS)
+
+
+def reading_order(checks: Sequence[CheckResult]) -> list[CheckResult]:
+    """Sort checks for reading: what failed first, otherwise in their fixed order."""
+    return sorted(checks, key=lambda check: READING_ORDER.index(check.verdict))
+
+
+def tally(checks: Sequence[CheckResult]) -> str:
+    """Count the rulings: `1 failed, 17 passed, 8 not applicable`."""
+    counts = Counter(check.verdict for check in checks)
+    words = {
+        Ruling.FAIL: "failed",
+        Ruling.INCONCLUSIVE: "inconclusive",
+        Ruling.PASS: "passed",
+        Ruling.NOT_APPLICABLE: "not applicable",
+    }
+    return ", ".join(f"{counts[r]} {words[r]}" for r in READING_ORDER if counts[r])
+
+
+def headline(verdict: Verdict) -> str:
+    """Say in one sentence why the verdict is what it is."""
+    deciding = [check for check in verdict.checks if check.verdict is verdict.ruling]
+    if verdict.ruling is Ruling.PASS:
+        return f"Every check that applies was held: {tally(verdict.checks)}."
+    if not deciding:
+        return "No check applied to this run, so it proves nothing."
+    first = deciding[0]
+    sentence = f"{first.name}: {plain(first.why)}"
+    others = len(deciding) - 1
+    if others:
+        sentence += f" (and {others} more)"
+    return sentence
+
+
+def load_text(facts: RunFacts) -> str:
+    """Say what load was planned."""
+    rate = f"{facts.target_rate:,.0f} iterations/s" if facts.target_rate else "closed loop"
+    return f"{facts.users} users, {rate}"
