@@ -1,0 +1,1 @@
+"""One run, composed: what the master does, what a worker does, and the messages between them."""

@@ -1,0 +1,114 @@
+"""From a finished run to the facts a verdict is made from. Reads, arranges, decides nothing."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from client.settings import BreakerSettings
+from faults.journal import PhaseRecord
+from session.resources import bytes_of_windows
+from verdict.model import RunFacts, WorkerFacts
+
+UNTOLD_PROBES = 3  # granted to a client of whose breaker nothing is known
+LOCAL = "local"  # Locust's name for the only worker of a local run
+
+if TYPE_CHECKING:
+    from session.run import MasterRun
+
+
+def run_facts(run: MasterRun) -> RunFacts:
+    """Give everything the checks may look at."""
+    settings = run.settings
+    options = settings.client_options
+    records = list(run.journal.phases) if run.scenario is not None else []
+    void_s = _void_from(run)
+    return RunFacts(
+        scenario=settings.scenario.name,
+        seed=settings.seed,
+        client=settings.client,
+        nodes=[node.name for node in run.cluster.nodes],
+        users=run.expected_users,
+        target_rate=settings.target_rate,
+        op_timeout_s=options.op_timeout,
+        pool_size=options.pool_size,
+        started=run.folder.started,
+        duration_s=round(min(run.ended_s, void_s), 3),
+        phases=_closed(records, run.ended_s) if void_s == math.inf else [],
+        faults=list(run.journal.faults) if run.scenario and void_s == math.inf else [],
+        windows=[window for window in run.timeline.windows() if window.end <= void_s],
+        workers=[_worker(run, member.id) for member in run.fleet.members.values()],
+        budgets=dict(settings.budgets),
+        half_open_probes=_probes(run),
+        wrong_values=list(run.timeline.wrong_values),
+        findings=list(run.timeline.findings.kept),
+        leftovers=run.driver.leftovers() if run.driver and void_s == math.inf else [],
+        server_connections={
+            name: (before, run.connections_after[name])
+            for name, before in run.connections_before.items()
+            if name in run.connections_after
+        },
+        stopped_early=run.stopped_early,
+        # Connections of others' nodes, and of a worker that is gone, are nobody's leak here.
+        connections_are_ours=settings.addresses is None
+        and run.epoch is not None
+        and all(member.lost_at_s is None for member in run.fleet.members.values()),
+        moves_keys=options.failover != "fail",
+    )
+
+
+def _void_from(run: MasterRun) -> float:
+    """Give from where on nothing counts: a server of ours died, or a fault of that run began."""
+    if run.void_from_s is None:
+        return math.inf
+    injected = [f.injected_at_s for f in run.journal.faults if f.injected_at_s is not None]
+    return math.floor(min([run.void_from_s, *injected]))
+
+
+def _probes(run: MasterRun) -> int:
+    """Give how many probes at once are no fault: the client's own setting where it is known."""
+    if run.settings.client != "memquake":
+        return UNTOLD_PROBES
+    return BreakerSettings.of(run.settings.client_options.breaker).half_open_probes
+
+
+def _closed(phases: list[PhaseRecord], end_s: float) -> list[PhaseRecord]:
+    """Give every phase an end, the run's own when it was cut off."""
+    return [
+        PhaseRecord(phase.name, phase.start_s, end_s if phase.end_s is None else phase.end_s)
+        for phase in phases
+    ]
+
+
+def _rss_end(run: MasterRun, worker: str, extra: dict[str, Any]) -> float:
+    """Give a worker's memory at the end, in a local run without the timeline's own growth."""
+    end = float(extra.get("rss_end", 0.0))
+    if worker != LOCAL or not end:
+        return end
+    since = [window for window in run.timeline.windows() if window.second >= run.marked_s]
+    return max(0.0, end - bytes_of_windows(since))
+
+
+def _finite(value: float) -> float:
+    return value if math.isfinite(value) else 0.0
+
+
+def _worker(run: MasterRun, worker: str) -> WorkerFacts:
+    member = run.fleet.members[worker]
+    seen = run.collector.workers.get(worker)
+    extra: dict[str, Any] = dict((seen and seen.final) or {})
+    if run.epoch is None:
+        extra = {}  # users were still filling their keys: what they held then is no leak
+    return WorkerFacts(
+        id=worker,
+        operations=seen.operations if seen else 0,
+        lost_at_s=member.lost_at_s,
+        unaccounted=max(0, seen.unaccounted) if seen else 0,
+        clock_error_s=_finite(seen.clock_error_s) if seen else 0.0,
+        before=extra.get("before", {}),
+        after=extra.get("after", {}),
+        rss_baseline=float(extra.get("rss_baseline", 0.0)),
+        rss_end=_rss_end(run, worker, extra),
+        slots_in_use=extra.get("slots_in_use"),
+        hung_calls=int(extra.get("hung_calls", 0)),
+    )

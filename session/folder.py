@@ -1,0 +1,55 @@
+"""The folder of a run: its name, its files written atomically, the link to the newest one."""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+LATEST = "latest"
+
+
+def now_utc() -> str:
+    """Give the wall clock as ISO 8601 in UTC, whole seconds: a label, never a measure."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class RunFolder:
+    """`<runs-dir>/<UTC time>-<scenario>-<short id>/`, made when the run is prepared."""
+
+    def __init__(self, runs_dir: Path, scenario: str) -> None:
+        self.id = uuid.uuid4().hex[:6]
+        self.started = now_utc()
+        stamp = re.sub(r"[-:]", "", self.started)
+        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", scenario).strip("-.") or "scenario"
+        self.runs_dir = runs_dir
+        self.path = runs_dir / f"{stamp}-{safe[:60]}-{self.id}"
+        self.path.mkdir(parents=True)
+
+    def file(self, name: str) -> Path:
+        """Give the path of a file of the run."""
+        return self.path / name
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a file whole or not at all."""
+        target = self.file(name)
+        partial = target.with_name(target.name + ".part")
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, target)
+        return target
+
+    def point_latest_here(self) -> None:
+        """Let `<runs-dir>/latest` lead to this run; two runs at once never see half a link.
+
+        Raises OSError where there cannot be such a link, and leaves nothing behind.
+        """
+        link = self.runs_dir / f".{LATEST}-{self.id}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(self.path.name)
+        try:
+            os.replace(link, self.runs_dir / LATEST)
+        except OSError:
+            link.unlink(missing_ok=True)
+            raise

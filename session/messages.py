@@ -1,0 +1,21 @@
+"""Names of the messages between master and workers, and the version that must agree.
+
+Every message carries plain types only. A worker asks (`HELLO`) until it is answered, because what
+the master sends before the worker has registered its handlers is lost.
+"""
+
+from __future__ import annotations
+
+VERSION = "0.1.0"
+"""Version of memquake; a worker of another version is refused."""
+
+HELLO = "mq_hello"  # worker -> master: {version}
+WELCOME = "mq_welcome"  # master -> worker: {}
+REFUSE = "mq_refuse"  # master -> worker: {why}
+RUN = "mq_run"  # master -> worker: everything a worker needs to prepare a run
+READY = "mq_ready"  # worker -> master: {run, users: {class: n}, ready: n}
+FAILED = "mq_failed"  # worker -> master: {run, why}: the run cannot start there
+GO = "mq_go"  # master -> worker: {run, epoch, rates: {class: iterations a second}}
+RATE = "mq_rate"  # master -> worker: {run, rates}
+MARK = "mq_mark"  # master -> worker: {run}: take the baseline of memory now
+FINISH = "mq_finish"  # master -> worker: {run}: stop, quiesce, close, send the last report

@@ -1,0 +1,231 @@
+"""memquake's options on Locust's command line, web form, environment and config files.
+
+Options are strings here and are read by settings.py, so that a bad one gives the same single line
+wherever it came from. The check of the whole command line hangs on the parser itself, because that
+is the only moment before Locust has logged, forked or started anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from cluster.errors import ClusterError
+from faults.errors import FaultError, ScenarioError
+from faults.scenario import list_scenarios
+from session.ports import settle_ports
+from settings import MAX_SPAWN_RATE, ConfigError, Settings, check_machine, resolve_settings
+from users.clients import ClientSpecError
+from users.presets import MixError
+from verdict.budgets import BudgetError
+
+USER_ERRORS = (
+    ConfigError,
+    ClusterError,
+    FaultError,
+    ScenarioError,
+    ClientSpecError,
+    MixError,
+    BudgetError,
+)
+"""Errors whose text is one line for the person who typed the command."""
+
+USAGE_ERROR = 2
+WORKER_WAIT_S = 60  # a master that no worker joins gives up after this, unless told otherwise
+
+
+class Checked:
+    """The settings of this process, once the command line has been checked."""
+
+    settings: Settings | None = None
+    done = False
+    worker_wait_s = 0.0  # how long a headless master waits for its workers; 0 is for ever
+
+
+def fail(line: str) -> None:
+    """Print one line on stderr and end the process with exit code 2."""
+    sys.stderr.write(f"memquake: {' '.join(str(line).split())}\n")
+    sys.stderr.flush()
+    raise SystemExit(USAGE_ERROR)
+
+
+def add_options(parser: Any) -> None:
+    """Add memquake's options and defaults to Locust's parser; safe to call again and again."""
+    parser.set_defaults(
+        loglevel="WARNING",  # the live line and the verdict say what Locust's log would
+        web_host="127.0.0.1",  # nothing is offered to the network unless asked for
+        expect_workers_max_wait=WORKER_WAIT_S,
+    )
+    group = parser.add_argument_group("memquake", "load, faults and verdict for memcached")
+
+    def option(name: str, default: Any, text: str, *, web: bool = False, **more: Any) -> None:
+        env = "LOCUST_" + name.lstrip("-").replace("-", "_").upper()
+        shown = "" if default in (None, "") else f" Defaults to {default}."
+        action = group.add_argument(
+            name, default=default, env_var=env, help=f"{text}{shown}", **more
+        )
+        # A group adds plain actions; what Locust's own parser would have set is set here.
+        action.include_in_web_ui = web
+        action.is_secret = action.is_required = action.is_multiple = False
+
+    def flag(name: str, text: str) -> None:
+        option(name, False, text, action="store_true")
+
+    _run_options(option)
+    _cluster_options(option, flag)
+    _client_options(option)
+    _user_options(option)
+    option("--budget", None, "Limit of a check, NAME=VALUE; repeatable.", action="append")
+    option("--runs-dir", "runs", "Folder that holds a folder for every run.")
+    flag("--no-report", "Write no report.html.")
+    option("--prometheus-port", "", "Serve /metrics on this loopback port.")
+    flag("--list-scenarios", "Print the scenarios, a line each, and end.")
+    _check_when_parsed(parser)
+    _complain_in_one_line(parser)
+
+
+def _complain_in_one_line(parser: Any) -> None:
+    """Make argparse's own complaints fit on the one line that every other one gets."""
+    leave = parser.exit
+
+    def leave_in_one_line(status: int = 0, message: str | None = None) -> None:
+        if status and message:
+            message = " ".join(message.split()) + "\n"
+        leave(status, message)
+
+    parser.exit = leave_in_one_line
+
+
+class Suggestions(list[str]):
+    """Values for the web form to choose from; any other one is taken as well, and checked later."""
+
+    def __contains__(self, value: object) -> bool:
+        return True
+
+
+def _run_options(option: Callable[..., None]) -> None:
+    names = [scenario.name for scenario in list_scenarios()]
+    given = Checked.settings.scenario_given if Checked.settings else ""
+    option(
+        "--scenario",
+        "none",
+        f"What breaks: {', '.join(names)}, or the path of a scenario file.",
+        web=True,
+        metavar="NAME|PATH",
+        choices=Suggestions(names if given in ("", *names) else [*names, given]),
+    )
+    option("--seed", "1", "Decides every random choice of the plan.", web=True)
+    option(
+        "--target-rate",
+        "",
+        "Iterations a second of all users together; 0 is closed loop. "
+        "Without it the scenario's own, else 2000.",
+        web=True,
+    )
+    option(
+        "--time-scale",
+        "1",
+        "Factor on the scenario's phases, starts and durations.",
+        web=True,
+    )
+
+
+def _cluster_options(option: Callable[..., None], flag: Callable[..., None]) -> None:
+    option("--nodes", "", "memcached nodes, host:port,...; without it own ones are started.")
+    option("--embedded-nodes", "3", "How many memcached to start without --nodes.")
+    option("--toxiproxy-url", "", "Toxiproxy in front of --nodes; without it an own one.")
+    option("--proxy-bind", "127.0.0.1", "Address on which an own Toxiproxy listens for workers.")
+    flag("--allow-remote-faults", "Allow breaking what is not on the loopback interface.")
+
+
+def _client_options(option: Callable[..., None]) -> None:
+    option(
+        "--client",
+        "memquake",
+        "Client under test: memquake, pymemcache-hash, pymemcache-pooled, or MODULE:CALLABLE.",
+    )
+    option("--pool-size", "100", "Connections a node and process, at most.")
+    option("--op-timeout", "", "Deadline of an operation, such as 500ms. Defaults to 0.5 s.")
+    option("--connect-timeout", "", "Deadline of a connect. Defaults to 0.25 s.")
+    option("--failover", "fail", "What happens to the keys of a dead node: fail.")
+    option("--ring", "ketama", "How keys find nodes: ketama, rendezvous, jump, modulo.")
+    option("--breaker-profile", "default", "Numbers of the breaker: default, catalogue, off.")
+    option("--breaker-failures", "", "Consecutive failures that open the breaker.")
+    option("--breaker-open-time", "", "How long the breaker stays open before it probes.")
+    option("--breaker-probes", "", "Probes admitted at once while half open.")
+
+
+def _user_options(option: Callable[..., None]) -> None:
+    option("--mix", "", "Operations of MixedUser, such as get=60,set=30,delete=5,incr=5.")
+    option("--zipf-alpha", "1.2", "Skew of HotKeyUser's keys.")
+    option("--protection", "none", "Stampede protection of StampedeUser: none, lock.")
+    option("--origin-latency", "50ms", "How long the built-in origin takes to answer.")
+    option("--stampede-ttl", "2", "Seconds after which the stampede's key expires.")
+    option("--value-size", "100", "Bytes of a value.")
+
+
+def list_and_end() -> None:
+    """Print every scenario with its description and end with exit code 0."""
+    found = list_scenarios()
+    width = max(len(scenario.name) for scenario in found)
+    for scenario in found:
+        sys.stdout.write(f"{scenario.name:<{width}}  {scenario.description}\n")
+    raise SystemExit(0)
+
+
+def _check_when_parsed(parser: Any) -> None:
+    """Make the parser check the whole command line once, before Locust goes on."""
+    parse = parser.parse_args
+
+    def parse_and_check(*args: Any, **kwargs: Any) -> argparse.Namespace:
+        options: argparse.Namespace = parse(*args, **kwargs)
+        if Checked.done:
+            return options
+        Checked.done = True
+        if options.list_scenarios:
+            list_and_end()
+        if not options.worker:
+            _check(options)
+        return options
+
+    parser.parse_args = parse_and_check
+
+
+def _refuse_what_says_nothing(options: argparse.Namespace) -> None:
+    if options.tags or options.exclude_tags:
+        raise ConfigError("--tags: the users here have no tags: name user classes instead")
+    if options.mix and options.user_classes and "MixedUser" not in options.user_classes:
+        raise ConfigError("--mix is about MixedUser, which is not among the user classes: add it")
+
+
+def _check(options: argparse.Namespace) -> None:
+    try:
+        _refuse_what_says_nothing(options)
+        settings = resolve_settings(options)
+        check_machine(settings)
+        settle_ports(options, settings)
+    except USER_ERRORS as error:
+        fail(str(error))
+        return
+    Checked.settings = settings
+    # Locust would end with exit code 1 and a log line; session/wiring.py waits in its place.
+    Checked.worker_wait_s = float(options.expect_workers_max_wait or 0)
+    options.expect_workers_max_wait = 0
+    options.num_users = settings.users
+    if options.spawn_rate is None:
+        options.spawn_rate = min(float(settings.users), MAX_SPAWN_RATE)
+    if options.headless or options.autostart:
+        options.run_time = None  # the run ends itself, to the second, counted from its second 0
+    if options.headless and not options.print_stats:
+        options.only_summary = True  # the live view takes the place of Locust's repeated table
+
+
+def check_form(options: argparse.Namespace) -> str | None:
+    """Give the line that says why a filled-in web form cannot be started, or None."""
+    try:
+        check_machine(resolve_settings(options))
+    except USER_ERRORS as error:
+        return str(error)
+    return None

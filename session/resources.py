@@ -1,0 +1,81 @@
+"""What this process holds of the machine: descriptors, greenlets, memory.
+
+Taken before a client exists and after it was closed, so that whatever it kept shows. The harness
+works in the same process and starts greenlets of its own in between; those are told apart by the
+module of the function they run.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import psutil
+from gevent import Greenlet
+from greenlet import greenlet
+
+from telemetry.window import Window
+
+HARNESS = (
+    *("session.", "telemetry.", "dashboard.", "faults.", "cluster.", "users.", "locust."),
+    *("gevent.baseserver", "gevent.pywsgi"),  # a browser's connections to the web UI
+)
+
+SAMPLED_WINDOWS = 20
+BYTES_AN_ENTRY = 56  # two integers above the interpreter's cache of small ones
+BYTES_A_PART = 300  # a cell or slice with its key
+
+
+def held(own_ports: Collection[int] = ()) -> dict[str, float]:
+    """Count open file descriptors and live greenlets that are not the harness's own.
+
+    `own_ports` are what this process listens on: who looks at the web UI opens and closes
+    connections there at any time.
+    """
+    gc.collect()
+    alive = sum(1 for thing in gc.get_objects() if _is_foreign(thing))
+    process = psutil.Process()
+    visitors = [c for c in process.net_connections("inet") if _is_visit(c, own_ports)]
+    return {"fds": float(process.num_fds() - len(visitors)), "greenlets": float(alive)}
+
+
+def _is_visit(connection: Any, own_ports: Collection[int]) -> bool:
+    return bool(connection.raddr and connection.laddr and connection.laddr.port in own_ports)
+
+
+def _is_foreign(thing: Any) -> bool:
+    if not isinstance(thing, greenlet) or thing.dead:
+        return False
+    if not isinstance(thing, Greenlet):
+        return True
+    module = getattr(getattr(thing, "_run", None), "__module__", None) or ""
+    return not module.startswith(HARNESS)
+
+
+def bytes_of_windows(windows: Sequence[Window]) -> float:
+    """Estimate the memory that windows of the timeline hold, from a sample of them.
+
+    In a local run the timeline grows in the process whose memory is judged, and is no leak.
+    """
+    if not windows:
+        return 0.0
+    sample = windows[:: max(1, len(windows) // SAMPLED_WINDOWS)]
+    return len(windows) * sum(_bytes_of(window) for window in sample) / len(sample)
+
+
+def _bytes_of(window: Window) -> int:
+    histograms = [window.lag]
+    for cell in window.cells.values():
+        histograms += [cell.service, cell.response]
+    for part in window.slices.values():
+        histograms += [part.waiting, part.waiting_failed]
+    tables = sum(sys.getsizeof(h) + BYTES_AN_ENTRY * len(h) for h in histograms)
+    parts = len(window.cells) + len(window.slices)
+    return tables + BYTES_A_PART * parts
+
+
+def rss_bytes() -> float:
+    """Give the resident memory of this process in bytes."""
+    return float(psutil.Process().memory_info().rss)

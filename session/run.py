@@ -1,0 +1,322 @@
+"""One run on the master, from the message that prepares the workers to the finished folder.
+
+Order: tell the workers, wait for their users, set second 0, drive the scenario, stop the load,
+await the last reports, judge, write. Whatever interrupts it, `finish` runs once, heals, and leaves
+a folder behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import gevent
+from gevent.event import Event
+
+from faults.driver import FaultDriver
+from faults.journal import Journal
+from faults.plan import plan_to_yaml
+from faults.runner import ScenarioRunner
+from session import messages
+from session.facts import run_facts
+from session.fleet import Fleet
+from session.folder import RunFolder
+from session.outcome import write_outcome
+from session.watch import (
+    lost_while_preparing,
+    server_connections,
+    watch_servers,
+    watch_workers,
+)
+from settings import Settings
+from telemetry.live import REPORT_LAG_S
+from telemetry.report import Collector
+from telemetry.timeline import Timeline, TimelineWriter
+from verdict.model import RunFacts, Verdict
+from verdict.verdict import judge
+
+logger = logging.getLogger("locust.memquake")
+
+READY_LIMIT_S = 120.0  # prefilling 40,000 keys takes a few seconds; this is a hang, not slowness
+LEAD_S = 0.3  # from "go" to second 0: the message has to be everywhere by then
+DEATH_NOTICED_S = 2.5  # a look a second, half a second for servers that are slow to answer
+MARK_AFTER_S = 5.0  # memory baseline of a run without phases
+FINAL_GRACE_S = 12.0  # beyond the deadline of the calls: closing, last report, its repeats
+
+
+class RunError(Exception):
+    """The run cannot start. One line."""
+
+
+class MasterRun:
+    """One run. Seconds count from `epoch`, a moment of this process's monotonic clock."""
+
+    def __init__(
+        self,
+        *,
+        environment: Any,
+        settings: Settings,
+        cluster: Any,
+        collector: Collector,
+        driver: FaultDriver | None,
+        expected_users: int,
+    ) -> None:
+        self.environment = environment
+        self.runner = environment.runner
+        self.settings = settings
+        self.cluster = cluster
+        self.collector = collector
+        self.driver = driver
+        self.expected_users = expected_users
+        self.folder = RunFolder(settings.runs_dir, settings.scenario.name)
+        self.id = self.folder.id
+        self.fleet = Fleet(
+            {kind.__name__: getattr(kind, "pace", 1.0) for kind in environment.user_classes}
+        )
+        self.timeline = Timeline()
+        self.writer = TimelineWriter(self.folder.file("timeline.jsonl"), self.timeline)
+        self.journal = Journal(self.folder.file("journal.jsonl"))
+        self.scenario: ScenarioRunner | None = None
+        if driver is not None and settings.plan is not None:
+            driver.use(self.journal)
+            self.scenario = ScenarioRunner(settings.plan, driver, self.journal)
+        self.epoch: float | None = None
+        self.ended_s = 0.0
+        self.void_from_s: float | None = None  # from here on the cluster itself was broken
+        self.marked_s = 0.0  # when the workers took their baseline of memory
+        self.stopped_early = ""
+        self.failure = ""
+        self.finishing = False
+        self.finished = Event()
+        self.facts: RunFacts | None = None
+        self.verdict: Verdict | None = None
+        self.counted = False  # whether the session has taken the verdict over
+        self.spawned = Event()
+        self.connections_before: dict[str, int] = {}
+        self.connections_after: dict[str, int] = {}
+        self.snapshots: dict[str, Mapping[str, Any]] = {}  # worker -> the client's snapshot()
+        self._points: dict[int, dict[str, float]] = {}
+        self._greenlets: list[Any] = []
+        self._driving: Any = None
+
+    # -- what the rest of the program asks --------------------------------------------------
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since second 0; negative before it, 0 before it is known."""
+        return 0.0 if self.epoch is None else time.monotonic() - self.epoch
+
+    @property
+    def phase(self) -> str:
+        """Name of what is going on, for people."""
+        if self.finished.is_set():
+            return "finished"
+        if self.finishing:
+            return "finishing"
+        if self.epoch is None:
+            return "preparing"
+        return (self.scenario.phase or "starting") if self.scenario else "running"
+
+    @property
+    def planned_s(self) -> float | None:
+        """How long the load is to last, None when somebody has to stop it."""
+        plan = self.settings.plan
+        return plan.duration_s if plan is not None else self.settings.duration_s
+
+    def series(self, seconds: int) -> list[dict[str, float]]:
+        """Give operations, errors and p99 of the last `seconds` full seconds, for the page."""
+        end = 0 if self.epoch is None else max(0, int(self.now_s - REPORT_LAG_S))
+        for second in range(max(0, end - seconds), end):
+            # A second changes while late reports come in; older ones are kept as computed.
+            if second not in self._points or second > end - 4:
+                line = self.timeline.to_line(self.timeline.window(second))
+                self._points[second] = {
+                    "t": second,
+                    "ops": sum(line["operations"].values()),
+                    "errors": sum(line["errors"].values()),
+                    "p99_ms": (line["service_p99_us"] or 0) / 1000,
+                }
+        for old in [second for second in self._points if second < end - seconds]:
+            del self._points[old]
+        return [self._points[second] for second in sorted(self._points)]
+
+    # -- the way of a run -------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Write the plan and tell every worker what to build."""
+        self._write_plan()
+        if self.driver is not None:
+            self.driver.heal_all("before the start")
+        self.collector.begin(self.id, self.timeline)
+        self.connections_before = server_connections(self.cluster.nodes)
+        self.runner.send_message(messages.RUN, self.run_message())
+
+    def run_message(self) -> dict[str, Any]:
+        """Give what a worker needs to know, in plain types."""
+        settings = self.settings
+        options = settings.client_options
+        return {
+            "run": self.id,
+            "nodes": [node.to_wire() for node in self.cluster.nodes],
+            "client_spec": settings.client,
+            "client": {
+                "pool_size": options.pool_size,
+                "op_timeout": options.op_timeout,
+                "connect_timeout": options.connect_timeout,
+                "ring": options.ring,
+                "failover": options.failover,
+                "breaker": dict(options.breaker or {}),
+            },
+            "paced": settings.target_rate > 0,
+            "rate_a_user": settings.target_rate / max(1, self.expected_users),
+            "seed": settings.seed,
+            "load": dict(settings.load),
+        }
+
+    def drive(self) -> None:
+        """Run to the planned end; returns when the load should stop. Raises RunError."""
+        self._driving = gevent.getcurrent()
+        self._await_users()
+        self.epoch = time.monotonic() + LEAD_S
+        self.journal.begin(self.epoch)
+        self.journal.note("run", scenario=self.settings.scenario.name, client=self.settings.client)
+        self.timeline.start(self.epoch)
+        rates = self.fleet.split(self.settings.target_rate)
+        for member in self.fleet.alive:
+            data = {"run": self.id, "epoch": self.epoch, "rates": rates[member.id]}
+            self._send(messages.GO, data, member.id)
+        self._greenlets = [gevent.spawn(watch_servers, self), gevent.spawn(watch_workers, self)]
+        gevent.sleep(max(0.0, self.epoch - time.monotonic()))
+        if self.scenario is not None:
+            self.scenario.run(self.epoch, self._on_phase)
+        else:
+            self._run_plain()
+
+    def _run_plain(self) -> None:
+        assert self.epoch is not None
+        duration = self.settings.duration_s
+        mark_at = MARK_AFTER_S if duration is None else min(MARK_AFTER_S, duration / 2)
+        gevent.sleep(mark_at)
+        self._mark()
+        while duration is None or self.now_s < duration:
+            gevent.sleep(0.5 if duration is None else min(0.5, max(0.0, duration - self.now_s)))
+
+    def _await_users(self) -> None:
+        limit = time.monotonic() + READY_LIMIT_S
+        while not (self.spawned.is_set() and self.fleet.all_ready(self.expected_users)):
+            if problems := self.fleet.problems():
+                raise RunError(problems[0])
+            if self.failure:
+                raise RunError(self.failure)
+            if gone := lost_while_preparing(self):
+                raise RunError(f"worker {gone} went away while users were being prepared")
+            if time.monotonic() > limit:
+                raise RunError(
+                    f"only {self.fleet.user_count} of {self.expected_users} users were ready after "
+                    f"{READY_LIMIT_S:g} s: start fewer users, or look at the workers' own output"
+                )
+            gevent.sleep(0.05)
+
+    def _on_phase(self, name: str) -> None:
+        if name == "testing":
+            self._mark()
+
+    def _mark(self) -> None:
+        self.marked_s = self.now_s
+        for member in self.fleet.alive:
+            self._send(messages.MARK, {"run": self.id}, member.id)
+
+    def _send(self, name: str, data: Mapping[str, Any], worker: str) -> None:
+        self.runner.send_message(name, dict(data), client_id=worker)
+
+    def heard(self, worker: str, data: Mapping[str, Any]) -> None:
+        """Take a worker's word about its users; late ones are told to go at once."""
+        known = worker in self.fleet.members
+        changed = self.fleet.heard(worker, data["users"], data["ready"], data["problem"])
+        self.snapshots[worker] = data.get("snapshot", {})
+        if self.epoch is None or self.finishing:
+            return
+        if self.fleet.returned(worker):
+            self.journal.note("worker_returned", worker=worker)
+            changed = True
+        if not known:
+            rates = self.fleet.split(self.settings.target_rate).get(worker, {})
+            self._send(messages.GO, {"run": self.id, "epoch": self.epoch, "rates": rates}, worker)
+            self.journal.note("worker_joined", worker=worker)
+        if changed:
+            self.share_rate()
+
+    def share_rate(self) -> None:
+        """Tell every worker its part of the target rate."""
+        for worker, rates in self.fleet.split(self.settings.target_rate).items():
+            self._send(messages.RATE, {"run": self.id, "rates": rates}, worker)
+
+    def cut_off(self, why: str, *, void: bool = False) -> None:
+        """End the load before its time; the first reason stays.
+
+        A run that is `void` lost a server of the harness's own: nothing since then, and no fault
+        that was on, says anything about the client.
+        """
+        if void and self.void_from_s is None:
+            self.void_from_s = max(0.0, self.now_s - DEATH_NOTICED_S)
+        if not self.stopped_early:
+            self.stopped_early = why
+            self.journal.note("cut_off", why=why)
+        if self._driving is not None and not self.finishing:
+            self._driving.kill(block=False)
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def finish(self, stopped_early: str = "") -> None:
+        """Heal, stop the load, await the last reports, judge and write; once, whoever calls."""
+        if self.finishing:
+            self.finished.wait()
+            return
+        self.finishing = True
+        if stopped_early and not self.stopped_early:
+            self.stopped_early = stopped_early
+        try:
+            self._finish()
+        finally:
+            self.finished.set()
+
+    def _finish(self) -> None:
+        if self._driving is not None and self._driving is not gevent.getcurrent():
+            self._driving.kill(block=True)  # its way out heals
+        self.ended_s = max(0.0, self.now_s)
+        if self.driver is not None:
+            self.driver.heal_all("end of the run")
+        alive = [member.id for member in self.fleet.alive]
+        for worker in alive:
+            self._send(messages.FINISH, {"run": self.id}, worker)
+        limit = 1.1 * self.settings.client_options.op_timeout + FINAL_GRACE_S
+        missing = self.collector.wait_final(alive, limit)
+        for worker in missing:
+            seen = self.collector.last_seen(worker)
+            at_s = self.ended_s if seen is None or self.epoch is None else seen - self.epoch
+            self.fleet.lost(worker, at_s)
+        gevent.killall(self._greenlets, block=True)
+        self.connections_after = server_connections(self.cluster.nodes)
+        try:
+            self.writer.close()
+        except OSError as error:
+            self.cut_off(f"timeline.jsonl cannot be written: {error}")
+        if not self.failure:
+            self.facts = run_facts(self)
+            self.verdict = judge(self.facts)
+            write_outcome(self.folder, self.facts, self.verdict, report=self.settings.write_report)
+            try:
+                self.folder.point_latest_here()
+            except OSError as error:
+                logger.warning("memquake: %s/latest cannot be set: %s", self.folder.runs_dir, error)
+        self.journal.close()
+
+    def _write_plan(self) -> None:
+        plan = self.settings.plan
+        if plan is not None:
+            text = plan_to_yaml(plan)
+        else:
+            text = f"scenario: {self.settings.scenario.name}\nseed: {self.settings.seed}\n"
+        self.folder.write_text("plan.yaml", text)

@@ -1,0 +1,152 @@
+"""What a load process sees of itself: lag of its hub, its CPU, its client's own words.
+
+The lag ticker asks to be woken every 10 ms and notes how late it was; that is what every greenlet
+of the process suffers. Everything else is sampled once a second. Samples go to the recorder and
+nowhere else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gevent
+
+from cluster.node import Node
+from telemetry.evidence import plain
+from telemetry.window import NodeState
+from users.context import LoadContext
+
+TICK_S = 0.01
+SNAPSHOT_LIMIT_S = 1.0  # it is asked once a second, and only counts what the client knows
+BACKLOG_EVERY_TICKS = 10
+
+
+class Sampler:
+    """Ticker and once-a-second samples of one run."""
+
+    def __init__(self, context: LoadContext, nodes: Sequence[Node]) -> None:
+        self.context = context
+        self.recorder = context.recorder
+        self.names = {node.label: node.name for node in nodes}
+        self._greenlets: list[Any] = []
+        self._snapshot_broken = False
+
+    def start(self, epoch: float) -> None:
+        """Begin at `epoch`, in this process's monotonic clock."""
+        delay = max(0.0, epoch - time.monotonic())
+        self._greenlets = [
+            gevent.spawn_later(delay, self._tick),
+            gevent.spawn_later(delay, self._second),
+        ]
+
+    def stop(self) -> None:
+        """Take the last samples and end."""
+        if self._greenlets:
+            self._sample(time.monotonic())
+        gevent.killall(self._greenlets, block=False)
+        self._greenlets = []
+
+    def _tick(self) -> None:
+        clock, lag, sleep = time.monotonic, self.recorder.lag, gevent.sleep
+        count = 0
+        while True:
+            due = clock() + TICK_S
+            sleep(TICK_S)
+            now = clock()
+            lag(now, max(0.0, now - due))
+            count += 1
+            if count % BACKLOG_EVERY_TICKS == 0:
+                self._sample_backlog(now)
+
+    def _sample_backlog(self, now: float) -> None:
+        """Note whether overdue starts wait for the client or for this process."""
+        for name, schedule in self.context.schedules.items():
+            # One slot may always be about to be taken; a backlog is more than a moment of it.
+            if schedule.backlog(now) <= max(1.0, schedule.rate * 2 * TICK_S):
+                continue
+            if self.context.inside.get(name, 0) >= self.context.users.get(name, 0):
+                self.recorder.pacing(now, busy=1)
+            else:
+                self.recorder.pacing(now, late=1)
+
+    def _second(self) -> None:
+        cpu = time.process_time()
+        at = time.monotonic()
+        while True:
+            gevent.sleep(1.0)
+            now, cpu_now = time.monotonic(), time.process_time()
+            self.recorder.cpu(now, (cpu_now - cpu) / max(1e-6, now - at))
+            cpu, at = cpu_now, now
+            self._sample(now)
+
+    def _sample(self, now: float) -> None:
+        for schedule in self.context.schedules.values():
+            for moment, planned, dropped in schedule.drain(now):
+                self.recorder.pacing(moment, planned=planned, dropped=dropped)
+        calls, peak = self.context.origin.take()
+        self.recorder.origin(now, calls, peak)
+        self.recorder.users(now, sum(self.context.users.values()))
+        states = self.node_states()
+        if states:
+            self.recorder.node_states(now, states)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Give the client's own `snapshot()`, or nothing when it has none or it is broken."""
+        if self._snapshot_broken or not hasattr(self.context.client, "snapshot"):
+            return {}
+        asking = gevent.spawn(self._ask)
+        asking.join(SNAPSHOT_LIMIT_S)
+        if not asking.ready():
+            asking.kill(block=False)
+            return self._give_up(f"snapshot() did not return within {SNAPSHOT_LIMIT_S:g} s")
+        found: dict[str, Any] | str = asking.value
+        return self._give_up(found) if isinstance(found, str) else found
+
+    def _ask(self) -> dict[str, Any] | str:
+        """Give the client's words, or what kept it from saying them."""
+        try:
+            found = self.context.client.snapshot()
+            # A stranger's words: only plain types go further, as deep as the contract reaches.
+            return {str(label): plain(dict(state), 4) for label, state in found.items()}
+        except BaseException as error:  # a stranger's code may even exit
+            return f"snapshot() raised {error!r}"[:200]
+
+    def _give_up(self, why: str) -> dict[str, Any]:
+        self._snapshot_broken = True
+        self.recorder.finding("snapshot_broken", {"error": why})
+        return {}
+
+    def node_states(self) -> dict[str, NodeState]:
+        """Translate the snapshot into states by node name."""
+        states: dict[str, NodeState] = {}
+        for label, said in self.snapshot().items():
+            name = self.names.get(label)
+            if name is None:
+                continue
+            pool = _mapping(said.get("pool"))
+            breaker = said.get("breaker")
+            states[name] = NodeState(
+                breaker={str(breaker): 1} if breaker else {},
+                idle=_count(pool.get("idle")),
+                in_use=_count(pool.get("in_use")),
+                opened_total=_count(said.get("opened")),
+                probes_total=_count(said.get("probes")),
+                created_total=_count(pool.get("created")),
+            )
+        return states
+
+    def slots_in_use(self) -> int | None:
+        """Sum the pool slots in use over all nodes, None when the client does not tell."""
+        counts = [_mapping(said.get("pool")).get("in_use") for said in self.snapshot().values()]
+        known = [int(count) for count in counts if isinstance(count, int)]
+        return sum(known) if known else None
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and value >= 0 else 0

@@ -1,0 +1,55 @@
+"""Building the client under test within a bound: a stranger's constructor may wait for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gevent
+
+from cluster.node import Address
+from users.clients import ClientSpecError, Factory, construct
+
+CLOSE_LIMIT_S = 5.0  # a client that does not close in this time has hung
+BUILD_LIMIT_S = 15.0  # a client that connects to every node at once needs a second
+
+
+def build_bounded(factory: Factory, nodes: Sequence[Address], settings: Any) -> Any:
+    """Build the client; ClientSpecError when it raises, lacks methods, or does not return."""
+    building = gevent.spawn(_build, factory, nodes, settings)
+    building.join(BUILD_LIMIT_S)
+    if not building.ready():
+        building.kill(block=False)
+        raise ClientSpecError(
+            f"--client: building it did not end within {BUILD_LIMIT_S:g} s: "
+            "give it a deadline for connecting"
+        )
+    result = building.value
+    if isinstance(result, ClientSpecError):
+        raise result
+    return result
+
+
+def _build(factory: Factory, nodes: Sequence[Address], settings: Any) -> Any:
+    try:
+        return construct(factory, nodes, settings)
+    except ClientSpecError as error:
+        return error
+
+
+def close_bounded(client: Any) -> str:
+    """Close the client; why it did not, "" when it did. Nothing it raises goes further."""
+    closing = gevent.spawn(_close, client)
+    closing.join(CLOSE_LIMIT_S)
+    if closing.ready():
+        return str(closing.value)
+    closing.kill(block=False)
+    return f"close() did not end within {CLOSE_LIMIT_S:g} s"
+
+
+def _close(client: Any) -> str:
+    try:
+        client.close()
+    except BaseException as error:  # a stranger's code may even exit
+        return f"close() raised {error!r}"[:200]
+    return ""

@@ -1,0 +1,149 @@
+"""Locust's events to the sessions. Registered once, at import of the locustfile, on every process.
+
+Listeners of `quitting` run in reverse order of registration; registered here, at module level,
+ours runs after those that init registered, so every statistic is in.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+import gevent
+from locust import events
+from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+
+from dashboard.terminal import LiveLine
+from dashboard.web import address_line, install_web
+from session.master import MasterSession
+from session.metrics import make_metrics, serve_metrics
+from session.options import Checked, add_options, check_form
+from session.outcome import print_summary
+from session.worker import WorkerSession
+
+logger = logging.getLogger("locust.memquake")
+
+PARENT_CHECK_S = 0.5
+
+
+class Process:
+    """What this process plays: master, worker, or both in a local run."""
+
+    master: MasterSession | None = None
+    worker: WorkerSession | None = None
+    live: LiveLine | None = None
+
+
+def wire() -> None:
+    """Register every listener."""
+    sys.excepthook = _quiet_when_interrupted
+    events.init_command_line_parser.add_listener(_on_parser)
+    events.init.add_listener(_on_init)
+    events.test_start.add_listener(_on_test_start)
+    events.spawning_complete.add_listener(_on_spawning_complete)
+    events.test_stopping.add_listener(_on_test_stopping)
+    events.quitting.add_listener(_on_quitting)
+    events.quit.add_listener(_on_quit)
+
+
+def _on_parser(parser: Any, **_: Any) -> None:
+    add_options(parser)
+
+
+def _quiet_when_interrupted(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Say an interrupt during start-up in one line; everything else as usual."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.stderr.write("memquake: interrupted before the run began\n")
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+def _on_interrupt(*_: Any) -> None:
+    """Send Ctrl-C to the main greenlet, not into whatever call happens to be running."""
+    hub = gevent.get_hub()
+    hub.loop.run_callback_threadsafe(gevent.kill, hub.parent, KeyboardInterrupt())
+
+
+def _on_init(environment: Any, **_: Any) -> None:
+    signal.signal(signal.SIGINT, _on_interrupt)
+    runner = environment.runner
+    if isinstance(runner, MasterRunner | LocalRunner):
+        Process.master = MasterSession(environment)
+    if isinstance(runner, WorkerRunner | LocalRunner):
+        Process.worker = WorkerSession(environment)
+    if isinstance(runner, WorkerRunner):
+        gevent.spawn(Process.worker.say_hello if Process.worker else None)
+        if environment.parsed_options.processes:
+            gevent.spawn(_end_with_parent, os.getppid())
+    if Process.master is not None:
+        Process.master.set_up()
+        metrics = make_metrics(Process.master)
+        serve_metrics(Process.master, metrics)
+        options = environment.parsed_options
+        if options.headless and isinstance(runner, MasterRunner) and Checked.worker_wait_s:
+            gevent.spawn(_await_workers, Process.master, Checked.worker_wait_s)
+        if environment.web_ui is not None:
+            install_web(
+                Process.master,
+                check_form=check_form,
+                metrics=lambda: (metrics.render(), metrics.content_type),
+            )
+            sys.stdout.write(address_line(options) + "\n")
+            sys.stdout.flush()
+        elif environment.parsed_options.headless:
+            Process.live = LiveLine(Process.master)
+            gevent.spawn(Process.live.run)
+
+
+def _await_workers(master: MasterSession, limit_s: float) -> None:
+    """End a headless master whose workers do not come, in one line."""
+    wanted = master.environment.parsed_options.expect_workers
+    gevent.sleep(limit_s)
+    there = len(master.runner.clients)
+    if master.run is None and there < wanted:
+        master.close()
+        master.give_up(
+            f"{there} of {wanted} workers joined within {limit_s:g} s: start them with --worker "
+            "and --master-host, or wait longer with --expect-workers-max-wait"
+        )
+
+
+def _end_with_parent(parent: int) -> None:
+    """End a forked worker at once when the master that forked it is gone."""
+    while os.getppid() == parent:
+        gevent.sleep(PARENT_CHECK_S)
+    os._exit(1)
+
+
+def _on_test_start(environment: Any, **_: Any) -> None:
+    if Process.master is not None:
+        Process.master.on_test_start(environment.parsed_options)
+
+
+def _on_spawning_complete(**_: Any) -> None:
+    if Process.master is not None:
+        Process.master.on_spawning_complete()
+
+
+def _on_test_stopping(**_: Any) -> None:
+    if Process.master is not None:
+        Process.master.on_test_stopping()
+
+
+def _on_quitting(environment: Any, **_: Any) -> None:
+    if Process.master is not None:
+        Process.master.on_quitting()
+    elif Process.worker is not None and environment.process_exit_code is None:
+        environment.process_exit_code = 0  # failed requests are for the master to judge
+
+
+def _on_quit(**_: Any) -> None:
+    if Process.master is not None and Process.master.run is not None:
+        if Process.live is not None:
+            Process.live.stop()
+        run = Process.master.run
+        if run.verdict is not None and run.facts is not None:
+            print_summary(run.verdict, run.facts, run.folder)

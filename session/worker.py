@@ -1,0 +1,243 @@
+"""One load-generating process in one run after another.
+
+The master says what to prepare; this side builds the client under test, gives the users their
+context, starts them all at the master's second 0, samples what only this process can see (lag of
+its hub, its CPU, the client's snapshot), and at the end waits for the calls in flight, closes the
+client and counts what it left behind. It never judges and never touches a fault.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import gevent
+from gevent.event import Event
+
+from cluster.node import Node
+from session import messages, resources
+from session.options import USER_ERRORS
+from session.sampling import Sampler
+from session.subject import build_bounded, close_bounded
+from telemetry.recorder import Recorder
+from telemetry.report import ClockSync, Reporter
+from users.clients import ClientOptions, resolve
+from users.context import LoadContext, LoadSettings
+from users.origin import Origin
+from users.pacing import Schedule
+
+logger = logging.getLogger("locust.memquake")
+
+HELLO_EVERY_S = 1.0
+READY_EVERY_S = 0.2
+
+
+class WorkerSession:
+    """The worker's half of every run of this process."""
+
+    def __init__(self, environment: Any) -> None:
+        self.environment = environment
+        self.runner = environment.runner
+        self.clock = ClockSync(self.runner)
+        self.run: WorkerRun | None = None
+        self.welcomed = False
+        for name, handler in (
+            (messages.WELCOME, self._on_welcome),
+            (messages.REFUSE, self._on_refuse),
+            (messages.RUN, self._on_run),
+            (messages.GO, self._on_go),
+            (messages.RATE, self._on_rate),
+            (messages.MARK, self._on_mark),
+            (messages.FINISH, self._on_finish),
+        ):
+            self.runner.register_message(name, handler)
+
+    def say_hello(self) -> None:
+        """Ask the master for its version and for a run under way, until it answers."""
+        while not self.welcomed:
+            self.runner.send_message(messages.HELLO, {"version": messages.VERSION})
+            gevent.sleep(HELLO_EVERY_S)
+
+    def _on_welcome(self, msg: Any, **_: Any) -> None:
+        self.welcomed = True
+
+    def _on_refuse(self, msg: Any, **_: Any) -> None:
+        self.welcomed = True
+        logger.error("memquake: refused by the master: %s", msg.data["why"])
+        self.environment.process_exit_code = 2
+        gevent.spawn(self.runner.quit)
+
+    def _on_run(self, msg: Any, **_: Any) -> None:
+        self.welcomed = True
+        if self.run is not None:
+            if self.run.id == msg.data["run"]:
+                return  # told twice: by the broadcast and as the answer to a late hello
+            self.run.abandon()
+        try:
+            self.run = WorkerRun(self.environment, self.clock, msg.data)
+        except Exception as error:
+            self.run = None
+            known = isinstance(error, USER_ERRORS)
+            why = str(error) if known else f"{type(error).__name__}: {error}"
+            self.runner.send_message(messages.FAILED, {"run": msg.data["run"], "why": why})
+
+    def _current(self, msg: Any) -> WorkerRun | None:
+        run = self.run
+        return run if run is not None and run.id == msg.data["run"] else None
+
+    def _on_go(self, msg: Any, **_: Any) -> None:
+        if run := self._current(msg):
+            run.go(msg.data["epoch"], msg.data["rates"])
+
+    def _on_rate(self, msg: Any, **_: Any) -> None:
+        if run := self._current(msg):
+            run.set_rates(msg.data["rates"])
+
+    def _on_mark(self, msg: Any, **_: Any) -> None:
+        if run := self._current(msg):
+            run.rss_baseline = resources.rss_bytes()
+
+    def _on_finish(self, msg: Any, **_: Any) -> None:
+        # In a greenlet of its own: this handler also runs inside the loop that receives the acks.
+        if run := self._current(msg):
+            gevent.spawn(run.finish)
+
+
+class WorkerRun:
+    """One run in this process: client, context of the users, recorder, reporter."""
+
+    def __init__(self, environment: Any, clock: ClockSync, data: Mapping[str, Any]) -> None:
+        self.id: str = data["run"]
+        self.environment = environment
+        self.runner = environment.runner
+        self.clock = clock
+        self.nodes = [Node.from_wire(node) for node in data["nodes"]]
+        self.op_timeout = float(data["client"]["op_timeout"])
+        self.rss_baseline = 0.0
+        self.finishing = False
+        options = environment.parsed_options
+        self.own_ports = {options.web_port, options.master_bind_port}
+        if str(options.prometheus_port).isdigit():
+            self.own_ports.add(int(options.prometheus_port))
+        self.before = resources.held(self.own_ports)
+        self.client = build_bounded(
+            resolve(data["client_spec"]),
+            [node.address for node in self.nodes],
+            ClientOptions(**data["client"]),
+        )
+        self.recorder = Recorder()
+        self.recorder.paced = bool(data["paced"])
+        self.context = LoadContext(
+            client=self.client,
+            recorder=self.recorder,
+            nodes=self.nodes,
+            settings=LoadSettings(
+                **data["load"],
+                op_timeout=self.op_timeout,
+                seed=data["seed"],
+                worker_index=max(0, int(self.runner.worker_index)),
+                run_id=self.id,
+            ),
+            origin=Origin(data["load"]["origin_latency_s"]),
+            go=Event(),
+        )
+        self.context.expected_rate = float(data["rate_a_user"])
+        environment.memquake = self.context
+        self.reporter = Reporter(self.runner, self.recorder, run=self.id, clock_sync=self.clock)
+        self.sampler = Sampler(self.context, self.nodes)
+        self.greenlets = [gevent.spawn(self._announce)]
+
+    def _announce(self) -> None:
+        """Tell the master how many users are there and ready, until the run begins."""
+        while not math.isfinite(self.clock.error_s):
+            gevent.sleep(READY_EVERY_S)  # second 0 means nothing before the clocks are compared
+        while not self.context.go.is_set():
+            self.runner.send_message(
+                messages.READY,
+                {
+                    "run": self.id,
+                    "users": dict(self.context.users),
+                    "ready": self.context.ready_count,
+                    "problem": self.context.problem,
+                },
+            )
+            gevent.sleep(READY_EVERY_S)
+        while not self.finishing:  # users that arrive or leave later move the split of the rate
+            gevent.sleep(1.0)
+            data = {"run": self.id, "users": dict(self.context.users), "ready": 0, "problem": ""}
+            data["snapshot"] = self.sampler.snapshot()
+            self.runner.send_message(messages.READY, data)
+
+    def go(self, epoch_master: float, rates: Mapping[str, float]) -> None:
+        """Start the load at `epoch_master`, a moment of the master's clock in the near future."""
+        if self.context.go.is_set():
+            return
+        epoch = epoch_master - self.clock.offset_s
+        self.recorder.start(epoch)
+        self.sampler.start(epoch)
+        for name, rate in rates.items():
+            schedule = Schedule(rate, clock=time.monotonic)
+            schedule.start(epoch)
+            self.context.schedules[name] = schedule
+        self.clock.follow(self.recorder, epoch_master)
+        self.greenlets.append(gevent.spawn(self.reporter.run))
+        gevent.spawn_later(max(0.0, epoch - time.monotonic()), self.context.go.set)
+
+    def set_rates(self, rates: Mapping[str, float]) -> None:
+        """Take over a new share of the target rate, iterations a second by user class."""
+        now = time.monotonic()
+        for name, rate in rates.items():
+            schedule = self.context.schedules.get(name)
+            if schedule is None:
+                schedule = self.context.schedules[name] = Schedule(rate, clock=time.monotonic)
+                schedule.start(now)
+            else:
+                schedule.set_rate(rate, now)
+
+    def finish(self) -> None:
+        """Stop the load, wait for the calls in flight, close the client, send the last report."""
+        if self.finishing:
+            return
+        self.finishing = True
+        self.context.stopping = True
+        self.context.go.set()  # users that never started must not wait for it
+        limit = time.monotonic() + 1.1 * self.op_timeout + 1.0
+        while any(self.context.inside.values()) and time.monotonic() < limit:
+            gevent.sleep(0.02)
+        hung = sum(self.context.inside.values())
+        self.sampler.stop()
+        in_use = self.sampler.slots_in_use()
+        rss = resources.rss_bytes()
+        self._close_client()
+        gevent.killall(self.greenlets, block=True)
+        gevent.sleep(0.1)  # the servers need a moment to see the connections go
+        after = resources.held(self.own_ports)
+        self.reporter.finish(
+            {
+                "before": self.before,
+                "after": after,
+                "rss_baseline": self.rss_baseline,
+                "rss_end": rss,
+                "slots_in_use": in_use,
+                "hung_calls": hung,
+            }
+        )
+        self.clock.unfollow()
+
+    def abandon(self) -> None:
+        """Let go of a run that the master no longer speaks of."""
+        if not self.finishing:
+            self.finishing = True
+            self.context.stopping = True
+            self.sampler.stop()
+            gevent.killall(self.greenlets, block=False)
+            self._close_client()
+
+    def _close_client(self) -> None:
+        """Close the client under test; that it raises or hangs is a finding."""
+        why = close_bounded(self.client)
+        if why:
+            self.recorder.finding("close_failed", {"error": why})

@@ -1,0 +1,317 @@
+"""Options and environment to one frozen Settings, validated once.
+
+Rule: whatever is wrong with what the user said ends here, in a `ConfigError` of one line that
+names the thing and the way out, before anything is started. This module opens no server and keeps
+nothing; it does not know Locust beyond the attribute names of its parsed options.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tempfile
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cluster.binaries import find_memcached, find_toxiproxy
+from cluster.external import parse_nodes
+from cluster.node import Address
+from faults.plan import Plan, make_plan
+from faults.remote import refuse_foreign_processes, refuse_remote
+from faults.scenario import Scenario, load_scenario
+from users.clients import ClientOptions, resolve
+from users.presets import parse_mix
+from verdict.budgets import LIMITS, known_checks, parse_budget
+
+DEFAULT_USERS = 40
+DEFAULT_RATE = 2000.0  # iterations a second, all users and workers together
+DEFAULT_SEED = 1  # a fixed seed: two runs of one command line break the same node
+HEADLESS_SECONDS = 60.0  # a headless run of `none` without -t ends by itself after this
+MAX_EMBEDDED_NODES = 50  # a process each; more is a typing error
+MAX_USERS = 100_000  # as in a scenario file; each is a greenlet with keys of its own
+MAX_SPAWN_RATE = 100.0  # above this Locust warns; spawning is over before the run's second 0 anyway
+
+
+class ConfigError(Exception):
+    """What the user asked for cannot be done. One line: what is wrong and how to mend it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything a run is made from. Seconds are floats, rates are iterations a second."""
+
+    addresses: tuple[Address, ...] | None  # None: embedded cluster
+    embedded_nodes: int
+    toxiproxy_url: str | None
+    proxy_bind: str
+    allow_remote_faults: bool
+    client: str
+    client_factory: Callable[..., Any]
+    client_options: ClientOptions
+    scenario: Scenario
+    scenario_given: str  # as the user named it: a name or a path
+    seed: int
+    time_scale: float
+    plan: Plan | None  # None: no phases, the whole run is the baseline
+    users: int
+    target_rate: float
+    duration_s: float | None  # of a run without phases; None: until somebody stops it
+    budgets: Mapping[str, float]  # what the user or the scenario set, over the defaults
+    runs_dir: Path
+    write_report: bool
+    prometheus_port: int | None
+    load: Mapping[str, Any] = field(default_factory=dict)  # for the users: mix, zipf_alpha, ...
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        """Names of the nodes, known before any of them is started."""
+        count = self.embedded_nodes if self.addresses is None else len(self.addresses)
+        return tuple(f"node{i + 1}" for i in range(count))
+
+    @property
+    def needs_proxies(self) -> bool:
+        """Whether a fault of the scenario works through Toxiproxy."""
+        return self.plan is not None and self.plan.needs_backend("toxiproxy")
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h)?")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+
+
+def _number(
+    options: Namespace, name: str, *, low: float, high: float = math.inf, what: str
+) -> float:
+    raw = getattr(options, name)
+    flag = "--" + name.replace("_", "-")
+    try:
+        value = float(raw)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{flag} {raw!r} is not a number: give {what}") from None
+    if not math.isfinite(value) or not low <= value <= high:
+        raise ConfigError(f"{flag} {raw} is out of range: give {what}")
+    return value
+
+
+def _integer(options: Namespace, name: str, *, low: int, high: int, what: str) -> int:
+    value = _number(options, name, low=low, high=high, what=what)
+    if value != int(value):
+        flag = "--" + name.replace("_", "-")
+        raise ConfigError(f"{flag} {getattr(options, name)} is not a whole number: give {what}")
+    return int(value)
+
+
+def _seconds(options: Namespace, name: str, *, low: float, high: float, default: str = "") -> float:
+    raw = str(getattr(options, name) or default).strip()
+    flag = "--" + name.replace("_", "-")
+    match = _DURATION.fullmatch(raw)
+    what = f"a duration such as 500ms or 2s, from {low:g} s to {high:g} s"
+    if match is None:
+        raise ConfigError(f"{flag} {raw!r} is not a duration: give {what}")
+    value = float(match[1]) * _UNITS[match[2]]
+    if not low <= value <= high:
+        raise ConfigError(f"{flag} {raw} is out of range: give {what}")
+    return value
+
+
+def _choice(options: Namespace, name: str, allowed: Sequence[str]) -> str:
+    value = str(getattr(options, name))
+    if value not in allowed:
+        flag = "--" + name.replace("_", "-")
+        raise ConfigError(f"{flag} {value!r} is unknown: give one of {', '.join(allowed)}")
+    return value
+
+
+def _runs_dir(options: Namespace) -> Path:
+    path = Path(options.runs_dir).expanduser().absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"--runs-dir {options.runs_dir}: cannot write there ({error.strerror}); "
+            "give a folder you may write to"
+        ) from None
+    return path
+
+
+def _budgets(options: Namespace, scenario: Scenario) -> dict[str, float]:
+    budgets = dict(scenario.budget_limits())
+    given = options.budget or []
+    for text in [given] if isinstance(given, str) else given:
+        name, value = parse_budget(text)
+        budgets[name] = value
+    return budgets
+
+
+def _breaker(options: Namespace) -> dict[str, Any]:
+    profile = _choice(options, "breaker_profile", _PROFILES)
+    values: dict[str, Any] = {"profile": profile}
+    if profile == "off":
+        values = {"consecutive_failures": _NEVER, "minimum_calls": _NEVER}
+    if options.breaker_failures not in (None, ""):
+        values["consecutive_failures"] = _integer(
+            options, "breaker_failures", low=1, high=100_000, what="a number of failures, 1 or more"
+        )
+    if options.breaker_open_time not in (None, ""):
+        values["open_s"] = _seconds(options, "breaker_open_time", low=0.01, high=3600)
+    if options.breaker_probes not in (None, ""):
+        values["half_open_probes"] = _integer(
+            options, "breaker_probes", low=1, high=1000, what="a number of probes, 1 or more"
+        )
+    return values
+
+
+_NEVER = 10**9  # failures nobody reaches: a breaker that never opens
+_RECOVERS_WITHIN_S = float(LIMITS["recovers_within"].default or 0.0)
+_PROFILES = ("default", "catalogue", "off")
+_RINGS = ("ketama", "rendezvous", "jump", "modulo")
+_PROTECTIONS = ("none", "lock")
+
+
+def _client_options(options: Namespace, scenario: Scenario) -> ClientOptions:
+    wish = scenario.client_settings()
+    if options.op_timeout in (None, "") and "op_timeout" in wish:
+        op_timeout = float(wish["op_timeout"])
+    else:
+        op_timeout = _seconds(options, "op_timeout", low=0.001, high=600, default="500ms")
+    if options.connect_timeout in (None, "") and "connect_timeout" in wish:
+        connect_timeout = float(wish["connect_timeout"])
+    else:
+        connect_timeout = _seconds(options, "connect_timeout", low=0.001, high=600, default="250ms")
+    _choice(options, "failover", ("fail",))
+    return ClientOptions(
+        pool_size=_integer(
+            options, "pool_size", low=1, high=100_000, what="connections a node, 1 or more"
+        ),
+        op_timeout=op_timeout,
+        connect_timeout=connect_timeout,
+        ring=_choice(options, "ring", _RINGS),
+        failover="fail",
+        breaker=_breaker(options),
+    )
+
+
+def _load(options: Namespace, scenario: Scenario) -> tuple[int, float]:
+    users = options.num_users if options.num_users is not None else scenario.users or DEFAULT_USERS
+    if not 1 <= users <= MAX_USERS:
+        raise ConfigError(f"--users {users} is out of range: give 1 to {MAX_USERS}")
+    if options.target_rate in (None, ""):
+        rate = DEFAULT_RATE if scenario.target_rate is None else scenario.target_rate
+    else:
+        rate = _number(
+            options, "target_rate", low=0, high=1e7, what="iterations a second, 0 for closed loop"
+        )
+    return int(users), float(rate)
+
+
+def _duration(options: Namespace, plan: Plan | None) -> float | None:
+    run_time = getattr(options, "run_time", None)
+    if plan is None:
+        if run_time:
+            return float(run_time)
+        return HEADLESS_SECONDS if options.headless else None
+    if run_time and run_time < plan.duration_s:
+        raise ConfigError(
+            f"--run-time {run_time:g} s is shorter than the scenario {plan.scenario} "
+            f"({plan.duration_s:g} s): leave --run-time out, or shrink it with --time-scale"
+        )
+    return None
+
+
+def _user_options(options: Namespace) -> dict[str, Any]:
+    """Read what the users do, by the names of LoadSettings."""
+    return {
+        "mix": parse_mix(options.mix) if options.mix else None,
+        "zipf_alpha": _number(
+            options, "zipf_alpha", low=0.01, high=10, what="an exponent from 0.01 to 10"
+        ),
+        "protection": _choice(options, "protection", _PROTECTIONS),
+        "origin_latency_s": _seconds(options, "origin_latency", low=0, high=60),
+        "stampede_ttl_s": _integer(
+            options, "stampede_ttl", low=1, high=86_400, what="whole seconds, 1 or more"
+        ),
+        "value_size": _integer(
+            options, "value_size", low=0, high=1_000_000, what="bytes from 0 to 1000000"
+        ),
+    }
+
+
+def resolve_settings(options: Namespace) -> Settings:
+    """Turn Locust's parsed options into Settings.
+
+    Raises ConfigError (or an error of the parts, whose text is such a line as well; see
+    `ERRORS`). Touches nothing but the runs folder, which is made when it is missing.
+    """
+    addresses = tuple(parse_nodes(options.nodes)) if options.nodes else None
+    embedded = _integer(
+        options,
+        "embedded_nodes",
+        low=1,
+        high=MAX_EMBEDDED_NODES,
+        what=f"a number of nodes from 1 to {MAX_EMBEDDED_NODES}",
+    )
+    if options.toxiproxy_url and addresses is None:
+        raise ConfigError(
+            "--toxiproxy-url without --nodes: the embedded cluster has a Toxiproxy of its own; "
+            "give --nodes host:port,... as well, or leave --toxiproxy-url out"
+        )
+    scenario = load_scenario(options.scenario, known_checks=known_checks())
+    time_scale = _number(
+        options, "time_scale", low=1e-6, high=1000, what="a factor above 0, such as 0.3"
+    )
+    seed = _integer(options, "seed", low=0, high=2**63, what="a whole number, 0 or more")
+    budgets = _budgets(options, scenario)
+    client_options = _client_options(options, scenario)
+    users, rate = _load(options, scenario)
+    names = [f"node{i + 1}" for i in range(len(addresses) if addresses else embedded)]
+    plan: Plan | None = None
+    if scenario.has_phases:
+        scenario.check_load(users=users, target_rate=rate, nodes=len(names))
+        plan = make_plan(
+            scenario,
+            seed=seed,
+            nodes=names,
+            time_scale=time_scale,
+            recovers_within_s=budgets.get("recovers_within", _RECOVERS_WITHIN_S),
+        )
+        if addresses is not None and plan.faults:
+            refuse_foreign_processes(plan)
+            refuse_remote(addresses, options.toxiproxy_url, allow=bool(options.allow_remote_faults))
+    return Settings(
+        addresses=addresses,
+        embedded_nodes=embedded,
+        toxiproxy_url=options.toxiproxy_url or None,
+        proxy_bind=options.proxy_bind,
+        allow_remote_faults=bool(options.allow_remote_faults),
+        client=options.client,
+        client_factory=resolve(options.client),
+        client_options=client_options,
+        scenario=scenario,
+        scenario_given=str(options.scenario),
+        seed=seed,
+        time_scale=time_scale,
+        plan=plan,
+        users=users,
+        target_rate=rate,
+        duration_s=_duration(options, plan),
+        budgets=budgets,
+        runs_dir=_runs_dir(options),
+        write_report=not options.no_report,
+        prometheus_port=None
+        if options.prometheus_port in (None, "")
+        else _integer(options, "prometheus_port", low=1, high=65535, what="a port, 1 to 65535"),
+        load=_user_options(options),
+    )
+
+
+def check_machine(settings: Settings) -> None:
+    """Look for the programs a run needs before anything is started; raises one line."""
+    if settings.addresses is None:
+        find_memcached()
+        find_toxiproxy()
+    elif settings.needs_proxies and not settings.toxiproxy_url:
+        find_toxiproxy()

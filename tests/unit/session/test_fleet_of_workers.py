@@ -1,0 +1,86 @@
+"""The master's bookkeeping of its workers: readiness, losses, and the split of the rate."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from session.fleet import Fleet
+
+
+def fleet_of(**workers: dict[str, int]) -> Fleet:
+    fleet = Fleet()
+    for name, users in workers.items():
+        fleet.heard(name, users, ready=sum(users.values()), problem="")
+    return fleet
+
+
+def test_the_rate_follows_the_users() -> None:
+    """Every user has the same share of the rate, whatever its class or worker."""
+    fleet = fleet_of(a={"Mixed": 6, "Hot": 2}, b={"Mixed": 2})
+    assert fleet.split(100.0) == {"a": {"Mixed": 60.0, "Hot": 20.0}, "b": {"Mixed": 20.0}}
+
+
+def test_a_slow_class_has_a_smaller_part() -> None:
+    """The pace of a class scales the part of each of its users; nothing of the rate is lost."""
+    fleet = Fleet({"Stampede": 0.25})
+    fleet.heard("a", {"Mixed": 3, "Stampede": 4}, ready=7, problem="")
+    assert fleet.split(100.0) == {"a": {"Mixed": 75.0, "Stampede": 25.0}}
+
+
+def test_a_lost_worker_leaves_its_share_to_the_others() -> None:
+    """After a loss the others carry the whole rate."""
+    fleet = fleet_of(a={"Mixed": 5}, b={"Mixed": 5})
+    assert fleet.lost("a", 3.0)
+    assert fleet.split(100.0) == {"b": {"Mixed": 100.0}}
+    assert fleet.members["a"].lost_at_s == 3.0
+
+
+def test_a_loss_is_news_only_once() -> None:
+    """The first time of a loss stays."""
+    fleet = fleet_of(a={"Mixed": 5})
+    assert fleet.lost("a", 3.0)
+    assert not fleet.lost("a", 9.0)
+    assert not fleet.lost("never heard of", 9.0)
+    assert fleet.members["a"].lost_at_s == 3.0
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0], ids=["closed loop", "nonsense"])
+def test_a_closed_loop_has_no_schedules(rate: float) -> None:
+    """Without a rate nobody gets a schedule."""
+    assert fleet_of(a={"Mixed": 5}).split(rate) == {"a": {}}
+
+
+def test_ready_means_everybody_everywhere() -> None:
+    """A worker with an unready user, or too few users in all, holds the run back."""
+    fleet = Fleet()
+    fleet.heard("a", {"Mixed": 2}, ready=1, problem="")
+    assert not fleet.all_ready(2)
+    fleet.heard("a", {"Mixed": 2}, ready=2, problem="")
+    assert fleet.all_ready(2)
+    assert not fleet.all_ready(3)
+
+
+def test_news_of_users_is_told_apart_from_repetition() -> None:
+    """Only a change of users asks for a new split."""
+    fleet = Fleet()
+    assert fleet.heard("a", {"Mixed": 2}, ready=0, problem="")
+    assert not fleet.heard("a", {"Mixed": 2}, ready=2, problem="")
+    assert fleet.heard("a", {"Mixed": 3}, ready=2, problem="no such key")
+    assert fleet.problems() == ["no such key"]
+
+
+@given(
+    st.dictionaries(
+        st.text("abcdef", min_size=1, max_size=4),
+        st.dictionaries(st.sampled_from(["Mixed", "Hot", "Multi"]), st.integers(1, 50), min_size=1),
+        min_size=1,
+    ),
+    st.floats(0.1, 1e6),
+)
+def test_nothing_of_the_rate_is_lost(workers: dict[str, dict[str, int]], rate: float) -> None:
+    """The shares add up to the rate."""
+    shares = fleet_of(**workers).split(rate)
+    total = sum(share for of_worker in shares.values() for share in of_worker.values())
+    assert total == pytest.approx(rate)
