@@ -1,0 +1,170 @@
+"""Runs over several processes: nothing lost, nothing counted twice, losses noted."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+
+# Half a dozen processes share the machine's cores: far below what would saturate any of them.
+STEADY = ["--scenario", "none", "-u", "20", "--target-rate", "400", "-t", "10s"]
+
+
+def wait_for(condition: Callable[[], bool], limit_s: float, what: str) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {limit_s} s for {what}"
+        time.sleep(0.1)
+
+
+def test_forked_workers_add_up(run_locust: Callable) -> None:
+    """With --processes 2 the total is the sum of what both workers did, to the operation."""
+    arguments = [*STEADY, "--processes", "2"]
+    result = run_locust(arguments, timeout_s=90)
+    assert result.exit_code == 0, result
+    workers = result.verdict["workers"]
+    assert len(workers) == 2
+    assert all(worker["operations"] > 500 for worker in workers)
+    assert sum(w["operations"] for w in workers) == result.verdict["totals"]["operations"]
+
+
+@pytest.fixture
+def cluster_of_three(start_locust: Callable, free_port: Callable) -> Callable:
+    """Give a function that starts a master and two workers of their own."""
+
+    def start(arguments: list[str]):
+        port = str(free_port())
+        master = start_locust(
+            ["--master", "--master-bind-port", port, "--expect-workers", "2", *arguments]
+        )
+        join = ["--worker", "--master-port", port]
+        workers = [start_locust(join, headless=True) for _ in range(2)]
+        return master, workers
+
+    return start
+
+
+def test_separate_workers_add_up(cluster_of_three: Callable) -> None:
+    """One master and two workers of their own end with PASS and exact totals."""
+    master, workers = cluster_of_three(STEADY)
+    result = master.finish(90)
+    for worker in workers:
+        worker.finish(20)
+    assert result.exit_code == 0, result
+    verdict = result.verdict
+    assert len(verdict["workers"]) == 2
+    assert sum(w["operations"] for w in verdict["workers"]) == verdict["totals"]["operations"]
+
+
+def test_a_killed_worker_is_noted(cluster_of_three: Callable) -> None:
+    """A worker that dies is named with its time; the other one takes over and goes on."""
+    master, workers = cluster_of_three([*STEADY[:-1], "16s"])
+    wait_for(lambda: "running" in master.stdout, 40, "the run to begin")
+    time.sleep(4)
+    workers[0].signal(signal.SIGKILL)
+    result = master.finish(90)
+    workers[1].finish(20)
+    assert result.verdict is not None, result
+    lost = [w for w in result.verdict["workers"] if w["lost_at_s"] is not None]
+    assert len(lost) == 1, result
+    assert 2 <= lost[0]["lost_at_s"] <= 12
+    assert result.exit_code in (0, 3), result
+    assert "Traceback" not in result.stderr
+
+
+def test_a_killed_master_leaves_nothing(start_locust: Callable) -> None:
+    """After SIGKILL of the master in the middle of a fault no process lives on for 3 s."""
+    master = start_locust(["--scenario", "single-node-failure", "--time-scale", "0.3"])
+    wait_for(lambda: "FAULT" in master.stdout, 60, "the fault")
+    master.signal(signal.SIGKILL)
+    master.process.wait(5)
+    master.assert_nothing_left(within_s=3.0)
+
+
+def test_sigterm_ends_a_run_with_a_verdict(start_locust: Callable) -> None:
+    """SIGTERM in the middle of a fault heals, judges what there is, and leaves nothing."""
+    master = start_locust(["--scenario", "single-node-failure", "--time-scale", "0.3"])
+    wait_for(lambda: "FAULT" in master.stdout, 60, "the fault")
+    master.signal(signal.SIGTERM)
+    result = master.finish(30)
+    assert result.verdict is not None, result
+    assert result.exit_code == 3, result
+    assert result.check("all_faults_healed")["verdict"] == "PASS"
+
+
+def test_a_killed_master_heals_a_toxiproxy_of_others(
+    start_locust: Callable, memcached: Callable, toxiproxy: Any
+) -> None:
+    """With --toxiproxy-url, 3 s after SIGKILL no toxic is left and every proxy is open."""
+    nodes = ",".join(f"127.0.0.1:{memcached().port}" for _ in range(3))
+    arguments = ["--nodes", nodes, "--toxiproxy-url", toxiproxy.url]
+    master = start_locust([*arguments, "--scenario", "node-blackhole", "--time-scale", "0.3"])
+    wait_for(lambda: "FAULT" in master.stdout, 60, "the fault")
+    assert any(proxy["toxics"] for proxy in proxies(toxiproxy.url)), "no toxic in the fault"
+    master.signal(signal.SIGKILL)
+    master.process.wait(5)
+    master.assert_nothing_left(within_s=3.0)
+    left = proxies(toxiproxy.url)
+    assert len(left) == 3
+    assert all(proxy["enabled"] and not proxy["toxics"] for proxy in left), left
+
+
+def proxies(url: str) -> list[dict[str, Any]]:
+    session = requests.Session()
+    session.trust_env = False
+    with session:
+        return list(session.get(f"{url}/proxies", timeout=2).json().values())
+
+
+def test_a_stopped_master_is_healed_and_says_so(start_locust: Callable) -> None:
+    """The guard heals while the master is stopped; the run then proves nothing and ends clean."""
+    master = start_locust(["--scenario", "single-node-failure", "--time-scale", "0.5"])
+    wait_for(lambda: "FAULT" in master.stdout, 60, "the fault")
+    master.signal(signal.SIGSTOP)
+    time.sleep(4)
+    master.signal(signal.SIGCONT)
+    result = master.finish(90)
+    assert result.run_dir is not None, result
+    journal = (result.run_dir / "journal.jsonl").read_text()
+    assert '"event": "guard"' in journal, journal
+    assert result.exit_code in (1, 3), result
+    assert result.check("all_faults_healed")["verdict"] == "PASS", result
+
+
+def test_sigint_ends_a_run_without_faults_with_its_verdict(start_locust: Callable) -> None:
+    """Ctrl-C is how a run without an end is ended: its verdict is that of what it did."""
+    master = start_locust([*STEADY[:-1], "60s"])
+    wait_for(lambda: "running" in master.stdout, 40, "the run to begin")
+    time.sleep(12)
+    master.signal(signal.SIGINT)
+    result = master.finish(30)
+    assert result.exit_code == 0, result
+    assert result.verdict["duration_s"] < 30
+    assert "Traceback" not in result.stderr
+
+
+def test_sigterm_while_users_are_prepared_proves_nothing(start_locust: Callable) -> None:
+    """A run that never began has a verdict as well, and its exit code is no success."""
+    master = start_locust(["--scenario", "none", "-u", "300", "-r", "20", "-t", "10s"])
+    wait_for(lambda: "preparing" in master.stdout, 40, "the preparation")
+    master.signal(signal.SIGTERM)
+    result = master.finish(40)
+    assert result.exit_code == 3, result
+    assert result.verdict is not None, result
+    assert result.verdict["totals"]["operations"] == 0
+
+
+def test_a_memcached_that_dies_convicts_nobody(start_locust: Callable) -> None:
+    """A server of the harness's own that dies by itself ends the run as INCONCLUSIVE."""
+    master = start_locust([*STEADY[:-2], "-t", "60s"])
+    wait_for(lambda: "running" in master.stdout, 40, "the run to begin")
+    time.sleep(10)
+    victim = next(process for process in master.members() if process.name() == "memcached")
+    victim.kill()
+    result = master.finish(40)
+    assert result.exit_code == 3, result
+    assert "died by itself" in result.check("enough_requests")["why"], result

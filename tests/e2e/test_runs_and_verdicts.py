@@ -1,0 +1,157 @@
+"""Whole runs as a user types them, judged by what they leave: exit code, folder, verdict.json."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+FILES = (
+    "plan.yaml",
+    "journal.jsonl",
+    "timeline.jsonl",
+    "verdict.json",
+    "junit.xml",
+    "report.html",
+)
+SCALED = ["--time-scale", "0.3"]
+
+
+def assert_whole(result) -> None:
+    """Assert that a finished run has every file and that its numbers agree."""
+    assert result.run_dir is not None
+    for name in FILES:
+        assert (result.run_dir / name).stat().st_size > 0, name
+    verdict = result.verdict
+    assert sum(w["operations"] for w in verdict["workers"]) == verdict["totals"]["operations"]
+    assert verdict["exit_code"] == result.exit_code
+    lines = [json.loads(x) for x in (result.run_dir / "timeline.jsonl").read_text().splitlines()]
+    assert len(lines) >= verdict["duration_s"] - 2
+    cases = ET.parse(result.run_dir / "junit.xml").getroot().findall(".//testcase")
+    assert {case.get("name") for case in cases} >= {check["name"] for check in verdict["checks"]}
+    assert str(result.run_dir.name) in result.stdout
+
+
+def test_a_run_without_faults_passes(run_locust: Callable) -> None:
+    """With nothing wrong the verdict is PASS and every check about faults does not apply."""
+    result = run_locust(["--scenario", "none", "-u", "20", "-t", "10s"], timeout_s=60)
+    assert result.exit_code == 0, result
+    assert_whole(result)
+    assert result.verdict["totals"]["errors"] == 0
+    assert result.check("recovers_within")["verdict"] == "NOT_APPLICABLE"
+    assert result.check("no_wrong_values")["verdict"] == "PASS"
+    assert "Traceback" not in result.stderr
+
+
+def test_a_lost_node_is_survived(run_locust: Callable) -> None:
+    """The default client passes the loss of one node, and the fault was real."""
+    result = run_locust(["--scenario", "single-node-failure", *SCALED], timeout_s=90)
+    assert result.exit_code == 0, result
+    assert_whole(result)
+    (fault,) = result.verdict["faults"]
+    assert fault["confirmed"]
+    assert fault["ended_s"] - fault["started_s"] == pytest.approx(4.5, abs=0.5)
+    assert result.verdict["totals"]["errors"] > 0
+    for name in ("breaker_opens_within", "fails_fast_while_open", "recovers_within"):
+        assert result.check(name)["verdict"] == "PASS", result
+
+
+def test_a_black_hole_is_survived(run_locust: Callable) -> None:
+    """The default client passes where the broken ones below are convicted."""
+    result = run_locust(["--scenario", "node-blackhole", *SCALED], timeout_s=90)
+    assert result.exit_code == 0, result
+    for name in ("breaker_opens_within", "fails_fast_while_open", "recovers_within"):
+        assert result.check(name)["verdict"] == "PASS", result
+
+
+def test_a_budget_that_cannot_be_kept_fails_the_run(run_locust: Callable) -> None:
+    """A budget on the command line takes the place of the default limit, and names its check."""
+    arguments = ["--scenario", "node-blackhole", *SCALED, "--budget", "recovers_within=0.01s"]
+    result = run_locust(arguments, timeout_s=90)
+    assert result.exit_code == 1, result
+    failed = [c["name"] for c in result.verdict["checks"] if c["verdict"] == "FAIL"]
+    assert failed == ["recovers_within"], result
+    assert result.check("recovers_within")["limit"] == pytest.approx(0.01)
+
+
+def test_a_run_that_proved_nothing_is_inconclusive(run_locust: Callable) -> None:
+    """One user for one second is no evidence: exit code 3."""
+    result = run_locust(["-u", "1", "-t", "1s"], timeout_s=60)
+    assert result.exit_code == 3, result
+    assert result.check("enough_requests")["verdict"] == "INCONCLUSIVE"
+
+
+BROKEN = [
+    pytest.param("wrong_value", "none", "no_wrong_values", id="returns another key's value"),
+    pytest.param("no_deadline", "node-blackhole", "deadline_kept", id="has no deadline"),
+    pytest.param("never_closes", "node-blackhole", "recovers_within", id="never tries again"),
+    pytest.param(
+        "waits_every_time", "node-blackhole", "fails_fast_while_open", id="waits on every call"
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "scenario", "check"), BROKEN)
+def test_a_broken_client_is_convicted(
+    run_locust: Callable, name: str, scenario: str, check: str
+) -> None:
+    """Each broken client FAILs, by the check that is about its fault."""
+    length = ["-t", "10s"] if scenario == "none" else SCALED
+    client = f"tests.e2e.broken_clients:{name}"
+    arguments = ["--scenario", scenario, *length, "--client", client]
+    result = run_locust(arguments, timeout_s=120, cwd=CHECKOUT)
+    assert result.exit_code == 1, result
+    assert result.check(check)["verdict"] == "FAIL", result
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        pytest.param("rude_kills", "FAIL", id="raises GreenletExit"),
+        pytest.param("rude_exits", "FAIL", id="exits in snapshot()"),
+        pytest.param("rude_hangs", "FAIL", id="hangs in close()"),
+        pytest.param("rude_junk", "PASS", id="says nonsense in snapshot()"),
+    ],
+)
+def test_a_rude_client_cannot_break_the_harness(
+    run_locust: Callable, name: str, verdict: str
+) -> None:
+    """Whatever a client does outside of what is asked of it, the run ends and is judged."""
+    arguments = ["-t", "8s", "-u", "10", "--target-rate", "400"]
+    client = ["--client", f"tests.e2e.broken_clients:{name}"]
+    result = run_locust([*arguments, *client], timeout_s=60, cwd=CHECKOUT)
+    assert result.verdict is not None, result
+    assert result.verdict["verdict"] == verdict, result
+    assert "Traceback" not in result.stderr, result
+    assert len(result.verdict["workers"]) == 1
+    assert result.verdict["workers"][0]["lost_at_s"] is None
+
+
+def test_the_hash_client_gives_a_healed_node_up(run_locust: Callable) -> None:
+    """HashClient leaves a dead node out for 60 s: after the heal it gets no traffic."""
+    arguments = ["--scenario", "node-blackhole", *SCALED, "--client", "pymemcache-hash"]
+    result = run_locust(arguments, timeout_s=120)
+    assert result.exit_code == 1, result
+    assert result.check("recovers_within")["verdict"] == "FAIL", result
+
+
+def test_a_latest_that_is_no_link_stops_nobody(run_locust: Callable, tmp_path: Path) -> None:
+    """A runs folder whose `latest` cannot be replaced still gets its run, and the run ends."""
+    (tmp_path / "runs" / "latest" / "kept").mkdir(parents=True)
+    result = run_locust(["-u", "2", "-t", "2s", "--target-rate", "50"], timeout_s=40)
+    assert result.exit_code == 3, result
+    assert "Traceback" not in result.stderr
+    folders = [p for p in (tmp_path / "runs").iterdir() if p.name != "latest"]
+    assert [(folder / "verdict.json").is_file() for folder in folders] == [True]
+
+
+def test_pymemcache_waits_for_a_black_hole(run_locust: Callable) -> None:
+    """PooledClient has no breaker: convicted by fails_fast_while_open."""
+    arguments = ["--scenario", "node-blackhole", *SCALED, "--client", "pymemcache-pooled"]
+    result = run_locust(arguments, timeout_s=120)
+    assert result.exit_code == 1, result
+    assert result.check("fails_fast_while_open")["verdict"] == "FAIL", result
