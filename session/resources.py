@@ -35,10 +35,15 @@ def held(own_ports: Collection[int] = ()) -> dict[str, float]:
     connections there at any time.
     """
     gc.collect()
-    alive = sum(1 for thing in gc.get_objects() if _is_foreign(thing))
+    alive = len(foreign_greenlets())
     process = psutil.Process()
     visitors = [c for c in process.net_connections("inet") if _is_visit(c, own_ports)]
     return {"fds": float(process.num_fds() - len(visitors)), "greenlets": float(alive)}
+
+
+def foreign_greenlets() -> list[greenlet]:
+    """Give the live greenlets of this process that are not the harness's own."""
+    return [thing for thing in gc.get_objects() if _is_foreign(thing)]
 
 
 def _is_visit(connection: Any, own_ports: Collection[int]) -> bool:

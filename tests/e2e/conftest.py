@@ -47,8 +47,15 @@ class Result:
         return found
 
     def __str__(self) -> str:
+        checks = self.verdict["checks"] if self.verdict else []
+        judged = "\n".join(
+            f"{c['verdict']} {c['name']}: {c['observed']} (limit {c['limit']} {c['unit']}) {c['why']}"
+            for c in checks
+            if c["verdict"] not in {"PASS", "NOT_APPLICABLE"}
+        )
         return (
-            f"exit code {self.exit_code}\n-- stdout (end)\n{self.stdout[-SHOWN_CHARACTERS:]}\n"
+            f"exit code {self.exit_code}\n-- checks not passed\n{judged}"
+            f"\n-- stdout (end)\n{self.stdout[-SHOWN_CHARACTERS:]}\n"
             f"-- stderr (end)\n{self.stderr[-SHOWN_CHARACTERS:]}"
         )
 

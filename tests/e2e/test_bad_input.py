@@ -81,8 +81,8 @@ def folder(tmp_path: Path) -> Path:
 
 def one_line(result, *expected: str) -> None:
     lines = result.stderr.strip().splitlines()
-    assert result.exit_code == 2, result
-    assert len(lines) == 1, result
+    assert result.exit_code == 2, str(result)
+    assert len(lines) == 1, str(result)
     for text in expected:
         assert text in lines[0], lines[0]
     assert "Traceback" not in result.stdout + result.stderr
@@ -156,6 +156,6 @@ def test_no_worker_joins(run_locust: Callable, free_port: Callable) -> None:
 def test_the_list_of_scenarios(run_locust: Callable) -> None:
     """--list-scenarios prints a line each and ends with 0."""
     result = run_locust(["--list-scenarios"], timeout_s=30)
-    assert result.exit_code == 0, result
+    assert result.exit_code == 0, str(result)
     names = [line.split()[0] for line in result.stdout.splitlines()]
     assert {"none", "single-node-failure", "node-blackhole", "latency-200ms"} <= set(names)

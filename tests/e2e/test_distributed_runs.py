@@ -25,7 +25,7 @@ def test_forked_workers_add_up(run_locust: Callable) -> None:
     """With --processes 2 the total is the sum of what both workers did, to the operation."""
     arguments = [*STEADY, "--processes", "2"]
     result = run_locust(arguments, timeout_s=90)
-    assert result.exit_code == 0, result
+    assert result.exit_code == 0, str(result)
     workers = result.verdict["workers"]
     assert len(workers) == 2
     assert all(worker["operations"] > 500 for worker in workers)
@@ -54,7 +54,7 @@ def test_separate_workers_add_up(cluster_of_three: Callable) -> None:
     result = master.finish(90)
     for worker in workers:
         worker.finish(20)
-    assert result.exit_code == 0, result
+    assert result.exit_code == 0, str(result)
     verdict = result.verdict
     assert len(verdict["workers"]) == 2
     assert sum(w["operations"] for w in verdict["workers"]) == verdict["totals"]["operations"]
@@ -68,11 +68,11 @@ def test_a_killed_worker_is_noted(cluster_of_three: Callable) -> None:
     workers[0].signal(signal.SIGKILL)
     result = master.finish(90)
     workers[1].finish(20)
-    assert result.verdict is not None, result
+    assert result.verdict is not None, str(result)
     lost = [w for w in result.verdict["workers"] if w["lost_at_s"] is not None]
-    assert len(lost) == 1, result
+    assert len(lost) == 1, str(result)
     assert 2 <= lost[0]["lost_at_s"] <= 12
-    assert result.exit_code in (0, 3), result
+    assert result.exit_code in (0, 3), str(result)
     assert "Traceback" not in result.stderr
 
 
@@ -91,8 +91,8 @@ def test_sigterm_ends_a_run_with_a_verdict(start_locust: Callable) -> None:
     wait_for(lambda: "FAULT" in master.stdout, 60, "the fault")
     master.signal(signal.SIGTERM)
     result = master.finish(30)
-    assert result.verdict is not None, result
-    assert result.exit_code == 3, result
+    assert result.verdict is not None, str(result)
+    assert result.exit_code == 3, str(result)
     assert result.check("all_faults_healed")["verdict"] == "PASS"
 
 
@@ -128,11 +128,11 @@ def test_a_stopped_master_is_healed_and_says_so(start_locust: Callable) -> None:
     time.sleep(4)
     master.signal(signal.SIGCONT)
     result = master.finish(90)
-    assert result.run_dir is not None, result
+    assert result.run_dir is not None, str(result)
     journal = (result.run_dir / "journal.jsonl").read_text()
     assert '"event": "guard"' in journal, journal
-    assert result.exit_code in (1, 3), result
-    assert result.check("all_faults_healed")["verdict"] == "PASS", result
+    assert result.exit_code in (1, 3), str(result)
+    assert result.check("all_faults_healed")["verdict"] == "PASS", str(result)
 
 
 def test_sigint_ends_a_run_without_faults_with_its_verdict(start_locust: Callable) -> None:
@@ -142,7 +142,7 @@ def test_sigint_ends_a_run_without_faults_with_its_verdict(start_locust: Callabl
     time.sleep(12)
     master.signal(signal.SIGINT)
     result = master.finish(30)
-    assert result.exit_code == 0, result
+    assert result.exit_code == 0, str(result)
     assert result.verdict["duration_s"] < 30
     assert "Traceback" not in result.stderr
 
@@ -153,8 +153,8 @@ def test_sigterm_while_users_are_prepared_proves_nothing(start_locust: Callable)
     wait_for(lambda: "preparing" in master.stdout, 40, "the preparation")
     master.signal(signal.SIGTERM)
     result = master.finish(40)
-    assert result.exit_code == 3, result
-    assert result.verdict is not None, result
+    assert result.exit_code == 3, str(result)
+    assert result.verdict is not None, str(result)
     assert result.verdict["totals"]["operations"] == 0
 
 
@@ -166,5 +166,5 @@ def test_a_memcached_that_dies_convicts_nobody(start_locust: Callable) -> None:
     victim = next(process for process in master.members() if process.name() == "memcached")
     victim.kill()
     result = master.finish(40)
-    assert result.exit_code == 3, result
-    assert "died by itself" in result.check("enough_requests")["why"], result
+    assert result.exit_code == 3, str(result)
+    assert "died by itself" in result.check("enough_requests")["why"], str(result)

@@ -29,7 +29,7 @@ def test_a_port_in_use_is_named(run_locust: Callable, flag: str, more: list[str]
         port = str(taken.getsockname()[1])
         headless = flag != "--web-port"
         result = run_locust([flag, port, *more], timeout_s=30, headless=headless)
-    assert result.exit_code == 2, result
+    assert result.exit_code == 2, str(result)
     (line,) = result.stderr.strip().splitlines()
     assert flag in line
     assert port in line
@@ -69,7 +69,7 @@ def test_a_worker_of_another_version_is_refused(
         check=False,
     )
     result = master.finish(60)
-    assert result.exit_code == 2, result
+    assert result.exit_code == 2, str(result)
     assert "9.9.9" in result.stderr
     assert "9.9.9" in worker.stderr
     assert worker.returncode == 2, worker.stderr

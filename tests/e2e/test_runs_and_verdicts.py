@@ -39,7 +39,7 @@ def assert_whole(result) -> None:
 def test_a_run_without_faults_passes(run_locust: Callable) -> None:
     """With nothing wrong the verdict is PASS and every check about faults does not apply."""
     result = run_locust(["--scenario", "none", "-u", "20", "-t", "10s"], timeout_s=60)
-    assert result.exit_code == 0, result
+    assert result.exit_code == 0, str(result)
     assert_whole(result)
     assert result.verdict["totals"]["errors"] == 0
     assert result.check("recovers_within")["verdict"] == "NOT_APPLICABLE"
@@ -50,38 +50,38 @@ def test_a_run_without_faults_passes(run_locust: Callable) -> None:
 def test_a_lost_node_is_survived(run_locust: Callable) -> None:
     """The default client passes the loss of one node, and the fault was real."""
     result = run_locust(["--scenario", "single-node-failure", *SCALED], timeout_s=90)
-    assert result.exit_code == 0, result
+    assert result.exit_code == 0, str(result)
     assert_whole(result)
     (fault,) = result.verdict["faults"]
     assert fault["confirmed"]
     assert fault["ended_s"] - fault["started_s"] == pytest.approx(4.5, abs=0.5)
     assert result.verdict["totals"]["errors"] > 0
     for name in ("breaker_opens_within", "fails_fast_while_open", "recovers_within"):
-        assert result.check(name)["verdict"] == "PASS", result
+        assert result.check(name)["verdict"] == "PASS", str(result)
 
 
 def test_a_black_hole_is_survived(run_locust: Callable) -> None:
     """The default client passes where the broken ones below are convicted."""
     result = run_locust(["--scenario", "node-blackhole", *SCALED], timeout_s=90)
-    assert result.exit_code == 0, result
+    assert result.exit_code == 0, str(result)
     for name in ("breaker_opens_within", "fails_fast_while_open", "recovers_within"):
-        assert result.check(name)["verdict"] == "PASS", result
+        assert result.check(name)["verdict"] == "PASS", str(result)
 
 
 def test_a_budget_that_cannot_be_kept_fails_the_run(run_locust: Callable) -> None:
     """A budget on the command line takes the place of the default limit, and names its check."""
     arguments = ["--scenario", "node-blackhole", *SCALED, "--budget", "recovers_within=0.01s"]
     result = run_locust(arguments, timeout_s=90)
-    assert result.exit_code == 1, result
+    assert result.exit_code == 1, str(result)
     failed = [c["name"] for c in result.verdict["checks"] if c["verdict"] == "FAIL"]
-    assert failed == ["recovers_within"], result
+    assert failed == ["recovers_within"], str(result)
     assert result.check("recovers_within")["limit"] == pytest.approx(0.01)
 
 
 def test_a_run_that_proved_nothing_is_inconclusive(run_locust: Callable) -> None:
     """One user for one second is no evidence: exit code 3."""
     result = run_locust(["-u", "1", "-t", "1s"], timeout_s=60)
-    assert result.exit_code == 3, result
+    assert result.exit_code == 3, str(result)
     assert result.check("enough_requests")["verdict"] == "INCONCLUSIVE"
 
 
@@ -104,8 +104,8 @@ def test_a_broken_client_is_convicted(
     client = f"tests.e2e.broken_clients:{name}"
     arguments = ["--scenario", scenario, *length, "--client", client]
     result = run_locust(arguments, timeout_s=120, cwd=CHECKOUT)
-    assert result.exit_code == 1, result
-    assert result.check(check)["verdict"] == "FAIL", result
+    assert result.exit_code == 1, str(result)
+    assert result.check(check)["verdict"] == "FAIL", str(result)
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_a_rude_client_cannot_break_the_harness(
     arguments = ["-t", "8s", "-u", "10", "--target-rate", "400"]
     client = ["--client", f"tests.e2e.broken_clients:{name}"]
     result = run_locust([*arguments, *client], timeout_s=60, cwd=CHECKOUT)
-    assert result.verdict is not None, result
-    assert result.verdict["verdict"] == verdict, result
-    assert "Traceback" not in result.stderr, result
+    assert result.verdict is not None, str(result)
+    assert result.verdict["verdict"] == verdict, str(result)
+    assert "Traceback" not in result.stderr, str(result)
     assert len(result.verdict["workers"]) == 1
     assert result.verdict["workers"][0]["lost_at_s"] is None
 
@@ -135,15 +135,15 @@ def test_the_hash_client_gives_a_healed_node_up(run_locust: Callable) -> None:
     """HashClient leaves a dead node out for 60 s: after the heal it gets no traffic."""
     arguments = ["--scenario", "node-blackhole", *SCALED, "--client", "pymemcache-hash"]
     result = run_locust(arguments, timeout_s=120)
-    assert result.exit_code == 1, result
-    assert result.check("recovers_within")["verdict"] == "FAIL", result
+    assert result.exit_code == 1, str(result)
+    assert result.check("recovers_within")["verdict"] == "FAIL", str(result)
 
 
 def test_a_latest_that_is_no_link_stops_nobody(run_locust: Callable, tmp_path: Path) -> None:
     """A runs folder whose `latest` cannot be replaced still gets its run, and the run ends."""
     (tmp_path / "runs" / "latest" / "kept").mkdir(parents=True)
     result = run_locust(["-u", "2", "-t", "2s", "--target-rate", "50"], timeout_s=40)
-    assert result.exit_code == 3, result
+    assert result.exit_code == 3, str(result)
     assert "Traceback" not in result.stderr
     folders = [p for p in (tmp_path / "runs").iterdir() if p.name != "latest"]
     assert [(folder / "verdict.json").is_file() for folder in folders] == [True]
@@ -153,5 +153,5 @@ def test_pymemcache_waits_for_a_black_hole(run_locust: Callable) -> None:
     """PooledClient has no breaker: convicted by fails_fast_while_open."""
     arguments = ["--scenario", "node-blackhole", *SCALED, "--client", "pymemcache-pooled"]
     result = run_locust(arguments, timeout_s=120)
-    assert result.exit_code == 1, result
-    assert result.check("fails_fast_while_open")["verdict"] == "FAIL", result
+    assert result.exit_code == 1, str(result)
+    assert result.check("fails_fast_while_open")["verdict"] == "FAIL", str(result)

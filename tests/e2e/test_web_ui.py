@@ -71,4 +71,4 @@ def test_a_run_from_the_form(start_locust: Callable, free_port: Callable) -> Non
     assert call("GET", f"/memquake/runs/{last['run']}/../../settings.py").status_code == 404
     master.signal(signal.SIGTERM)
     result = master.finish(30)
-    assert result.exit_code == 0, result
+    assert result.exit_code == 0, str(result)
