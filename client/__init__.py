@@ -6,6 +6,7 @@
 It needs neither gevent nor Locust and runs under both, and under plain threads.
 """
 
+from client.breaker_settings import BREAKER_PROFILES, BreakerSettings
 from client.client import MemcacheClient, build
 from client.errors import (
     BreakerOpen,
@@ -27,7 +28,7 @@ from client.errors import (
 )
 from client.multi import FailedKeys, PartialDict
 from client.operation import Operation, Outcome
-from client.settings import BREAKER_PROFILES, BreakerSettings, ClientSettings
+from client.settings import ClientSettings
 
 __all__ = [
     "BREAKER_PROFILES",

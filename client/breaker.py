@@ -28,8 +28,8 @@ from typing import Any, Final, NoReturn
 
 import pybreaker
 
+from client.breaker_settings import BreakerSettings
 from client.errors import BreakerOpen
-from client.settings import BreakerSettings
 from client.window import SlidingWindow
 
 logger = logging.getLogger(__name__)

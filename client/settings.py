@@ -6,83 +6,28 @@ Times are float seconds. This module decides nothing: pool, breaker and ring rea
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import math
-from collections.abc import Mapping
+import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from client.breaker_settings import BreakerSettings
+from client.checking import check_count, check_seconds, unknown
 
 OP_TIMEOUT_S = 0.5  # a cache slower than this is no help to its caller
 CONNECT_TIMEOUT_S = 0.25  # a connect is one round trip; half the operation is left for the request
 POOL_SIZE = 100  # per node; above the users of a load process, so the pool is not the limit
 POOL_LIFETIME_S = 60.0  # connections are renewed, so a node behind a moved address is found
 POOL_LIFETIME_JITTER = 0.1  # spread over this share, so they are not all renewed at once
+POOL_MAINTENANCE_S = 1.0  # how often idle connections are looked after in the background
+DNS_KEEP_S = 1.0  # an address older than this is asked for again
+FAILOVER_ATTEMPTS = 2  # other nodes a call may turn to; more would carry one failure everywhere
+GUTTER_TTL_S = 10  # what a gutter keeps: longer would be stale once the node is back
 POOL_IDLE_S = 30.0  # below the idle cut-off of common firewalls and of memcached's idle_timeout
 
 RINGS = ("ketama", "rendezvous", "jump", "modulo")
 FAILOVERS = ("fail", "rehash", "gutter")
-FAILOVERS_BUILT = ("fail",)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BreakerSettings:
-    """When a node's breaker opens, for how long, and how it closes again.
-
-    The defaults open on a black hole within one op_timeout as soon as five calls are in flight,
-    and let a healed node back within 2 s: `open_max_s` plus the round trip of the probes.
-    """
-
-    consecutive_failures: int = 5  # five in a row are no accident below 40 % random loss
-    failure_rate: float = 0.5  # share of failed calls in the window that opens
-    minimum_calls: int = 20  # below this a rate says nothing
-    window_s: float = 5.0  # long enough for minimum_calls at 4 calls a second
-    buckets: int = 10  # the window slides in steps of window_s / buckets
-    open_s: float = 1.0  # a dead node costs about one probe round a second
-    open_jitter: float = 0.25  # each open time is up to this share shorter: processes do not align
-    open_growth: float = 1.5  # factor after each failed probe round
-    open_max_s: float = 1.5  # no open time is longer, however often the probes failed
-    half_open_probes: int = 2  # two, at once: one lucky answer readmits nobody, yet one round trip
-    probe_lease_s: float = 2.0  # a probe that never reports is written off after this
-
-    def __post_init__(self) -> None:
-        for name in ("consecutive_failures", "minimum_calls", "buckets", "half_open_probes"):
-            _check_count(f"breaker {name}", getattr(self, name))
-        for name in ("window_s", "open_s", "open_max_s", "probe_lease_s"):
-            _check_seconds(f"breaker {name}", getattr(self, name))
-        if not 0 < self.failure_rate <= 1:
-            raise ValueError(f"breaker failure_rate must be in (0, 1], not {self.failure_rate!r}")
-        if not 0 <= self.open_jitter < 1:
-            raise ValueError(f"breaker open_jitter must be in [0, 1), not {self.open_jitter!r}")
-        if not 1 <= self.open_growth < math.inf:
-            raise ValueError(f"breaker open_growth must be at least 1, not {self.open_growth!r}")
-        if self.open_max_s < self.open_s:
-            raise ValueError(
-                f"breaker open_max_s {self.open_max_s!r} is below open_s {self.open_s!r}: "
-                "raise the one or lower the other"
-            )
-
-    @classmethod
-    def of(cls, value: BreakerSettings | Mapping[str, Any] | str | None) -> BreakerSettings:
-        """Make settings from a profile's name or a mapping of fields over a profile.
-
-        A mapping may name its base with the key `profile`. Raises ValueError for unknown names.
-        """
-        if isinstance(value, BreakerSettings):
-            return value
-        fields: dict[str, Any] = {} if value is None or isinstance(value, str) else dict(value)
-        profile = value if isinstance(value, str) else fields.pop("profile", DEFAULT_PROFILE)
-        if profile not in BREAKER_PROFILES:
-            raise ValueError(_unknown("breaker profile", profile, BREAKER_PROFILES))
-        known = [entry.name for entry in dataclasses.fields(cls)]
-        for name in fields:
-            if name not in known:
-                raise ValueError(_unknown("breaker setting", name, known))
-        base = BREAKER_PROFILES[profile]
-        if "open_s" in fields and "open_max_s" not in fields:
-            # One who only asks for a longer open time means it.
-            _check_seconds("breaker open_s", fields["open_s"])
-            fields["open_max_s"] = max(fields["open_s"], base.open_max_s)
-        return dataclasses.replace(base, **fields)
+PROTOCOLS = ("auto", "meta", "text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,19 +43,31 @@ class ClientSettings:
     lifetime_s: float = POOL_LIFETIME_S
     lifetime_jitter: float = POOL_LIFETIME_JITTER
     idle_s: float = POOL_IDLE_S
+    pool_minimum: int = 0  # connections a pool keeps open to each node
+    maintenance_s: float = POOL_MAINTENANCE_S
+    dns_keep_s: float = DNS_KEEP_S
+    failover_attempts: int = FAILOVER_ATTEMPTS
+    gutter_nodes: Sequence[Any] = ()  # addresses, used by failover "gutter" alone
+    gutter_ttl_s: int = GUTTER_TTL_S
+    guard_share: float | None = None  # with more than this share of nodes open, open no more
+    protocol: str = "auto"  # "auto" asks each node once whether it speaks meta commands
+    serde: Any = None  # pymemcache's: serialize(key, value), deserialize(key, value, flags)
+    tls: ssl.SSLContext | None = None
+    tls_hostname: str | None = None  # checked instead of the node's own name
+    auth_token: str | None = None  # "user password" of memcached's ASCII authentication
 
     def __post_init__(self) -> None:
-        _check_count("pool_size", self.pool_size)
+        check_count("pool_size", self.pool_size)
         for name in ("op_timeout", "connect_timeout", "lifetime_s", "idle_s"):
-            _check_seconds(name, getattr(self, name))
+            check_seconds(name, getattr(self, name))
         if not 0 <= self.lifetime_jitter < 1:
             raise ValueError(f"lifetime_jitter must be in [0, 1), not {self.lifetime_jitter!r}")
         if self.ring not in RINGS:
-            raise ValueError(_unknown("ring", self.ring, RINGS))
+            raise ValueError(unknown("ring", self.ring, RINGS))
         if self.failover not in FAILOVERS:
-            raise ValueError(_unknown("failover", self.failover, FAILOVERS))
-        if self.failover not in FAILOVERS_BUILT:
-            raise ValueError(f"failover {self.failover!r} comes in a later version: use 'fail'")
+            raise ValueError(unknown("failover", self.failover, FAILOVERS))
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(unknown("protocol", self.protocol, PROTOCOLS))
 
     @classmethod
     def of(cls, source: object) -> ClientSettings:
@@ -125,40 +82,3 @@ class ClientSettings:
         if "breaker" in fields:
             fields["breaker"] = BreakerSettings.of(fields["breaker"])
         return cls(**fields)
-
-
-def _check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
-
-
-def _check_seconds(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ValueError(f"{name} must be a number of seconds above 0, not {value!r}")
-
-
-def _unknown(what: str, name: object, known: Any) -> str:
-    names = sorted(known)
-    near = difflib.get_close_matches(str(name), names, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
-    return f"unknown {what} {name!r}: {hint}"
-
-
-DEFAULT_PROFILE = "default"
-BREAKER_PROFILES: Mapping[str, BreakerSettings] = {
-    DEFAULT_PROFILE: BreakerSettings(),
-    # The numbers of the catalogue's stress suite: patient, for clusters behind retries.
-    "catalogue": BreakerSettings(
-        consecutive_failures=100,
-        failure_rate=0.3,
-        minimum_calls=10,
-        window_s=30.0,
-        buckets=3,
-        open_s=5.0,
-        open_jitter=0.0,
-        open_growth=1.0,
-        open_max_s=5.0,
-        half_open_probes=3,
-        probe_lease_s=5.0,
-    ),
-}

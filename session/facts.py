@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from client.settings import BreakerSettings
+from client.breaker_settings import BreakerSettings
 from faults.journal import PhaseRecord
 from session.resources import bytes_of_windows
 from verdict.model import RunFacts, WorkerFacts

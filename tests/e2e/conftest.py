@@ -49,7 +49,7 @@ class Result:
     def __str__(self) -> str:
         checks = self.verdict["checks"] if self.verdict else []
         judged = "\n".join(
-            f"{c['verdict']} {c['name']}: {c['observed']}, limit {c['limit']} {c['unit']}: {c['why']}"
+            f"{c['verdict']} {c['name']}: {c['observed']} of {c['limit']} {c['unit']}: {c['why']}"
             for c in checks
             if c["verdict"] not in {"PASS", "NOT_APPLICABLE"}
         )

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from client.breaker import FAILURE, IGNORED, SUCCESS, Breaker
+from client.breaker_settings import BreakerSettings
 from client.errors import BreakerOpen
-from client.settings import BreakerSettings
 
 LEGAL = {"closed>open", "open>half_open", "half_open>open", "half_open>closed"}
 LEASE_S = 2.0

@@ -9,8 +9,8 @@ import pybreaker
 import pytest
 
 from client.breaker import FAILURE, IGNORED, SUCCESS, Breaker
+from client.breaker_settings import BREAKER_PROFILES, BreakerSettings
 from client.errors import BreakerOpen
-from client.settings import BREAKER_PROFILES, BreakerSettings
 
 
 class FakeClock:

@@ -11,9 +11,10 @@ import pytest
 from pymemcache import exceptions as pymemcache_errors
 
 from client import commands, errors
+from client.breaker_settings import BREAKER_PROFILES, BreakerSettings
 from client.errors import Happened, IllegalInput, MemcacheClientError
 from client.operation import FAILURES, UNATTEMPTED
-from client.settings import BREAKER_PROFILES, BreakerSettings, ClientSettings
+from client.settings import ClientSettings
 
 TYPES = [
     kind
@@ -72,8 +73,6 @@ REFUSED = {
     "infinite": ({"connect_timeout": float("inf")}, "connect_timeout"),
     "ring": ({"ring": "ketamma"}, "did you mean 'ketama'"),
     "failover": ({"failover": "nowhere"}, "known: fail, gutter, rehash"),
-    "failover rehash": ({"failover": "rehash"}, "later version: use 'fail'"),
-    "failover gutter": ({"failover": "gutter"}, "later version: use 'fail'"),
     "breaker field": ({"breaker": {"open": 1}}, "did you mean 'open_s'"),
     "breaker profile": ({"breaker": "catalog"}, "did you mean 'catalogue'"),
     "breaker number": ({"breaker": {"failure_rate": 2}}, "failure_rate"),
