@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import random
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -54,20 +55,28 @@ class Connection:
 
     __slots__ = (
         "_clock",
+        "_is_readable",
         "_late_reads",
         "_op_timeout",
         "_recv",
         "_send",
         "_socket",
+        "address",
         "allowed_s",
         "armed",
+        "deadline",
         "expires_at",
         "idle_since",
-        "is_readable",
+        "serial",
     )
 
     def __init__(
-        self, sock: socket.socket, *, op_timeout: float, clock: Callable[[], float]
+        self,
+        sock: socket.socket,
+        *,
+        op_timeout: float,
+        clock: Callable[[], float],
+        address: object = None,
     ) -> None:
         self._socket = sock
         self._send = sock.send
@@ -77,13 +86,29 @@ class Connection:
         self._late_reads = 0
         self.armed = True  # the socket's timeout is not op_timeout
         self.allowed_s = op_timeout  # how much of it this call had left when it got the connection
+        self.address = address  # what it is connected to, as the connector names it
+        self.deadline = 0.0  # of the last write
+        self.serial = random.getrandbits(31)  # of the next request that carries an opaque
         self.idle_since = 0.0  # kept by the pool
         self.expires_at = 0.0  # kept by the pool
         poller = pristine_select.poll()
         poller.register(sock.fileno(), pristine_select.POLLIN)
-        # Of an idle connection: is_readable(0) is empty, or the peer has closed it, or a reply
+        # Of an idle connection: _is_readable(0) is empty, or the peer has closed it, or a reply
         # lies there that nobody waits for. In each case but the first it is not to be used.
-        self.is_readable: Callable[[int], list[Any]] = poller.poll
+        self._is_readable: Callable[[int], list[Any]] = poller.poll
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether an idle connection has been closed by the peer or holds bytes of nobody's."""
+        return bool(self._is_readable(0))
+
+    def ask(self, request: bytes, deadline: float) -> bytes:
+        """Send a request and give the first bytes of its reply.
+
+        Raises OperationTimeout, ConnectionClosed.
+        """
+        self.write(request, deadline)
+        return self.read()
 
     def begin(self, deadline: float) -> None:
         """Start a call part of whose time is already gone. Raises OperationTimeout."""
@@ -107,6 +132,7 @@ class Connection:
 
     def write(self, data: bytes, deadline: float) -> None:
         """Send all of `data`. Raises OperationTimeout, ConnectionClosed."""
+        self.deadline = deadline
         if len(data) > SMALL_WRITE:
             self.arm(deadline)
         try:
@@ -171,7 +197,7 @@ class Connection:
         """Take what has already arrived, without waiting; OperationTimeout when nothing has."""
         self.armed = True  # so that the count of late reads starts anew with the next call
         self._late_reads += 1
-        if self._late_reads > LATE_READS or not self.is_readable(0):
+        if self._late_reads > LATE_READS or not self._is_readable(0):
             raise OperationTimeout
         try:
             self._socket.settimeout(MINIMUM_WAIT_S)

@@ -22,6 +22,7 @@ from client.errors import (
     Unreachable,
 )
 from client.resolver import Resolver, SocketAddress
+from client.transport import connection_of
 
 _LOCAL_ERRNOS = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
@@ -74,7 +75,9 @@ class Connector:
                 failure = _connect_error(error)
                 failure.__cause__ = error
                 continue
-            return Connection(sock, op_timeout=self._op_timeout, clock=self._clock)
+            return connection_of(
+                sock, op_timeout=self._op_timeout, clock=self._clock, address=address
+            )
         raise failure or ConnectTimeout()
 
 

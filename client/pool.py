@@ -32,7 +32,11 @@ class Poolable(Protocol):
     armed: bool
     idle_since: float
     expires_at: float
-    is_readable: Callable[[int], Any]
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the peer closed it, or bytes have come that nobody asked for."""
+        ...
 
     def begin(self, deadline: float) -> None:
         """Limit a call to the time it has left."""
@@ -81,13 +85,13 @@ class Pool:
         self._clock = clock
         self._rng = rng or random.Random()
         self._lock = threading.Lock()
-        self._idle: deque[Any] = deque()
-        self._waiters: OrderedDict[_Waiter, None] = OrderedDict()
+        self.idle: deque[Any] = deque()
+        self.waiters: OrderedDict[_Waiter, None] = OrderedDict()
         self._total = 0  # open or being opened
         self._created = 0
         self._closed_by: Counter[str] = Counter()
-        self._is_closed = False
-        self._sweep_at = clock() + SWEEP_S
+        self.is_closed = False
+        self.sweep_at = clock() + SWEEP_S
 
     def acquire(self, now: float, deadline: float) -> Any:
         """Give a connection, at rest or limited to the time left.
@@ -96,21 +100,21 @@ class Pool:
         """
         # There are three cases:
         # 1. An idle connection that is fit. 2. Room for a new one. 3. Wait in turn.
-        connection = None if self._waiters else self._pop_fit(now)
+        connection = None if self.waiters else self._pop_fit(now)
         if connection is not None:
             return connection
         return self._limited(self._acquire_in_turn(deadline), deadline)
 
     def take_idle(self, now: float) -> Any:
         """Give an idle connection that is fit, or None; never waits and never connects."""
-        return None if self._waiters else self._pop_fit(now)
+        return None if self.waiters else self._pop_fit(now)
 
     def open_one(self, deadline: float) -> Any:
         """Open a new connection if there is room, else give None; never waits for a place."""
         with self._lock:
-            if self._is_closed:
+            if self.is_closed:
                 raise ClientClosed
-            if self._waiters or self._total >= self._size:
+            if self.waiters or self._total >= self._size:
                 return None
             self._total += 1
         return self._limited(self._open(deadline), deadline)
@@ -120,12 +124,21 @@ class Pool:
         if connection.armed:
             connection.disarm()
         connection.idle_since = now
-        self._idle.append(connection)
-        if self._waiters:
-            self._hand_over()
-        if now >= self._sweep_at:
+        self.idle.append(connection)
+        if self.waiters or self.is_closed:
+            self.attend()
+        if now >= self.sweep_at:
             self._sweep(now)
-        if self._is_closed:
+
+    def attend(self) -> None:
+        """See to what was put down: give it to who waits, or close it if the pool is closed.
+
+        Whoever appends to `idle` looks at `waiters` and `is_closed` afterwards, and calls this
+        when one of them is set.
+        """
+        if self.waiters:
+            self._hand_over()
+        if self.is_closed:
             self.evict("client_closed")
 
     def discard(self, connection: Any, reason: str) -> None:
@@ -144,14 +157,14 @@ class Pool:
         doomed = []
         while True:
             try:
-                doomed.append(self._idle.pop())
+                doomed.append(self.idle.pop())
             except IndexError:
                 break
         gates: list[threading.Lock] = []
         if error is not None:
             with self._lock:
-                while self._waiters:
-                    waiter, _ = self._waiters.popitem(last=False)
+                while self.waiters:
+                    waiter, _ = self.waiters.popitem(last=False)
                     waiter.error = error
                     _grant(waiter, None, gates)
         _open_gates(gates)
@@ -160,17 +173,17 @@ class Pool:
 
     def close(self) -> None:
         """Close what is idle, refuse those who wait; what is in use closes when it comes back."""
-        self._is_closed = True
+        self.is_closed = True
         self.evict("client_closed", ClientClosed)
 
     def snapshot(self) -> dict[str, Any]:
         """Give the pool's numbers; `in_use` counts connections being opened too."""
         with self._lock:
-            idle = len(self._idle)
+            idle = len(self.idle)
             return {
                 "idle": idle,
                 "in_use": self._total - idle,
-                "waiting": len(self._waiters),
+                "waiting": len(self.waiters),
                 "total": self._total,
                 "created": self._created,
                 "closed": dict(self._closed_by),
@@ -184,11 +197,11 @@ class Pool:
     def _pop_fit(self, now: float) -> Any:
         while True:
             try:
-                connection = self._idle.pop()
+                connection = self.idle.pop()
             except IndexError:
                 return None
             if (
-                not connection.is_readable(0)
+                not connection.is_stale
                 and now < connection.expires_at
                 and now - connection.idle_since < self._idle_s
             ):
@@ -215,9 +228,9 @@ class Pool:
         """Queue up, whatever there is, so that nobody overtakes; open one when given a place."""
         waiter = _Waiter()
         with self._lock:
-            if self._is_closed:
+            if self.is_closed:
                 raise ClientClosed
-            self._waiters[waiter] = None
+            self.waiters[waiter] = None
             gates = self._serve()
             if not waiter.is_granted:
                 waiter.gate = threading.Lock()
@@ -244,7 +257,7 @@ class Pool:
         The place is kept: who has waited in turn does not go back to the end of the queue.
         """
         now = self._clock()
-        if not connection.is_readable(0) and now < connection.expires_at:
+        if not connection.is_stale and now < connection.expires_at:
             return connection
         connection.close()
         with self._lock:
@@ -255,14 +268,14 @@ class Pool:
         """Leave the queue without a trace; what was granted meanwhile goes to the next in turn."""
         with self._lock:
             if not waiter.is_granted:
-                del self._waiters[waiter]
+                del self.waiters[waiter]
             elif waiter.connection is not None:
-                self._idle.append(waiter.connection)
+                self.idle.append(waiter.connection)
             elif waiter.error is None:
                 self._total -= 1
             gates = self._serve()
         _open_gates(gates)
-        if self._is_closed:
+        if self.is_closed:
             self.evict("client_closed")
 
     def _open(self, deadline: float) -> Any:
@@ -289,32 +302,32 @@ class Pool:
     def _serve(self) -> list[threading.Lock]:
         """Under the lock: give what is free to those who wait, in turn; return gates to open."""
         gates: list[threading.Lock] = []
-        while self._waiters:
+        while self.waiters:
             try:
-                connection = self._idle.pop()
+                connection = self.idle.pop()
             except IndexError:
                 if self._total >= self._size:
                     break
                 connection = None
                 self._total += 1
-            waiter, _ = self._waiters.popitem(last=False)
+            waiter, _ = self.waiters.popitem(last=False)
             _grant(waiter, connection, gates)
         return gates
 
     def _sweep(self, now: float) -> None:
         """Close idle connections that are past their time; those at the bottom are never used."""
-        self._sweep_at = now + SWEEP_S
+        self.sweep_at = now + SWEEP_S
         kept: list[Any] = []
         doomed: list[Any] = []
-        for _ in range(len(self._idle)):
+        for _ in range(len(self.idle)):
             try:
-                connection = self._idle.popleft()
+                connection = self.idle.popleft()
             except IndexError:
                 break
             old = now >= connection.expires_at or now - connection.idle_since >= self._idle_s
             (doomed if old else kept).append(connection)
-        self._idle.extendleft(reversed(kept))
-        if self._waiters:
+        self.idle.extendleft(reversed(kept))
+        if self.waiters:
             self._hand_over()
         for connection in doomed:
             self.discard(connection, self._unfit_because(connection, now))

@@ -36,8 +36,9 @@ class FakeConnection:
         self.is_dead = False
         self.holders = 0
 
-    def is_readable(self, _: int) -> list[int]:
-        return [1] if self.is_dead else []
+    @property
+    def is_stale(self) -> bool:
+        return bool([1] if self.is_dead else [])
 
     def begin(self, deadline: float) -> None:
         self.armed = True

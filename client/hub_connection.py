@@ -1,0 +1,341 @@
+"""A connection that waits on gevent's event loop by itself, for a third of the usual cost.
+
+gevent's own socket tries a `recv` that must fail, raises, starts a watcher, asks the kernel to
+watch, and starts a timer, for every reply. Here the watcher of a connection is started once and
+stays: whoever waits for a reply puts its own `switch` in as the callback, and one timer for all
+connections of a hub ends the waits that are over time. What is left of a call is one `send`, one
+turn of the event loop and one `recv`.
+
+Rules. 1. A connection belongs to the hub (the thread) that opened it. 2. When nobody waits, bytes
+or an end of the stream mark the connection readable and switch the watcher off; in the pool that
+means stale, in a batch that its reply has come. 3. Deadlines as in `connection`: no call lasts
+longer than its deadline, and what has already arrived then is taken without waiting.
+"""
+
+from __future__ import annotations
+
+import _socket
+import contextlib
+import math
+import random
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+from gevent import get_hub, getcurrent
+from gevent.socket import wait_write
+
+from client.connection import (
+    FIRST_READ,
+    LATE_READS,
+    MINIMUM_WAIT_S,
+    NEXT_READ,
+    Connection,
+)
+from client.errors import ConnectionClosed, OperationTimeout
+
+READ = 1  # libev's EV_READ
+TIMED_OUT = object()  # what a wait gives back when the watchdog ended it
+
+
+class _Mark:
+    """What the event loop calls when there is something to read and nobody waits for it."""
+
+    __slots__ = ("is_readable", "watcher")
+
+    def __init__(self, watcher: Any) -> None:
+        self.watcher = watcher
+        self.is_readable = False
+
+    def __call__(self) -> None:
+        self.is_readable = True
+        self.watcher.stop()  # the loop would come back for it at once, for ever
+
+
+class Watchdog:
+    """Ends the waits of one hub that have passed their deadline, with a single timer.
+
+    The timer is set to a time at or before the earliest deadline; when it fires too early it is
+    set again. It also keeps the hub alive while somebody waits.
+    """
+
+    def __init__(self, hub: Any, clock: Callable[[], float]) -> None:
+        self._loop = hub.loop
+        self._clock = clock
+        self._timer: Any = None
+        self.next_at = math.inf
+        self.connections: WeakSet[HubConnection] = WeakSet()
+
+    def arm(self, deadline: float) -> None:
+        """Make sure of a look at `deadline`."""
+        if self._timer is not None:
+            self._timer.stop()
+        self.next_at = deadline
+        delay = max(deadline - self._clock(), 0.0)
+        self._timer = self._loop.timer(delay)
+        self._timer.start(self._look, update=True)
+
+    def _look(self) -> None:
+        self._timer = None
+        self.next_at = math.inf
+        now = self._clock()
+        for connection in list(self.connections):
+            if connection.waiter is not None and connection.deadline <= now:
+                connection.waiter.switch(TIMED_OUT)
+        earliest = min(
+            (c.deadline for c in list(self.connections) if c.waiter is not None), default=math.inf
+        )
+        if earliest < self.next_at:
+            self.arm(earliest)
+
+
+_watchdogs: WeakKeyDictionary[Any, Watchdog] = WeakKeyDictionary()
+
+
+def _watchdog_of(hub: Any, clock: Callable[[], float]) -> Watchdog:
+    dog = _watchdogs.get(hub)
+    if dog is None:
+        dog = _watchdogs[hub] = Watchdog(hub, clock)
+    return dog
+
+
+class HubConnection(Connection):
+    """A connected socket. Not for two callers at once: the pool gives it to one at a time."""
+
+    __slots__ = ("__weakref__", "_dog", "_mark", "_switch", "_watcher", "waiter")
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        op_timeout: float,
+        clock: Callable[[], float],
+        address: object = None,
+    ) -> None:
+        hub = get_hub()
+        # The plain type: gevent's keeps watchers of its own.
+        bare: Any = _socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        self._socket = bare
+        bare.setblocking(False)
+        self._send = bare.send
+        self._recv = bare.recv
+        self._switch = hub.switch
+        self._clock = clock
+        self._op_timeout = op_timeout
+        self._late_reads = 0
+        self.address = address
+        self.armed = False
+        self.allowed_s = op_timeout
+        self.deadline = 0.0
+        self.idle_since = 0.0
+        self.expires_at = 0.0
+        self.serial = random.getrandbits(31)
+        self.waiter: Any = None
+        # Idle connections do not keep the hub alive; the watchdog's timer does while one waits.
+        self._watcher = hub.loop.io(self._socket.fileno(), READ, ref=False)
+        self._mark = _Mark(self._watcher)
+        self._watcher.start(self._mark)
+        self._dog = _watchdog_of(hub, clock)
+        self._dog.connections.add(self)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether an idle connection has been closed by the peer or holds bytes of nobody's."""
+        return self._mark.is_readable
+
+    def ask(self, request: bytes, deadline: float) -> bytes:
+        """Send a request and give the first bytes of its reply.
+
+        Raises OperationTimeout, ConnectionClosed.
+        """
+        self.deadline = deadline
+        try:
+            sent = self._send(request)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise ConnectionClosed from error
+        if sent != len(request):
+            self._write_rest(memoryview(request)[sent:], deadline)
+            return self._read(FIRST_READ)
+        # The rest is `_read`, written out: this is the way of nearly every call.
+        dog = self._dog
+        if deadline < dog.next_at:
+            dog.arm(deadline)
+        watcher = self._watcher
+        self.waiter = greenlet = getcurrent()
+        watcher.callback = greenlet.switch
+        try:
+            woken = self._switch()
+        finally:
+            self.waiter = None
+            watcher.callback = self._mark
+        if woken is TIMED_OUT:
+            return self._read_late()
+        try:
+            data = self._recv(FIRST_READ)
+        except BlockingIOError:
+            return self._read(FIRST_READ)
+        except OSError as error:
+            raise ConnectionClosed from error
+        if not data:
+            raise ConnectionClosed
+        return data
+
+    def begin(self, deadline: float) -> None:
+        """Start a call part of whose time is already gone. Raises OperationTimeout."""
+        self.arm(deadline)
+        self.allowed_s = deadline - self._clock()
+
+    def arm(self, deadline: float) -> None:
+        """Set the deadline of what follows. Raises OperationTimeout when it has passed."""
+        if deadline <= self._clock():
+            raise OperationTimeout
+        self.armed = True
+        self.deadline = deadline
+
+    def disarm(self) -> None:
+        """Forget what belonged to one call; called when the connection goes back to the pool."""
+        self._late_reads = 0
+        self.allowed_s = self._op_timeout
+        self.armed = False
+
+    def write(self, data: bytes, deadline: float) -> None:
+        """Send all of `data`. Raises OperationTimeout, ConnectionClosed."""
+        self.deadline = deadline
+        try:
+            sent = self._send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise ConnectionClosed from error
+        if sent < len(data):
+            self._write_rest(memoryview(data)[sent:], deadline)
+
+    def read(self) -> bytes:
+        """Give the next bytes, at least one, within the deadline of the last write."""
+        return self._read(FIRST_READ)
+
+    def read_before(self, deadline: float) -> bytes:
+        """Give the next bytes of a reply that has been read in part, or of a batch."""
+        self.deadline = deadline
+        return self._read(NEXT_READ)
+
+    def read_within(self, seconds: float) -> bytes:
+        """Give the bytes that come within `seconds`, or none at all when none do."""
+        self.deadline = self._clock() + max(seconds, MINIMUM_WAIT_S)
+        if self._wait() is TIMED_OUT:
+            return b""
+        return self._receive(FIRST_READ) or b""
+
+    def close(self) -> None:
+        """Close the socket; never raises for a socket that is broken already."""
+        self._watcher.stop()
+        self._dog.connections.discard(self)
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+    def __del__(self) -> None:
+        # An active watcher is kept by the loop: nothing else would ever stop it.
+        watcher = getattr(self, "_watcher", None)
+        if watcher is not None:
+            watcher.stop()
+
+    def _wait(self) -> Any:
+        """Wait for something to read, until the deadline; TIMED_OUT says there was nothing."""
+        mark, watcher = self._mark, self._watcher
+        if mark.is_readable:  # it came while this call was waiting elsewhere
+            mark.is_readable = False
+            watcher.start(mark)
+            return None
+        dog = self._dog
+        if self.deadline < dog.next_at:
+            dog.arm(self.deadline)
+        self.waiter = greenlet = getcurrent()
+        watcher.callback = greenlet.switch
+        try:
+            return self._switch()
+        finally:
+            self.waiter = None
+            watcher.callback = mark
+
+    def _read(self, size: int) -> bytes:
+        while True:
+            if self._wait() is TIMED_OUT:
+                return self._read_late()
+            data = self._receive(size)
+            if data is not None:
+                return data
+
+    def _receive(self, size: int) -> bytes | None:
+        """Give the bytes that are there, None when there are none. Raises ConnectionClosed."""
+        try:
+            data = self._recv(size)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise ConnectionClosed from error
+        if not data:
+            raise ConnectionClosed
+        return data
+
+    def _read_late(self) -> bytes:
+        """Take what has already arrived, without waiting; OperationTimeout when nothing has."""
+        self.armed = True  # so that the count of late reads starts anew with the next call
+        self._late_reads += 1
+        data = None if self._late_reads > LATE_READS else self._receive(NEXT_READ)
+        if data is None:
+            raise OperationTimeout
+        return data
+
+    def _write_rest(self, rest: memoryview, deadline: float) -> None:
+        """Send what did not fit into the socket's buffer, waiting for room."""
+        # Replies may begin meanwhile (a refusal, a batch): the watcher must not spin on them.
+        self._watcher.stop()
+        try:
+            while rest:
+                remaining = deadline - self._clock()
+                if remaining <= 0:
+                    raise OperationTimeout
+                wait_write(self._socket.fileno(), timeout=remaining, timeout_exc=OperationTimeout())
+                with contextlib.suppress(BlockingIOError):
+                    rest = rest[self._send(rest) :]
+        except OperationTimeout:
+            raise
+        except OSError as error:
+            raise ConnectionClosed from error
+        finally:
+            self._watcher.start(self._mark)
+
+
+def first_readable(connections: Sequence[HubConnection], deadline: float) -> HubConnection | None:
+    """Wait for whichever connection has something to read first; None at the deadline.
+
+    All belong to the caller. Reading from the one given back does not wait.
+    """
+    for connection in connections:
+        if connection._mark.is_readable:
+            return connection
+    watching = connections[0]  # the watchdog needs one of them
+    watching.deadline = deadline
+    dog = watching._dog
+    if deadline < dog.next_at:
+        dog.arm(deadline)
+    greenlet = getcurrent()
+    watching.waiter = greenlet
+    for connection in connections:
+        connection._watcher.callback = greenlet.switch
+        connection._watcher.args = (connection,)
+    try:
+        woken = watching._switch()
+    finally:
+        watching.waiter = None
+        for connection in connections:
+            connection._watcher.callback = connection._mark
+            connection._watcher.args = ()
+    if not isinstance(woken, HubConnection):
+        return None
+    # What is there stays there: marked, the next read takes it without another turn of the loop.
+    woken._mark()
+    return woken
