@@ -70,11 +70,12 @@ class Breaker(pybreaker.CircuitBreaker):
         self._clock = clock
         self._rng = rng or random.Random()
         self._states = {state: self._create_new_state(state) for state in (CLOSED, OPEN, HALF_OPEN)}
-        self._window = SlidingWindow(settings.window_s, settings.buckets)
+        self.window = SlidingWindow(settings.window_s, settings.buckets)
         self._serial = 1  # the last permit drawn
-        self._permit = 1  # of every call while closed, NO_PERMIT otherwise
+        self.permit = 1  # of every call while closed, NO_PERMIT otherwise
         self._probes: dict[int, float] = {}  # permits out while half-open, and when they expire
         self._probe_successes = 0
+        self.slow_call_s: float | None = None  # None: a slow call is no failure
         self._failed_rounds = 0  # openings since the breaker was last closed, less one
         self._open_until = 0.0
         self._delivering = False
@@ -86,7 +87,7 @@ class Breaker(pybreaker.CircuitBreaker):
 
     def acquire(self) -> int:
         """Give a permit, or raise BreakerOpen at once. Every permit goes to `done` once."""
-        permit = self._permit
+        permit = self.permit
         if permit:
             return permit
         return self._acquire_probe()
@@ -96,8 +97,8 @@ class Breaker(pybreaker.CircuitBreaker):
 
         `now` may be any time during the call; it only places the call in the window.
         """
-        if verdict == SUCCESS and permit == self._permit:
-            window = self._window
+        if verdict == SUCCESS and permit == self.permit:
+            window = self.window
             if now is None:
                 now = self._clock()
             if now >= window.ends_at:
@@ -111,7 +112,7 @@ class Breaker(pybreaker.CircuitBreaker):
         with self._mutex:
             if permit in self._probes:
                 return self._end_probe(permit, verdict)
-            if verdict == FAILURE and permit and permit == self._permit:
+            if verdict == FAILURE and permit and permit == self.permit:
                 return self._count_failure()
         return False
 
@@ -171,8 +172,8 @@ class Breaker(pybreaker.CircuitBreaker):
 
     def _acquire_probe(self) -> int:
         with self._mutex:
-            if self._permit:
-                return self._permit
+            if self.permit:
+                return self.permit
             now = self._clock()
             if self.current_state == OPEN:
                 if now < self._open_until:
@@ -203,7 +204,7 @@ class Breaker(pybreaker.CircuitBreaker):
 
     def _count_failure(self) -> bool:
         now = self._clock()
-        window = self._window
+        window = self.window
         if now >= window.ends_at:
             window.roll(now)
         window.calls += 1
@@ -222,15 +223,15 @@ class Breaker(pybreaker.CircuitBreaker):
         old = self.current_state
         self._probes.clear()
         self._probe_successes = 0
-        self._permit = NO_PERMIT
+        self.permit = NO_PERMIT
         if new == OPEN:
             self.opened += 1
             self._open_until = self._clock() + self._open_time()
         elif new == CLOSED:
             self._serial += 1
-            self._permit = self._serial
+            self.permit = self._serial
             self._failed_rounds = 0
-            self._window.clear()
+            self.window.clear()
             self.streak = 0
         self._state_storage.state = new
         self._state = self._states[new]
