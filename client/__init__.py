@@ -9,7 +9,9 @@ It needs neither gevent nor Locust and runs under both, and under plain threads.
 from client.breaker_settings import BREAKER_PROFILES, BreakerSettings
 from client.client import MemcacheClient, build
 from client.errors import (
+    AuthenticationFailed,
     BreakerOpen,
+    CertificateNotTrusted,
     ClientClosed,
     ClientError,
     ConnectionClosed,
@@ -24,6 +26,7 @@ from client.errors import (
     PoolExhausted,
     ProtocolError,
     ServerError,
+    TlsFailed,
     Unreachable,
 )
 from client.multi import FailedKeys, PartialDict
@@ -32,8 +35,10 @@ from client.settings import ClientSettings
 
 __all__ = [
     "BREAKER_PROFILES",
+    "AuthenticationFailed",
     "BreakerOpen",
     "BreakerSettings",
+    "CertificateNotTrusted",
     "ClientClosed",
     "ClientError",
     "ClientSettings",
@@ -54,6 +59,7 @@ __all__ = [
     "PoolExhausted",
     "ProtocolError",
     "ServerError",
+    "TlsFailed",
     "Unreachable",
     "build",
 ]

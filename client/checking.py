@@ -19,6 +19,29 @@ def check_seconds(name: str, value: object) -> None:
         raise ValueError(f"{name} must be a number of seconds above 0, not {value!r}")
 
 
+def check_tls(context: object, hostname: object) -> None:
+    """Raise ValueError unless these can encrypt a connection, or ask for none."""
+    if context is None:
+        if hostname is not None:
+            raise ValueError("tls_hostname is set, but tls is not: nothing would be encrypted")
+        return
+    if not callable(getattr(context, "wrap_bio", None)):
+        raise ValueError(f"tls must be an ssl.SSLContext, not {type(context).__name__}")
+    if hostname is not None and (not isinstance(hostname, str) or not hostname):
+        raise ValueError(f"tls_hostname must be a host name, not {hostname!r}")
+
+
+def check_token(token: object) -> None:
+    """Raise ValueError unless `token` is "user password" or None; the message never shows it."""
+    if token is None:
+        return
+    if not isinstance(token, str):
+        raise ValueError(f"auth_token must be text, not {type(token).__name__}")
+    user, _, password = token.partition(" ")
+    if not user or not password or not token.isprintable():
+        raise ValueError("auth_token must be 'user password' in one line")
+
+
 def unknown(what: str, name: object, known: Any) -> str:
     """Say that a name is unknown, with the nearest one or all of them."""
     names = sorted(known)

@@ -76,6 +76,30 @@ class Unreachable(MemcacheClientError):
     text = "node unreachable"
 
 
+class TlsFailed(Unreachable):
+    """No encrypted connection came about: nothing of the request was sent."""
+
+    text = "TLS handshake failed"
+
+
+class CertificateNotTrusted(TlsFailed):
+    """The node's certificate is not one that the SSLContext trusts for this name."""
+
+    text = "certificate of the node not trusted"
+
+
+class AuthenticationFailed(MemcacheClientError):
+    """The node refused the token, or asks for one and none is set: nothing was sent.
+
+    It counts against the node, though the token may be at fault: no call can succeed until one of
+    the two is changed, and the breaker is what keeps the attempts few.
+    """
+
+    outcome = Outcome.CLIENT_ERROR
+    blames_node = True
+    text = "authentication refused by the node"
+
+
 class OutOfResources(MemcacheClientError):
     """No socket could be made here (descriptors, ports, memory): not the node's fault."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from client.breaker_settings import BreakerSettings
-from client.checking import check_count, check_seconds, unknown
+from client.checking import check_count, check_seconds, check_tls, check_token, unknown
 
 OP_TIMEOUT_S = 0.5  # a cache slower than this is no help to its caller
 CONNECT_TIMEOUT_S = 0.25  # a connect is one round trip; half the operation is left for the request
@@ -21,6 +21,7 @@ POOL_LIFETIME_S = 60.0  # connections are renewed, so a node behind a moved addr
 POOL_LIFETIME_JITTER = 0.1  # spread over this share, so they are not all renewed at once
 POOL_MAINTENANCE_S = 1.0  # how often idle connections are looked after in the background
 DNS_KEEP_S = 1.0  # an address older than this is asked for again
+DNS_GRACE_S = 3600.0  # an outage of DNS shorter than this does not take the cache away with it
 FAILOVER_ATTEMPTS = 2  # other nodes a call may turn to; more would carry one failure everywhere
 GUTTER_TTL_S = 10  # what a gutter keeps: longer would be stale once the node is back
 POOL_IDLE_S = 30.0  # below the idle cut-off of common firewalls and of memcached's idle_timeout
@@ -46,6 +47,7 @@ class ClientSettings:
     pool_minimum: int = 0  # connections a pool keeps open to each node
     maintenance_s: float = POOL_MAINTENANCE_S
     dns_keep_s: float = DNS_KEEP_S
+    dns_grace_s: float = DNS_GRACE_S  # how long known addresses serve while look-ups fail
     failover_attempts: int = FAILOVER_ATTEMPTS
     gutter_nodes: Sequence[Any] = ()  # addresses, used by failover "gutter" alone
     gutter_ttl_s: int = GUTTER_TTL_S
@@ -54,7 +56,8 @@ class ClientSettings:
     serde: Any = None  # pymemcache's: serialize(key, value), deserialize(key, value, flags)
     tls: ssl.SSLContext | None = None
     tls_hostname: str | None = None  # checked instead of the node's own name
-    auth_token: str | None = None  # "user password" of memcached's ASCII authentication
+    # "user password" of memcached's ASCII authentication; no repr shows it
+    auth_token: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_count("pool_size", self.pool_size)
@@ -68,6 +71,12 @@ class ClientSettings:
             raise ValueError(unknown("failover", self.failover, FAILOVERS))
         if self.protocol not in PROTOCOLS:
             raise ValueError(unknown("protocol", self.protocol, PROTOCOLS))
+
+        check_seconds("dns_keep_s", self.dns_keep_s)
+        if self.dns_grace_s != 0:  # 0: an address that cannot be asked for again is not used
+            check_seconds("dns_grace_s", self.dns_grace_s)
+        check_tls(self.tls, self.tls_hostname)
+        check_token(self.auth_token)
 
     @classmethod
     def of(cls, source: object) -> ClientSettings:

@@ -73,6 +73,12 @@ REFUSED = {
     "infinite": ({"connect_timeout": float("inf")}, "connect_timeout"),
     "ring": ({"ring": "ketamma"}, "did you mean 'ketama'"),
     "failover": ({"failover": "nowhere"}, "known: fail, gutter, rehash"),
+    "dns_keep_s": ({"dns_keep_s": 0}, "dns_keep_s"),
+    "dns_grace_s": ({"dns_grace_s": -1}, "dns_grace_s"),
+    "tls": ({"tls": True}, "tls must be an ssl.SSLContext, not bool"),
+    "tls_hostname": ({"tls_hostname": "cache"}, "tls is not"),
+    "auth_token": ({"auth_token": "alone"}, "user password"),
+    "auth_token type": ({"auth_token": b"user password"}, "must be text, not bytes"),
     "breaker field": ({"breaker": {"open": 1}}, "did you mean 'open_s'"),
     "breaker profile": ({"breaker": "catalog"}, "did you mean 'catalogue'"),
     "breaker number": ({"breaker": {"failure_rate": 2}}, "failure_rate"),
@@ -85,6 +91,14 @@ def test_bad_settings_are_one_line(given: dict[str, object], line: str) -> None:
     with pytest.raises(ValueError, match=line) as refusal:
         ClientSettings.of(SimpleNamespace(**given))
     assert "\n" not in str(refusal.value)
+
+
+def test_the_token_is_not_shown() -> None:
+    """Neither the settings nor the refusal of a bad token shows it."""
+    assert "secret" not in repr(ClientSettings(auth_token="user secret"))
+    with pytest.raises(ValueError, match="auth_token") as refusal:
+        ClientSettings(auth_token="user secret\r\nflush_all")
+    assert "secret" not in str(refusal.value)
 
 
 COMMANDS = {
