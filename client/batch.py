@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from client.errors import ConnectTimeout, MemcacheClientError
-from client.node import Exchange, Node
+from client.exchange import Exchange
+from client.node import Node
 from client.replies import ReplyStream
 
 TURN_S = 0.002  # how long one node is waited for while others may have answered: a slow reply
