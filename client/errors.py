@@ -143,6 +143,16 @@ class ServerError(MemcacheClientError, pymemcache_errors.MemcacheServerError):  
     text = "SERVER_ERROR"
 
 
+class ValueTooLarge(ServerError):
+    """The value is larger than the node's item limit (1 MB unless started with -I).
+
+    Nothing was stored, and what was stored under the key before is gone: memcached drops it, so
+    that nobody reads an old value. The connection stays in step.
+    """
+
+    text = "SERVER_ERROR object too large for cache"
+
+
 class ClientError(MemcacheClientError, pymemcache_errors.MemcacheClientError):  # type: ignore[misc]
     """The node answered CLIENT_ERROR: a counter that is no number, ..."""
 
@@ -172,6 +182,31 @@ class IllegalInput(
 
 
 class IllegalKey(IllegalInput):
-    """A key that is empty, too long, not ASCII, or contains whitespace or a zero byte."""
+    """A key that is empty, too long, text that is not ASCII, or with whitespace or controls."""
 
     text = "illegal key"
+
+
+class EncodeError(IllegalInput):
+    """The serde raised, or gave no (bytes, flags); its own error is the cause. Nothing was sent."""
+
+    text = "the serde could not encode the value"
+
+
+class DecodeError(MemcacheClientError):
+    """The serde raised on a value that was read whole; its own error is the cause.
+
+    The node did its part and the connection is in step. What is stored has not changed, except
+    for the time to live that `gat` and `gats` gave it.
+    """
+
+    outcome = Outcome.CLIENT_ERROR
+    happened = Happened.SERVER_REPLY
+    text = "the serde could not decode the value"
+
+
+class MetaUnsupported(MemcacheClientError):
+    """The call needs a meta command, and the node has none or the text protocol was asked for."""
+
+    outcome = Outcome.CLIENT_ERROR
+    text = "this needs the meta protocol: memcached 1.6.10 or newer, and protocol 'auto' or 'meta'"

@@ -12,13 +12,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from client.errors import ClientError, MemcacheClientError, ProtocolError, ServerError
+from client.errors import (
+    ClientError,
+    MemcacheClientError,
+    ProtocolError,
+    ServerError,
+    ValueTooLarge,
+)
 
 MAX_LINE = 2_048  # the longest line memcached sends is a key, two numbers and a cas
 MAX_VALUE = 1 << 30  # memcached's own limit for an item
 
 END = b"END\r\n"
 ITEM_TAIL = b"\r\nEND\r\n"
+TOO_LARGE = b"SERVER_ERROR object too large"
 
 # Reply lines that are an answer, and pymemcache's result for each.
 STORED: Mapping[bytes, Any] = {b"STORED\r\n": True, b"NOT_STORED\r\n": False}
@@ -171,6 +178,8 @@ def error_of(line: bytes, *, has_data: bool) -> MemcacheClientError:
     """
     text = line.decode("latin-1")
     if line.startswith(b"SERVER_ERROR"):
+        if line.startswith(TOO_LARGE):
+            return ValueTooLarge(text, in_step=True)
         return ServerError(text, in_step=True)
     if line.startswith(b"CLIENT_ERROR"):
         return ClientError(text, in_step=not has_data)
