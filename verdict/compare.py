@@ -19,6 +19,11 @@ P99_SLACK_MS = 2.0
 THROUGHPUT_KEPT = 0.95
 ERRORS_ALLOWED = 0.001
 WINDOWS_NEEDED = 5
+LAG_FACTOR = 1.5
+"""Lag beyond this multiple of the baseline's, and 2 ms more, is another machine than before."""
+
+CPU_GROWTH = 0.25
+"""A load process that takes this much more of a core is late by its own doing."""
 _DEVIATIONS = 2.0
 _MAD_TO_DEVIATION = 1.4826
 """Scales the median absolute deviation to the standard deviation of a normal distribution."""
@@ -83,8 +88,9 @@ def excused(
 ) -> CheckResult | None:
     """Judge windows by timing, and take a FAIL back where the harness itself may be to blame.
 
-    A FAIL stands when the windows without a saturated generator convict as well. With `by_load`,
-    a worker lost on the way excuses less throughput.
+    A FAIL stands when the windows without a saturated generator convict as well, and the harness's
+    own clockwork ran as in the baseline: what makes a ticker late makes every call late. With
+    `by_load`, a worker lost on the way excuses less throughput.
     """
     chosen = tuple(seconds)
     result = judge(chosen)
@@ -96,10 +102,31 @@ def excused(
         if again is None or again.verdict is not Ruling.FAIL:
             return _taken_back(result, "the generator was saturated then")
         result = again
+    late = disturbance(view, clear)
+    if late:
+        return _taken_back(result, late)
     lost = [worker.id for worker in view.facts.workers if worker.lost_at_s is not None]
     if by_load and lost:
         return _taken_back(result, f"lost on the way: {', '.join(lost)}")
     return result
+
+
+def disturbance(view: View, seconds: Sequence[int]) -> str:
+    """Say how much later the hub's ticker ran than in the baseline, "" where it did not.
+
+    Other work on the machine delays the ticker and the calls alike, on the way through proxy and
+    node several times over. A client that keeps its own process busy is late as well, but then
+    the process takes more of the CPU than before: that is no excuse.
+    """
+    before, now = (view.lag_p99s_ms(part) for part in (view.phases.baseline, seconds))
+    if not before or not now:
+        return ""
+    was, late = statistics.median(before), statistics.median(now)
+    if late <= max(LAG_FACTOR * was, was + P99_SLACK_MS):
+        return ""
+    if view.median_cpu(seconds) > view.median_cpu(view.phases.baseline) + CPU_GROWTH:
+        return ""
+    return f"the harness's own ticker was {late:.1f} ms late, {was:.1f} ms in the baseline"
 
 
 def _taken_back(result: CheckResult, reason: str) -> CheckResult:

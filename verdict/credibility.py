@@ -226,20 +226,10 @@ def _lag_p99_s(view: View, seconds: Iterable[int]) -> float | None:
     return None if value is None else value / 1e6
 
 
-def _median_cpu(view: View, seconds: Iterable[int]) -> float:
-    """Give the busiest worker's share of a core in the median window."""
-    tops = [
-        max(window.cpu.values())
-        for second in seconds
-        if (window := view.windows.get(second)) is not None and window.cpu
-    ]
-    return statistics.median(tops) if tops else 0.0
-
-
 def _is_saturated(view: View, seconds: list[int]) -> bool:
     lag = _lag_p99_s(view, seconds)
     limit = view.limit("generator_not_saturated")
-    return lag is None or lag > limit or _median_cpu(view, seconds) > CPU_LIMIT
+    return lag is None or lag > limit or view.median_cpu(seconds) > CPU_LIMIT
 
 
 def generator_not_saturated(view: View) -> CheckResult:
@@ -252,7 +242,7 @@ def generator_not_saturated(view: View) -> CheckResult:
     lag = _lag_p99_s(view, seconds)
     if lag is None:
         return inconclusive(name, view.because("the hub's lag was not measured"), limit=limit)
-    cpu = _median_cpu(view, seconds)
+    cpu = view.median_cpu(seconds)
     parts = []
     for is_over, seen, most, unit, why in (
         (lag > limit, lag, limit, "s", f"hub lag p99 {lag * 1000:.1f} ms"),

@@ -246,6 +246,24 @@ class View:
             or max(window.cpu.values(), default=0.0) > CPU_LIMIT
         )
 
+    def lag_p99s_ms(self, seconds: Iterable[int]) -> list[float]:
+        """Give the p99 of the hub's lag in every window that knows it, in ms."""
+        return [
+            value / 1000
+            for second in seconds
+            if (window := self.windows.get(second)) is not None
+            and (value := percentile_us(window.lag, 0.99)) is not None
+        ]
+
+    def median_cpu(self, seconds: Iterable[int]) -> float:
+        """Give the busiest worker's share of a core in the median window."""
+        tops = [
+            max(window.cpu.values())
+            for second in seconds
+            if (window := self.windows.get(second)) is not None and window.cpu
+        ]
+        return statistics.median(tops) if tops else 0.0
+
     def unaffected(self, second: int) -> list[str]:
         """Name the nodes that no fault, and no recovery from one, touches in a window."""
         return [

@@ -47,6 +47,14 @@ def in_windows(
     return poke
 
 
+def delayed(window: Window) -> None:
+    window.lag = {bucket_of(10 * MS): 100}
+
+
+def toiling(window: Window) -> None:
+    window.cpu = {"w1": 0.8}
+
+
 def lagging(window: Window) -> None:
     window.lag = {bucket_of(30 * MS): 100}
 
@@ -558,6 +566,27 @@ CASES: list[tuple[str, str, Make, str]] = [
         "after_recovery_as_before",
         "p99 3 ms more",
         lambda: run_with_outage().poke(in_windows(*range(21, 40), change=slower)),
+        "FAIL",
+    ),
+    (
+        "after_recovery_as_before",
+        "p99 3 ms more, the ticker 9 ms late",
+        lambda: (
+            run_with_outage()
+            .poke(in_windows(*range(21, 40), change=slower))
+            .poke(in_windows(*range(21, 40), change=delayed))
+        ),
+        "INCONCLUSIVE",
+    ),
+    (
+        "after_recovery_as_before",
+        "p99 3 ms more, the ticker 9 ms late, the process at twice the CPU",
+        lambda: (
+            run_with_outage()
+            .poke(in_windows(*range(21, 40), change=slower))
+            .poke(in_windows(*range(21, 40), change=delayed))
+            .poke(in_windows(*range(21, 40), change=toiling))
+        ),
         "FAIL",
     ),
     (
