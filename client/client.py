@@ -50,7 +50,7 @@ class MemcacheClient:
     def get(self, key: Key, default: Any = None) -> Any:
         """Give the value as bytes, or `default` on a miss."""
         node, wire = self._routes[key]
-        value = node.call(b"get " + wire + b"\r\n", replies.read_value, wire)
+        value = node.fetch(wire)
         return default if value is None else value
 
     def gets(self, key: Key, default: Any = None, cas_default: Any = None) -> tuple[Any, Any]:
