@@ -73,12 +73,15 @@ class ReplyStream:
         while True:
             end = self._buffer.find(b"\r\n", self._position)
             if end >= 0:
+                if end - self._position > MAX_LINE:
+                    break
                 line = self._buffer[self._position : end]
                 self._position = end + 2
                 return line
             if len(self._buffer) - self._position > MAX_LINE:
-                raise ProtocolError("a line that does not end")
+                break
             self._more()
+        raise ProtocolError("a line longer than any that memcached sends")
 
     def block(self, size: int) -> bytes:
         """Give `size` bytes that a line end must follow."""
@@ -127,6 +130,13 @@ def read_value(connection: Readable, key: bytes, deadline: float) -> bytes | Non
     return None if item is None else item[0]
 
 
+def read_flagged(
+    connection: Readable, key: bytes, deadline: float
+) -> tuple[bytes, int, bytes | None] | None:
+    """Read the reply to get, gets, gat or gats: (value, flags, cas), or None on a miss."""
+    return _read_item(ReplyStream(connection, deadline, connection.read()), key)
+
+
 def read_item(
     connection: Readable, key: bytes, deadline: float
 ) -> tuple[bytes | None, bytes | None]:
@@ -134,9 +144,10 @@ def read_item(
     item = _read_item(ReplyStream(connection, deadline, connection.read()), key)
     if item is None:
         return (None, None)
-    if item[1] is None:
+    value, _, cas = item
+    if cas is None:
         raise ProtocolError("a value without the cas that was asked for")
-    return item
+    return value, cas
 
 
 def read_status(connection: Readable, answers: Mapping[bytes, Any], deadline: float) -> Any:
@@ -190,24 +201,32 @@ def error_of(line: bytes, *, has_data: bool) -> MemcacheClientError:
 
 def item_header(line: bytes) -> tuple[bytes, int, bytes | None]:
     """Split `VALUE key flags size [cas]` into key, size and cas."""
+    key, _, size, cas = item_fields(line)
+    return key, size, cas
+
+
+def item_fields(line: bytes) -> tuple[bytes, int, int, bytes | None]:
+    """Split `VALUE key flags size [cas]` into key, flags, size and cas."""
     fields = line.split(b" ")
-    if len(fields) not in (4, 5) or fields[0] != b"VALUE" or not fields[3].isdigit():
+    if len(fields) not in (4, 5) or fields[0] != b"VALUE":
         raise ProtocolError
+    if not all(map(bytes.isdigit, fields[2:])):
+        raise ProtocolError("a value without a size")
     size = int(fields[3])
     if size > MAX_VALUE:
         raise ProtocolError("a value larger than memcached can hold")
-    return fields[1], size, fields[4] if len(fields) == 5 else None
+    return fields[1], int(fields[2]), size, fields[4] if len(fields) == 5 else None
 
 
-def _read_item(stream: ReplyStream, key: bytes) -> tuple[bytes, bytes | None] | None:
+def _read_item(stream: ReplyStream, key: bytes) -> tuple[bytes, int, bytes | None] | None:
     line = stream.line()
     if line == b"END":
         item = None
     elif line.startswith(b"VALUE "):
-        found, size, cas = item_header(line)
+        found, flags, size, cas = item_fields(line)
         if found != key:
             raise ProtocolError("a value of another key")
-        item = (stream.block(size), cas)
+        item = (stream.block(size), flags, cas)
         if stream.line() != b"END":
             raise ProtocolError
     else:
