@@ -13,6 +13,14 @@ def check_count(name: str, value: object) -> None:
         raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
 
 
+def check_minimum(minimum: object, size: int) -> None:
+    """Raise ValueError unless a pool of `size` connections can keep `minimum` of them open."""
+    if isinstance(minimum, bool) or not isinstance(minimum, int) or not 0 <= minimum <= size:
+        raise ValueError(
+            f"pool_minimum must be a whole number from 0 to pool_size ({size}), not {minimum!r}"
+        )
+
+
 def check_seconds(name: str, value: object) -> None:
     """Raise ValueError unless `value` is a finite number above 0."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:

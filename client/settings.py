@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from client.breaker_settings import BreakerSettings
-from client.checking import check_count, check_seconds, check_tls, check_token, unknown
+from client.checking import (
+    check_count,
+    check_minimum,
+    check_seconds,
+    check_tls,
+    check_token,
+    unknown,
+)
 
 OP_TIMEOUT_S = 0.5  # a cache slower than this is no help to its caller
 CONNECT_TIMEOUT_S = 0.25  # a connect is one round trip; half the operation is left for the request
@@ -46,6 +53,7 @@ class ClientSettings:
     idle_s: float = POOL_IDLE_S
     pool_minimum: int = 0  # connections a pool keeps open to each node
     maintenance_s: float = POOL_MAINTENANCE_S
+    idle_check_s: float | None = None  # ask idle connections this often; None: only look at them
     dns_keep_s: float = DNS_KEEP_S
     dns_grace_s: float = DNS_GRACE_S  # how long known addresses serve while look-ups fail
     failover_attempts: int = FAILOVER_ATTEMPTS
@@ -61,8 +69,11 @@ class ClientSettings:
 
     def __post_init__(self) -> None:
         check_count("pool_size", self.pool_size)
-        for name in ("op_timeout", "connect_timeout", "lifetime_s", "idle_s"):
+        check_minimum(self.pool_minimum, self.pool_size)
+        for name in ("op_timeout", "connect_timeout", "lifetime_s", "idle_s", "maintenance_s"):
             check_seconds(name, getattr(self, name))
+        if self.idle_check_s is not None:
+            check_seconds("idle_check_s", self.idle_check_s)
         if not 0 <= self.lifetime_jitter < 1:
             raise ValueError(f"lifetime_jitter must be in [0, 1), not {self.lifetime_jitter!r}")
         if self.ring not in RINGS:
