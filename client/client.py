@@ -13,11 +13,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from client import commands, multi, replies
+from client.addresses import label_of
 from client.breaker import Breaker
+from client.maintenance import Maintenance
+from client.memo import Memo
 from client.multi import FailedKeys, Key, PartialDict
-from client.node import LEASE_PER_TIMEOUT, Address, Node, label_of
-from client.ring import Memo, make_ring
+from client.node import LEASE_PER_TIMEOUT, Address, Node
+from client.ring import make_ring
 from client.settings import ClientSettings
+from client.tending import tend
+from client.warming import WARM_UP_S, WarmUp, drain_all, warm_up_all
 
 Value = Any  # bytes; str and numbers are encoded, anything else is refused
 
@@ -38,13 +43,14 @@ class MemcacheClient:
     ) -> None:
         self.settings = settings or ClientSettings()
         self._clock = clock
+        self._care = Maintenance(self._tend, every_s=self.settings.maintenance_s, clock=clock)
         self._nodes: dict[str, Node] = {}
         for host, port in nodes:
             label = label_of((host, port))
             if label in self._nodes:
                 raise ValueError(f"node {label} is given twice: name each node once")
             self._nodes[label] = self._make_node((host, int(port)), label, rng)
-        self._ring = make_ring(self.settings.ring, tuple(self._nodes))
+        self._ring = make_ring(self.settings.ring, tuple(self._nodes)).look_up
         self._routes: Memo[tuple[Node, bytes]] = Memo(self._route)
 
     def get(self, key: Key, default: Any = None) -> Any:
@@ -154,8 +160,27 @@ class MemcacheClient:
         for node in self._nodes.values():
             node.breaker.add_listener(listener)
 
+    def warm_up(
+        self, count: int | None = None, *, timeout_s: float = WARM_UP_S
+    ) -> dict[str, WarmUp]:
+        """Open connections before they are needed, to all nodes at once: {label: WarmUp}.
+
+        Each node gets `count`, by default `pool_minimum` and at least one, within `timeout_s`. What
+        fails is told by its `error`, not raised.
+        """
+        return warm_up_all(list(self._nodes.values()), count, timeout_s)
+
+    def drain(self, timeout_s: float) -> dict[str, int]:
+        """Close, but first let calls under way end for up to `timeout_s`: {label: still in use}.
+
+        New calls raise ClientClosed at once; what is still in use closes when its call ends.
+        """
+        self._care.stop()
+        return drain_all(list(self._nodes.values()), timeout_s)
+
     def close(self) -> None:
         """Close idle connections at once, those in use when their call ends. May be repeated."""
+        self._care.stop()
         for node in self._nodes.values():
             node.pool.close()
 
@@ -172,7 +197,16 @@ class MemcacheClient:
         settings = self.settings
         lease_s = max(settings.breaker.probe_lease_s, LEASE_PER_TIMEOUT * settings.op_timeout)
         breaker = Breaker(settings.breaker, name=label, lease_s=lease_s, clock=self._clock, rng=rng)
-        return Node(address, settings, breaker, clock=self._clock, rng=rng)
+        node = Node(address, settings, breaker, clock=self._clock, rng=rng)
+        node.pool.on_open = self._care.start
+        return node
+
+    def _tend(self, since: float, is_to_stop: Callable[[], bool]) -> None:
+        """Look after every node's idle connections; called by the worker alone."""
+        settings = self.settings
+        for node in list(self._nodes.values()):
+            if not is_to_stop():
+                tend(node, since, check_s=settings.idle_check_s, timeout_s=settings.op_timeout)
 
     def _route(self, key: Key) -> tuple[Node, bytes]:
         wire = commands.wire_key(key)

@@ -1,69 +1,169 @@
-"""Which node a key lives on: pure functions of the node names and the key's bytes.
+"""Which node a key lives on: pure functions of the nodes' names, weights and the key's bytes.
 
 The mapping depends on nothing else: not on which nodes are up, not on the order of events, so a
-node that is lost and found again has the same keys. `Memo` makes the answer cost one dictionary
-look-up. This module knows neither connections nor breakers.
+node that is lost and found again has the same keys. Two of them are promises to fleets that come
+from elsewhere: `ketama` is libmemcached's weighted ketama to the last key, `rendezvous` is
+pymemcache's HashClient. `point_name` is the other half of those promises: the very text that the
+other client hashes for a node. This module knows neither connections nor breakers.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
+import struct
 import zlib
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from pymemcache.client.rendezvous import RendezvousHash
+from client.addresses import DEFAULT_PORT, NodeAddress
+from client.checking import unknown
+from client.murmur import murmur_behind
 
 POINTS_PER_NODE = 160  # libmemcached's weighted ketama: 40 digests of 4 points
 POINTS_PER_DIGEST = 4
-MEMO_KEYS = 65_536  # about 15 MB of keys and answers; beyond, the half least lately added goes
+MAX_WEIGHT = 1_000  # jump and modulo repeat a node so often; more says no more about hardware
 _JUMP_MULTIPLIER = 2_862_933_555_777_941_757  # Lamping and Veach, arXiv:1406.2294
 _64_BITS = (1 << 64) - 1
-
-Lookup = Callable[[bytes], str]
-
-Answer = TypeVar("Answer")
+_32_BIT_HASHES = 1 << 32
 
 
-def make_ring(kind: str, nodes: Sequence[str]) -> Lookup:
-    """Give the function from a key's bytes to one of `nodes`. Raises ValueError for no nodes."""
-    if not nodes:
+@dataclass(frozen=True, kw_only=True)
+class Ring:
+    """One mapping, asked in two ways. Both take the key's bytes.
+
+    `look_up` gives the name of the node. `order` gives every node that can own keys, each once,
+    in the order in which they would own this key; the first is what `look_up` gives.
+    """
+
+    look_up: Callable[[bytes], str]
+    order: Callable[[bytes], Iterator[str]]
+
+
+def make_ring(kind: str, names: Sequence[str], weights: Mapping[str, int] | None = None) -> Ring:
+    """Make the ring of `names`; a name without a weight weighs 1.
+
+    A node's share of the keys is its weight over the sum of them. With `ketama` a weight far below
+    the mean gives too few points for that, and below 1/40 of it none at all, as in libmemcached.
+    Raises ValueError for no names, one given twice, or a weight that is not 1 to MAX_WEIGHT.
+    """
+    if not names:
         raise ValueError("a ring needs at least one node")
-    return _RINGS[kind](tuple(nodes))
+    if len(set(names)) < len(names):
+        raise ValueError("a ring needs different nodes: one is given twice")
+    if kind not in _RINGS:
+        raise ValueError(unknown("ring", kind, _RINGS))
+    weighed = {name: check_weight(name, (weights or {}).get(name, 1)) for name in names}
+    return _RINGS[kind](weighed)
 
 
-def _ketama(nodes: tuple[str, ...]) -> Lookup:
-    """Consistent hashing, md5 points of `node-index` as libmemcached and uhashring place them."""
+def check_weight(name: str, weight: object) -> int:
+    """Give a node's weight. Raises ValueError unless it is a whole number from 1 to MAX_WEIGHT."""
+    if isinstance(weight, bool) or not isinstance(weight, int) or not 1 <= weight <= MAX_WEIGHT:
+        raise ValueError(
+            f"weight of node {name} must be a whole number from 1 to {MAX_WEIGHT}, not {weight!r}"
+        )
+    return weight
+
+
+def point_name(kind: str, address: NodeAddress) -> str:
+    """Give the text that stands for a node in a ring of this kind.
+
+    libmemcached leaves out memcached's usual port and puts 0 behind a unix socket; pymemcache
+    hashes the bare path; neither puts brackets round an IPv6 address.
+    """
+    if kind == "ketama":
+        if address.port == DEFAULT_PORT:
+            return address.host
+        return f"{address.path or address.host}:{address.port}"
+    if kind == "rendezvous":
+        return address.path or f"{address.host}:{address.port}"
+    return address.label
+
+
+def _ketama(weights: Mapping[str, int]) -> Ring:
+    """Consistent hashing: md5 points of `name-index`, as libmemcached places them."""
     owners: dict[int, str] = {}
-    for node in nodes:
-        for index in range(POINTS_PER_NODE // POINTS_PER_DIGEST):
-            digest = _md5(f"{node}-{index}".encode())
+    total = sum(weights.values())
+    for name, weight in weights.items():
+        for index in range(_ketama_digests(weight, total, len(weights))):
+            digest = _md5(f"{name}-{index}".encode())
             for part in range(POINTS_PER_DIGEST):
-                owners[int.from_bytes(digest[part * 4 : part * 4 + 4], "little")] = node
+                owners[int.from_bytes(digest[part * 4 : part * 4 + 4], "little")] = name
     points = sorted(owners)
     names = [owners[point] for point in points]
     names.append(names[0])  # behind the last point the circle begins again
+    count = len(set(names))
+    md5, from_bytes = hashlib.md5, int.from_bytes
 
     def look_up(key: bytes) -> str:
-        return names[bisect_left(points, int.from_bytes(_md5(key)[:4], "little"))]
+        hashed = from_bytes(md5(key, usedforsecurity=False).digest()[:4], "little")
+        return names[bisect_left(points, hashed)]
 
-    return look_up
+    def order(key: bytes) -> Iterator[str]:
+        at = bisect_left(points, int.from_bytes(_md5(key)[:4], "little"))
+        seen: set[str] = set()
+        while len(seen) < count:
+            name = names[at % len(points)]
+            at += 1
+            if name not in seen:
+                seen.add(name)
+                yield name
+
+    return Ring(look_up=look_up, order=order)
 
 
-def _rendezvous(nodes: tuple[str, ...]) -> Lookup:
-    """Highest random weight, with pymemcache's own hash: the mapping of its HashClient."""
-    hasher = RendezvousHash(nodes=list(nodes))
+def _ketama_digests(weight: int, total: int, nodes: int) -> int:
+    """Give the number of digests of a node, in libmemcached's own arithmetic.
+
+    It computes the share step by step in 32-bit floats, which gives 39 instead of 40 digests for
+    25, 47 or 50 equal nodes; keys are where it puts them, not where they should be.
+    """
+    share = _float32(weight / total)
+    points = _float32(share * POINTS_PER_NODE)
+    digests = _float32(_float32(points / POINTS_PER_DIGEST) * nodes)
+    return math.floor(_float32(digests + 1e-10))
+
+
+def _float32(value: float) -> float:
+    (rounded,) = struct.unpack("f", struct.pack("f", value))
+    return float(rounded)
+
+
+def _rendezvous(weights: Mapping[str, int]) -> Ring:
+    """Highest random weight, with the hash, the text and the ties of pymemcache.
+
+    Unequal weights scale the score as -weight / ln(hash), under which each node wins its share and
+    a changed weight moves keys from or to that node alone.
+    """
+    names = list(weights)
+    hashes = murmur_behind([_latin(name) + b"-" for name in names])
+    are_equal = len(set(weights.values())) == 1
+    scales = list(weights.values())
+
+    def scores(key: bytes) -> list[tuple[float, str]]:
+        found = hashes(key)
+        if are_equal:
+            return list(zip(found, names, strict=True))
+        return [
+            (-scale / math.log((hashed + 0.5) / _32_BIT_HASHES), name)
+            for hashed, scale, name in zip(found, scales, names, strict=True)
+        ]
 
     def look_up(key: bytes) -> str:
-        return str(hasher.get_node(key.decode("latin-1")))
+        return max(scores(key))[1]  # of equal scores the greater name, as there
 
-    return look_up
+    def order(key: bytes) -> Iterator[str]:
+        return (name for _, name in sorted(scores(key), reverse=True))
+
+    return Ring(look_up=look_up, order=order)
 
 
-def _jump(nodes: tuple[str, ...]) -> Lookup:
+def _jump(weights: Mapping[str, int]) -> Ring:
     """Jump consistent hash over the nodes in their order: even, but only the last may be added."""
-    count = len(nodes)
+    slots = _slots(weights)
+    count = len(slots)
 
     def look_up(key: bytes) -> str:
         state = int.from_bytes(_md5(key)[:8], "little")
@@ -72,48 +172,61 @@ def _jump(nodes: tuple[str, ...]) -> Lookup:
             bucket = jump
             state = (state * _JUMP_MULTIPLIER + 1) & _64_BITS
             jump = int((bucket + 1) * ((1 << 31) / ((state >> 33) + 1)))
-        return nodes[bucket]
+        return slots[bucket]
 
-    return look_up
+    return Ring(look_up=look_up, order=_order_by_lot(look_up, slots))
 
 
-def _modulo(nodes: tuple[str, ...]) -> Lookup:
+def _modulo(weights: Mapping[str, int]) -> Ring:
     """CRC-32 modulo the number of nodes: the naive way, where one more node moves most keys."""
-    count = len(nodes)
-    return lambda key: nodes[zlib.crc32(key) % count]
+    slots = _slots(weights)
+    count = len(slots)
+
+    def look_up(key: bytes) -> str:
+        return slots[zlib.crc32(key) % count]
+
+    return Ring(look_up=look_up, order=_order_by_lot(look_up, slots))
+
+
+def _slots(weights: Mapping[str, int]) -> list[str]:
+    """Repeat each node as often as it weighs: the weighted form of a hash that counts places."""
+    return [name for name, weight in weights.items() for _ in range(weight)]
+
+
+def _order_by_lot(
+    look_up: Callable[[bytes], str], slots: Sequence[str]
+) -> Callable[[bytes], Iterator[str]]:
+    """Draw the nodes behind the first by a second hash, so a lost one's keys spread over all.
+
+    The next one in the list would have to carry all of them.
+    """
+
+    def order(key: bytes) -> Iterator[str]:
+        name = look_up(key)
+        yield name
+        rest = [slot for slot in slots if slot != name]
+        lot = int.from_bytes(_md5(key)[8:], "little")  # look_up uses the first half at most
+        while rest:
+            lot, index = divmod(lot, len(rest))
+            name = rest[index]
+            yield name
+            rest = [slot for slot in rest if slot != name]
+
+    return order
+
+
+def _latin(name: str) -> bytes:
+    """Give what pymemcache's hash sees of a text: the low byte of each character."""
+    return bytes(ord(character) & 0xFF for character in name)
 
 
 def _md5(data: bytes) -> bytes:
     return hashlib.md5(data, usedforsecurity=False).digest()
 
 
-_RINGS: dict[str, Callable[[tuple[str, ...]], Lookup]] = {
+_RINGS: Mapping[str, Callable[[Mapping[str, int]], Ring]] = {
     "ketama": _ketama,
     "rendezvous": _rendezvous,
     "jump": _jump,
     "modulo": _modulo,
 }
-
-
-class Memo(dict[Any, Answer], Generic[Answer]):
-    """Remember a function's answers, at most `limit` of them: `memo[key]`.
-
-    When it is full the younger half is kept aside and the rest forgotten: keys in use come back
-    from there at the cost of a second look-up, and no call pays for an eviction by itself.
-    """
-
-    __slots__ = ("_compute", "_half", "_older")
-
-    def __init__(self, compute: Callable[[Any], Answer], limit: int = MEMO_KEYS) -> None:
-        super().__init__()
-        self._compute = compute
-        self._half = max(limit // 2, 1)
-        self._older: dict[Any, Answer] = {}
-
-    def __missing__(self, key: Any) -> Answer:
-        if len(self) >= self._half:
-            self._older = dict(self)
-            self.clear()
-        older = self._older
-        answer = self[key] = older[key] if key in older else self._compute(key)
-        return answer
