@@ -1,56 +1,61 @@
-"""How connections to one node come about: resolve, try every address, within the time there is.
+"""How connections to one node come about: name, socket, encryption, token, in the time there is.
 
-Nothing has been sent when any of this fails, and the error says so. As with replies, a connection
-that is established in the kernel when the time is over is taken: this process may have stalled, not
-the peer.
+Nothing of a request has been sent when any of this fails, and the error says so. Whatever ends an
+attempt, a kill above all, closes its socket. One place, `_wrap`, decides what a connection is made
+of.
 """
 
 from __future__ import annotations
 
-import errno
 import socket
 import time
 from collections.abc import Callable
 
-from client.connection import MINIMUM_WAIT_S, Connection, pristine_select
-from client.errors import (
-    ConnectRefused,
-    ConnectTimeout,
-    MemcacheClientError,
-    OutOfResources,
-    PoolExhausted,
-    Unreachable,
-)
-from client.resolver import Resolver, SocketAddress
+from client.addresses import NodeAddress
+from client.connection import MINIMUM_WAIT_S, Connection
+from client.dialing import Dialer
+from client.errors import ConnectTimeout, PoolExhausted
+from client.handshake import authenticate
+from client.resolver import LookUp, Resolver, SocketAddress, look_up
+from client.settings import ClientSettings
+from client.tls import TlsConnection, TlsSocket
 from client.transport import connection_of
-
-_LOCAL_ERRNOS = frozenset(
-    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
-)
 
 
 class Connector:
-    """Make connections to one node."""
+    """Make connections to one node. Thread-safe; raises ValueError for settings that cannot do."""
 
     def __init__(
         self,
-        host: str,
-        port: int,
+        address: NodeAddress,
+        settings: ClientSettings,
         *,
-        connect_timeout: float,
-        op_timeout: float,
         clock: Callable[[], float] = time.monotonic,
+        look_up: LookUp = look_up,
     ) -> None:
-        self._resolver = Resolver(host, port, clock=clock)
-        self._connect_timeout = connect_timeout
-        self._op_timeout = op_timeout
+        self._resolver = Resolver(
+            address,
+            keep_s=settings.dns_keep_s,
+            grace_s=settings.dns_grace_s,
+            clock=clock,
+            look_up=look_up,
+        )
+        self._dialer = Dialer(clock)
+        self._connect_timeout = settings.connect_timeout
+        self._op_timeout = settings.op_timeout
         self._clock = clock
+        self._token = settings.auth_token
+        self._tls = settings.tls
+        self._hostname = settings.tls_hostname or address.host or None
+        if self._tls is not None and self._tls.check_hostname and self._hostname is None:
+            raise ValueError(f"{address}: tls on a unix socket needs tls_hostname")
 
     def connect(self, deadline: float) -> Connection:
-        """Connect to the first address that answers; all share the connect timeout.
+        """Connect to the first address that answers; all steps share the connect timeout.
 
-        Raises ConnectTimeout, ConnectRefused, Unreachable, OutOfResources, or PoolExhausted where
-        too little time was left to tell: nothing was sent.
+        Raises ConnectTimeout, ConnectRefused, Unreachable (CertificateNotTrusted and TlsFailed
+        among them), AuthenticationFailed, OutOfResources, or PoolExhausted where too little time
+        was left to tell: nothing was sent.
         """
         now = self._clock()
         until = min(deadline, now + self._connect_timeout)
@@ -62,53 +67,39 @@ class Connector:
                 raise PoolExhausted from error
             raise
 
+    def current_addresses(self) -> tuple[SocketAddress, ...]:
+        """Give the addresses of the node as far as known, to compare `connection.address` with.
+
+        Never waits: what is older than `dns_keep_s` is asked for again in the background. Empty
+        when nothing is known, which is no reason to close anything.
+        """
+        return self._resolver.current_addresses()
+
     def _connect(self, until: float) -> Connection:
         addresses = self._resolver.addresses(max(until - self._clock(), MINIMUM_WAIT_S))
-        failure: MemcacheClientError | None = None
-        for index, address in enumerate(addresses):
-            remaining = until - self._clock()
-            if remaining <= 0:
-                break
-            try:
-                sock = _open(address, remaining / (len(addresses) - index))
-            except OSError as error:
-                failure = _connect_error(error)
-                failure.__cause__ = error
-                continue
-            return connection_of(
+        sock, address = self._dialer.dial(addresses, until)
+        try:
+            sock.settimeout(max(until - self._clock(), MINIMUM_WAIT_S))
+            encrypted = None
+            if self._tls is not None:
+                encrypted = TlsSocket(sock, self._tls, hostname=self._hostname, clock=self._clock)
+                encrypted.handshake(until)
+            connection = self._wrap(encrypted or sock, address)
+        except BaseException:
+            sock.close()
+            raise
+        try:
+            if self._token is not None:
+                authenticate(connection, self._token, until)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _wrap(self, sock: socket.socket | TlsSocket, address: SocketAddress) -> Connection:
+        """Decide what kind of connection it is."""
+        if isinstance(sock, TlsSocket):
+            return TlsConnection(
                 sock, op_timeout=self._op_timeout, clock=self._clock, address=address
             )
-        raise failure or ConnectTimeout()
-
-
-def _open(address: SocketAddress, timeout: float) -> socket.socket:
-    family, where = address
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.settimeout(timeout)
-        try:
-            sock.connect(where)
-        except TimeoutError:
-            if not _is_connected(sock):  # it may be: this process may have stalled, not the peer
-                raise
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _is_connected(sock: socket.socket) -> bool:
-    poller = pristine_select.poll()
-    poller.register(sock.fileno(), pristine_select.POLLOUT)
-    return bool(poller.poll(0)) and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-
-
-def _connect_error(error: OSError) -> MemcacheClientError:
-    if isinstance(error, TimeoutError):
-        return ConnectTimeout()
-    if isinstance(error, ConnectionError):
-        return ConnectRefused()
-    if error.errno in _LOCAL_ERRNOS:
-        return OutOfResources()
-    return Unreachable()
+        return connection_of(sock, op_timeout=self._op_timeout, clock=self._clock, address=address)

@@ -170,6 +170,13 @@ class ProtocolError(MemcacheClientError, pymemcache_errors.MemcacheUnknownError)
     text = "bytes that are no reply to the request"
 
 
+class NotMemcached(ProtocolError):
+    """A new connection's first command got bytes back that no memcached would send."""
+
+    happened = Happened.NOT_SENT
+    text = "the peer does not speak memcached's protocol"
+
+
 class IllegalInput(
     MemcacheClientError,
     pymemcache_errors.MemcacheIllegalInputError,  # type: ignore[misc]

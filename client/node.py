@@ -13,34 +13,29 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
+from client.addresses import label_of, parse_address  # noqa: F401
 from client.breaker import FAILURE, IGNORED, SUCCESS, Breaker
+from client.breaker_policy import verdict_of
 from client.connection import Connection
 from client.connector import Connector
 from client.errors import (
     BreakerOpen,
-    ClientError,
-    ConnectTimeout,
     MemcacheClientError,
     OperationTimeout,
     ProtocolError,
 )
+from client.handshake import ask_dialect
 from client.meta_value import finish_value
 from client.pool import Pool
 from client.replies import read_value
 from client.settings import ClientSettings
 
-Address = tuple[str, int]
+Address = Any  # whatever `parse_address` reads
 
 LEASE_PER_TIMEOUT = 2.0  # a probe cannot be lost before its own operation has timed out
-
-
-def label_of(address: Address) -> str:
-    """Give `host:port`, with brackets round an IPv6 host."""
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Node:
@@ -55,16 +50,10 @@ class Node:
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
-        host, port = address
-        self.label = label_of(address)
+        self.address = parse_address(address)
+        self.label = self.address.label
         self.breaker = breaker
-        connector = Connector(
-            host,
-            port,
-            connect_timeout=settings.connect_timeout,
-            op_timeout=settings.op_timeout,
-            clock=clock,
-        )
+        connector = Connector(self.address, settings, clock=clock)
         self._connector = connector
         self.speaks_meta: bool | None = None  # not asked yet
         self.pool = Pool(
@@ -73,12 +62,14 @@ class Node:
             lifetime_s=settings.lifetime_s,
             lifetime_jitter=settings.lifetime_jitter,
             idle_s=settings.idle_s,
+            minimum=settings.pool_minimum,
             clock=clock,
             rng=rng,
         )
         self.requests = 0
         self.failures: Counter[str] = Counter()
         self._op_timeout = settings.op_timeout
+        self._breaker_settings = settings.breaker
         self._protocol = settings.protocol
         self.clock = clock
         # Bound once: looking them up costs a tenth of the call.
@@ -148,6 +139,7 @@ class Node:
         except BaseException as error:
             self.settle(error, permit, connection)
             raise
+        elapsed = 0.0 if breaker.slow_call_s is None else self._took(connection, deadline)
         if connection.armed or started >= pool.sweep_at:
             self._check_in(connection, started)
         else:
@@ -156,11 +148,11 @@ class Node:
             if pool.waiters or pool.is_closed:
                 pool.attend()
         window = breaker.window
-        if permit == breaker.permit and started < window.ends_at and breaker.slow_call_s is None:
+        if permit == breaker.permit and started < window.ends_at and not elapsed:
             window.calls += 1
             breaker.streak = 0
         else:
-            self._done(permit, SUCCESS, started)
+            self._done(permit, SUCCESS, started, elapsed)
         if self._events:
             breaker.deliver()
         return value
@@ -183,11 +175,18 @@ class Node:
         except BaseException as error:
             self.settle(error, permit, connection)
             raise
+        elapsed = 0.0
+        if self.breaker.slow_call_s is not None:
+            elapsed = self._took(connection, deadline)
         self._check_in(connection, started)
-        self._done(permit, SUCCESS, started)
+        self._done(permit, SUCCESS, started, elapsed)
         if self._events:
             self.breaker.deliver()
         return result
+
+    def current_addresses(self) -> Collection[object]:
+        """Give what the node's name stands for at present, nothing when that is not known."""
+        return self._connector.current_addresses()
 
     def _connect(self, deadline: float) -> Connection:
         """Open a connection; the first one asks the node what it speaks."""
@@ -195,10 +194,8 @@ class Node:
         if self.speaks_meta is None:
             try:
                 self.speaks_meta = self._protocol != "text" and ask_dialect(connection, deadline)
-            except BaseException as error:
+            except BaseException:
                 connection.close()
-                if isinstance(error, OperationTimeout):
-                    raise ConnectTimeout from error  # nothing of the caller's has been sent
                 raise
         return connection
 
@@ -215,7 +212,10 @@ class Node:
         """End a call that failed: the permit, the connection and the counts, never the error."""
         is_ours = isinstance(error, MemcacheClientError)
         try:
-            if permit and self.breaker.done(permit, self._verdict(error, connection)):
+            verdict = self._verdict(error, connection)
+            # A call that ran into its deadline is as slow as it could be.
+            elapsed = connection.allowed_s if connection is not None and verdict == FAILURE else 0.0
+            if permit and self.breaker.done(permit, verdict, elapsed=elapsed):
                 # Idle connections to a node that stopped answering may be dead without a sign
                 # (a healed path can take seconds to carry them again); those who wait would
                 # only wait for the same timeout.
@@ -237,19 +237,17 @@ class Node:
         self.failures[error.outcome.value] += 1
 
     def _verdict(self, error: BaseException, connection: Connection | None) -> int:
-        if not isinstance(error, MemcacheClientError):
-            return IGNORED
-        if isinstance(error, ClientError):
-            return SUCCESS  # the node did its part
-        if not error.blames_node:
-            return IGNORED
         if (
             isinstance(error, OperationTimeout)
             and connection is not None
             and connection.allowed_s < self._op_timeout / 2
         ):
             return IGNORED  # most of the time was spent waiting for the connection
-        return FAILURE
+        return verdict_of(error, self._breaker_settings)
+
+    def _took(self, connection: Connection, deadline: float) -> float:
+        """Give the seconds since the call had its connection; ask before that goes back."""
+        return self.clock() - deadline + connection.allowed_s
 
     def snapshot(self) -> dict[str, Any]:
         """Give the node's state as plain types."""
@@ -258,6 +256,7 @@ class Node:
             "breaker": breaker.status,
             "pool": self.pool.snapshot(),
             "opened": breaker.opened,
+            "opens_refused": breaker.opens_refused,
             "probes": breaker.probes_admitted,
             "transitions": dict(breaker.transitions),
             "failures": dict(self.failures),
@@ -271,9 +270,3 @@ class Node:
 
 def _reason(error: BaseException) -> str:
     return error.outcome.value if isinstance(error, MemcacheClientError) else "aborted"
-
-
-def ask_dialect(connection: Connection, deadline: float) -> bool:
-    """Ask whether the node speaks meta: its no-op is answered, or is an unknown command."""
-    connection.write(b"mn\r\n", deadline)
-    return connection.read() == b"MN\r\n"
