@@ -15,6 +15,7 @@ from typing import Any
 from client import commands, multi, replies
 from client.addresses import label_of
 from client.breaker import Breaker
+from client.guard import ShareGuard
 from client.maintenance import Maintenance
 from client.memo import Memo
 from client.multi import FailedKeys, Key, PartialDict
@@ -44,6 +45,8 @@ class MemcacheClient:
         self.settings = settings or ClientSettings()
         self._clock = clock
         self._care = Maintenance(self._tend, every_s=self.settings.maintenance_s, clock=clock)
+        share = self.settings.guard_share
+        self._guard = None if share is None else ShareGuard(share)
         self._nodes: dict[str, Node] = {}
         for host, port in nodes:
             label = label_of((host, port))
@@ -175,14 +178,16 @@ class MemcacheClient:
 
         New calls raise ClientClosed at once; what is still in use closes when its call ends.
         """
-        self._care.stop()
-        return drain_all(list(self._nodes.values()), timeout_s)
+        try:
+            return drain_all(list(self._nodes.values()), timeout_s)
+        finally:
+            self._care.stop()
 
     def close(self) -> None:
         """Close idle connections at once, those in use when their call ends. May be repeated."""
-        self._care.stop()
         for node in self._nodes.values():
             node.pool.close()
+        self._care.stop()
 
     def __enter__(self) -> MemcacheClient:
         return self
@@ -196,7 +201,14 @@ class MemcacheClient:
     def _make_node(self, address: Address, label: str, rng: random.Random | None) -> Node:
         settings = self.settings
         lease_s = max(settings.breaker.probe_lease_s, LEASE_PER_TIMEOUT * settings.op_timeout)
-        breaker = Breaker(settings.breaker, name=label, lease_s=lease_s, clock=self._clock, rng=rng)
+        breaker = Breaker(
+            settings.breaker,
+            name=label,
+            lease_s=lease_s,
+            guard=self._guard,
+            clock=self._clock,
+            rng=rng,
+        )
         node = Node(address, settings, breaker, clock=self._clock, rng=rng)
         node.pool.on_open = self._care.start
         return node

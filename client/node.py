@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from client.addresses import label_of, parse_address  # noqa: F401
-from client.breaker import FAILURE, IGNORED, SUCCESS, Breaker
+from client.breaker import IGNORED, SUCCESS, Breaker
 from client.breaker_policy import verdict_of
 from client.connection import Connection
 from client.connector import Connector
@@ -213,8 +213,9 @@ class Node:
         is_ours = isinstance(error, MemcacheClientError)
         try:
             verdict = self._verdict(error, connection)
-            # A call that ran into its deadline is as slow as it could be.
-            elapsed = connection.allowed_s if connection is not None and verdict == FAILURE else 0.0
+            elapsed = 0.0
+            if connection is not None and isinstance(error, OperationTimeout):
+                elapsed = connection.allowed_s  # the node took all it was given
             if permit and self.breaker.done(permit, verdict, elapsed=elapsed):
                 # Idle connections to a node that stopped answering may be dead without a sign
                 # (a healed path can take seconds to carry them again); those who wait would

@@ -76,6 +76,9 @@ class ClientSettings:
             check_seconds("idle_check_s", self.idle_check_s)
         if not 0 <= self.lifetime_jitter < 1:
             raise ValueError(f"lifetime_jitter must be in [0, 1), not {self.lifetime_jitter!r}")
+        share = self.guard_share
+        if share is not None and not (isinstance(share, int | float) and 0 <= share < 1):
+            raise ValueError(f"guard_share must be in [0, 1), not {share!r}")
         if self.ring not in RINGS:
             raise ValueError(unknown("ring", self.ring, RINGS))
         if self.failover not in FAILOVERS:
