@@ -1,8 +1,8 @@
-"""`python -m bench`: A, B and C in turn, several rounds, then the table, the ratios and the JSON.
+"""`python -m bench`: P1 to P4, one after the other, then one table of goals, and the JSON.
 
-Absolute figures belong to the machine and the minute; the ratios are the result, because all
-contenders run in the same minutes. Exit code 0 when everything was measured (whatever the goal
-says), 2 after one line when something could not be.
+Absolute figures belong to the machine and the minute; the ratios are the result, because whatever
+is compared takes turns in the same minutes. Exit code 0 when everything was measured (whatever the
+goals say), 2 after one line for each part that could not be.
 """
 
 from __future__ import annotations
@@ -12,28 +12,45 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench.contenders import LABELS, PAIRS, Task, run
-from bench.figures import Measure, goal_line, order, ratio_lines, table, to_json
-from bench.nodes import BenchError, running
+from bench import batches, single_gets
+from bench.goals import Section, draw
+from bench.hot_path import profile
+from bench.nodes import BenchError
+from cluster.errors import ClusterError
 
-NODES = 3
 DEFAULT_JSON = Path("bench") / "results" / "latest.json"
+ROUNDS = 3
+SECONDS = 5.0  # of steady load; half of the time goes into starting and filling
+USERS = 50
+
+Part = Callable[..., Section]
+PARTS: Mapping[str, Part] = {
+    single_gets.PART: single_gets.measure,
+    batches.PART: batches.measure,
+}
 
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rounds", type=positive, default=5, help="rounds (default 5)")
-    parser.add_argument("--seconds", type=positive, default=8, help="measured seconds (default 8)")
-    parser.add_argument("--users", type=positive, default=50, help="users (default 50)")
-    parser.add_argument("--only", default="ABC", help="contenders, such as BC (default ABC)")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, such as P1,P3")
+    parser.add_argument("--rounds", type=positive, default=ROUNDS, help=f"default {ROUNDS}")
+    parser.add_argument(
+        "--seconds", type=seconds, default=SECONDS, help=f"measured, default {SECONDS:g}"
+    )
+    parser.add_argument("--users", type=positive, default=USERS, help=f"default {USERS}")
     parser.add_argument("--json", type=Path, default=DEFAULT_JSON, metavar="PATH")
+    parser.add_argument(
+        "--profile", action="store_true", help="show where the time of a get goes, and end"
+    )
     options = parser.parse_args(arguments)
-    if not options.only or set(options.only) - set(LABELS):
-        parser.error(f"--only takes letters out of {''.join(LABELS)}, not {options.only!r}")
+    options.only = [part for part in options.only.upper().split(",") if part]
+    unknown = [part for part in options.only if part not in PARTS]
+    if unknown or not options.only:
+        parser.error(f"--only takes parts out of {', '.join(PARTS)}, such as P1,P3")
     return options
 
 
@@ -45,53 +62,68 @@ def positive(text: str) -> int:
     return number
 
 
-def run_rounds(options: argparse.Namespace, contenders: Sequence[str]) -> list[dict[str, Measure]]:
-    """Measure every contender in every round, each time in another order."""
-    rounds = []
-    with running(NODES) as nodes:
-        task = Task(nodes=nodes, users=options.users, seconds=options.seconds)
-        for number in range(options.rounds):
-            measures = {}
-            for name in order(contenders, number):
-                measures[name] = run(name, task)
-                print(
-                    f"round {number + 1}/{options.rounds}  {LABELS[name]:<30}"
-                    f"  {measures[name].operations_per_s:>10,.0f} operations/s"
-                    f"  {measures[name].cpu_us_per_operation:>7.1f} us CPU/operation",
-                    flush=True,
-                )
-            rounds.append(measures)
-    return rounds
+def seconds(text: str) -> float:
+    """Read a time of at least a second."""
+    number = float(text)
+    if not 1 <= number < float("inf"):
+        raise ValueError(text)
+    return number
+
+
+def run_parts(options: argparse.Namespace) -> tuple[list[Section], list[str]]:
+    """Measure part after part: what was measured, and a line for each that could not be."""
+    sections, failures = [], []
+    for name in PARTS:
+        if name not in options.only:
+            continue
+        try:
+            sections.append(
+                PARTS[name](rounds=options.rounds, seconds=options.seconds, users=options.users)
+            )
+        except (BenchError, ClusterError, OSError) as error:
+            failures.append(f"{name}: {error}")
+        print(flush=True)
+    return sections, failures
+
+
+def write(options: argparse.Namespace, sections: Sequence[Section]) -> None:
+    """Write everything that was measured as JSON."""
+    machine = {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+    }
+    document = {
+        "machine": machine,
+        "users": options.users,
+        "seconds": options.seconds,
+        "rounds": options.rounds,
+        "parts": {section.part: section.to_json() for section in sections},
+    }
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and give the exit code."""
     options = read_options(arguments)
-    contenders = sorted(set(options.only))
-    labels = {name: LABELS[name] for name in contenders}
     try:
-        rounds = run_rounds(options, contenders)
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        machine = {
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            "cores": os.cpu_count(),
-        }
-        document = {"machine": machine, "users": options.users, "seconds": options.seconds}
-        document |= to_json(rounds, labels, PAIRS)
-        options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        if options.profile:
+            print(profile(options.users, options.seconds))
+            return 0
+        sections, failures = run_parts(options)
+        write(options, sections)
     except (BenchError, OSError) as error:
         sys.stderr.write(f"bench: {error}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("bench: interrupted\n")
         return 2
-    print(f"\n{options.users} users, values of 100 B, {NODES} nodes, one process, closed loop")
-    print(table(rounds, labels))
-    lines = [*ratio_lines(rounds, PAIRS), goal_line(rounds, "A", "B")]
-    print("\n".join(line for line in lines if line))
+    print(draw(sections))
     print(f"all figures: {options.json}")
-    return 0
+    for failure in failures:
+        sys.stderr.write(f"bench: {failure}\n")
+    return 2 if failures else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the numbers of several rounds say: medians, spreads, ratios, and the table of them.
+"""What the numbers of several rounds say: medians, spreads, ratios.
 
 Pure. A ratio is formed within a round and then summarised, because rounds on a shared machine
 differ by more than the contenders do. Figures without a round give no figure, never a zero.
@@ -11,9 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-GOAL_CPU_RATIO = 0.667
-"""At most 1/1.5 of the plain Locust user's CPU per operation, with everything on."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
@@ -23,6 +20,10 @@ class Measure:
     seconds: float
     operations_per_s: float
     cpu_us_per_operation: float  # user + system of the load process
+
+
+CPU = "cpu_us_per_operation"
+SPEED = "operations_per_s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,19 @@ class Summary:
 
 Rounds = Sequence[Mapping[str, Measure]]
 """A mapping of contender to measure for every round."""
+
+
+def measure_of(found: Mapping[str, Any]) -> Measure:
+    """Make a measure of what a load process wrote down about its steady part."""
+    operations, seconds = found["operations"], found["seconds"]
+    if not operations or not seconds:
+        raise ValueError("nothing was measured")
+    return Measure(
+        operations=operations,
+        seconds=seconds,
+        operations_per_s=operations / seconds,
+        cpu_us_per_operation=found["cpu_s"] / operations * 1e6,
+    )
 
 
 def summarise(values: Sequence[float]) -> Summary:
@@ -72,64 +86,33 @@ def order(contenders: Sequence[str], round_number: int) -> list[str]:
 
 
 def table(rounds: Rounds, labels: Mapping[str, str]) -> str:
-    """Draw the figures of every contender as text."""
+    """Draw the figures of every contender that was measured as text."""
+    measured = [name for name in labels if all(name in measures for measures in rounds)]
     width = max(len(label) for label in labels.values())
     lines = [
         f"{'median of ' + str(len(rounds)) + ' rounds':<{width}}"
         f"  {'operations/s':>24}  {'CPU us/operation':>26}"
     ]
-    for contender, label in labels.items():
-        speed = figure(rounds, contender, "operations_per_s")
-        cpu = figure(rounds, contender, "cpu_us_per_operation")
+    for contender in measured:
+        speed = figure(rounds, contender, SPEED)
+        cpu = figure(rounds, contender, CPU)
         lines.append(
-            f"{label:<{width}}  {speed.median:>10,.0f} (spread {speed.spread:>4.0%})"
+            f"{labels[contender]:<{width}}  {speed.median:>10,.0f} (spread {speed.spread:>4.0%})"
             f"  {cpu.median:>12.1f} (spread {cpu.spread:>4.0%})"
         )
     return "\n".join(lines)
 
 
-def ratio_lines(rounds: Rounds, pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Write a line for every pair that was measured."""
-    lines = []
-    for contender, peer in pairs:
-        cpu = ratio(rounds, contender, peer, "cpu_us_per_operation")
-        speed = ratio(rounds, contender, peer, "operations_per_s")
-        if cpu and speed:
-            lines.append(
-                f"{contender}/{peer}: CPU per operation {cpu.median:.3f} "
-                f"({cpu.low:.3f} to {cpu.high:.3f}), operations/s {speed.median:.2f} "
-                f"({speed.low:.2f} to {speed.high:.2f})"
-            )
-    return lines
-
-
-def goal_line(rounds: Rounds, contender: str, peer: str) -> str | None:
-    """Hold the CPU ratio against its goal, in one line."""
-    cpu = ratio(rounds, contender, peer, "cpu_us_per_operation")
-    if cpu is None:
-        return None
-    word = "reached" if cpu.median <= GOAL_CPU_RATIO else "NOT reached"
-    return f"goal: {contender}/{peer} CPU per operation at most {GOAL_CPU_RATIO}: {word}"
-
-
-def to_json(
-    rounds: Rounds, labels: Mapping[str, str], pairs: Sequence[tuple[str, str]]
-) -> dict[str, Any]:
-    """Give summaries, ratios and every round as plain types."""
-    names = ("operations_per_s", "cpu_us_per_operation")
-    ratios: dict[str, dict[str, Any]] = {}
-    for contender, peer in pairs:
-        for name in names:
-            found = ratio(rounds, contender, peer, name)
-            if found:
-                ratios.setdefault(f"{contender}/{peer}", {})[name] = asdict(found)
+def to_json(rounds: Rounds, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Give summaries and every round as plain types."""
     return {
         "contenders": {
             contender: {"label": label}
-            | {name: asdict(figure(rounds, contender, name)) for name in names}
+            | {name: asdict(figure(rounds, contender, name)) for name in (SPEED, CPU)}
             for contender, label in labels.items()
+            if all(contender in measures for measures in rounds)
         },
-        "ratios": ratios,
-        "goal_cpu_ratio": GOAL_CPU_RATIO,
-        "rounds": [{name: asdict(m) for name, m in measures.items()} for measures in rounds],
+        "rounds": [
+            {name: asdict(measure) for name, measure in measures.items()} for measures in rounds
+        ],
     }

@@ -6,22 +6,13 @@ give microseconds, so that two profiles, before and after a change, can be held 
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections import Counter
 from pathlib import Path
 
-from bench.contenders import (
-    EXIT_FAIL,
-    EXIT_INCONCLUSIVE,
-    EXIT_PASS,
-    ROOT,
-    Task,
-    execute,
-    last_line,
-    shipped_options,
-)
+from bench.contenders import JUDGED, Task, shipped_command
 from bench.nodes import BenchError, running, to_option
+from bench.processes import ROOT, run_python
 from bench.sampler import Place, by_function, by_line, draw
 from bench.steady import WARM_UP_S
 
@@ -35,20 +26,16 @@ def profile(users: int, seconds: float) -> str:
     """Run the shipped user, sampled, and give the two tables. Raises BenchError."""
     with running(NODES) as nodes, tempfile.TemporaryDirectory(prefix="bench-") as folder:
         task = Task(nodes=nodes, users=users, seconds=seconds + WARM_UP_S + SPARE_S)
-        result = Path(folder) / "samples.json"
-        env = {
-            "BENCH_NODES": to_option(nodes),
-            "BENCH_SECONDS": str(seconds),
-            "BENCH_RESULT": str(result),
-            "PYTHONPATH": str(ROOT),
-        }
-        command = shipped_options(task, ROOT / "bench" / "profiled_locustfile.py", Path(folder))
-        fine = {EXIT_PASS, EXIT_FAIL, EXIT_INCONCLUSIVE}
-        output = execute("the profiled user", command, task, env, fine)
-        try:
-            found = json.loads(result.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise BenchError(f"the profile was not written: {last_line(output)}") from None
+        command = shipped_command(
+            "A", task, ROOT / "bench" / "profiled_locustfile.py", Path(folder)
+        )
+        found = run_python(
+            "the profiled user",
+            command[1:],
+            seconds=task.seconds,
+            env={"BENCH_NODES": to_option(nodes), "BENCH_SECONDS": str(seconds)},
+            fine=JUDGED,
+        )
     samples: Counter[Place] = Counter()
     for path, function, line, count in found["samples"]:
         samples[path, function, line] += count

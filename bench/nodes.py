@@ -86,15 +86,22 @@ def ask(address: Address, request: bytes, until: bytes) -> bytes:
         return answer
 
 
+COMMANDS = (
+    *(b"cmd_get", b"cmd_set", b"delete_hits", b"delete_misses"),
+    *(b"incr_hits", b"incr_misses"),
+)
+"""What a load may consist of. `cmd_get` counts keys, however many a request asks for."""
+
+
 def counters(nodes: Sequence[Address]) -> tuple[int, int]:
-    """Give (gets, misses) that all nodes have counted so far."""
-    gets = misses = 0
+    """Give (commands, misses of gets) that all nodes have counted so far."""
+    commands = misses = 0
     for node in nodes:
         lines = ask(node, b"stats\r\n", b"END\r\n").split(b"\r\n")
         found = dict(line.split()[1:3] for line in lines if line.startswith(b"STAT "))
-        gets += int(found[b"cmd_get"])
+        commands += sum(int(found[name]) for name in COMMANDS)
         misses += int(found[b"get_misses"])
-    return gets, misses
+    return commands, misses
 
 
 def to_option(nodes: Sequence[Address]) -> str:

@@ -1,7 +1,7 @@
 """The shipped locustfile with a sampler on top: the load is the same, and so is everything else.
 
 Once all users are there and warm it takes samples for the seconds asked for and writes them down,
-with the CPU time and the gets that the nodes have counted meanwhile.
+with the CPU time and the operations that the nodes have counted meanwhile.
 """
 
 from __future__ import annotations
@@ -28,26 +28,25 @@ RESULT = Path(os.environ["BENCH_RESULT"])
 
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]  # Locust has no types here
-def begin(**_: Any) -> None:
-    """Watch the nodes from a greenlet of its own: the start of the load is theirs to tell."""
-    gevent.spawn(watch)
+def begin(environment: Any, **_: Any) -> None:
+    """Watch the load from a greenlet of its own."""
+    gevent.spawn(watch, environment)
 
 
-def watch() -> None:
-    """Wait until gets arrive, take samples, write the result."""
-    start, _ = counters(NODES)
-    while counters(NODES)[0] == start:
+def watch(environment: Any) -> None:
+    """Wait until requests are counted, take samples, write the result."""
+    while not environment.stats.total.num_requests:
         gevent.sleep(0.1)
     gevent.sleep(WARM_UP_S)
     samples: Counter[Place] = Counter()
-    gets, _ = counters(NODES)
+    operations, _ = counters(NODES)
     cpu = cpu_seconds()
     with sampling(samples):
         gevent.sleep(SECONDS)
     cpu = cpu_seconds() - cpu
-    gets = counters(NODES)[0] - gets
+    operations = counters(NODES)[0] - operations
     document = {
-        "operations": gets,
+        "operations": operations,
         "cpu_s": cpu,
         "samples": [[*place, count] for place, count in samples.items()],
     }

@@ -8,14 +8,14 @@ from bench.contenders import Task, run
 from bench.nodes import BenchError, counters, running
 
 
-@pytest.mark.parametrize("peer", ["B", "C"])
-def test_a_peer_measures_hits_that_the_servers_have_counted(peer):
-    """Every reported operation is a get the nodes saw, and none of them missed."""
+@pytest.mark.parametrize("peer", ["B", "C", "F", "H"])
+def test_a_peer_measures_what_the_servers_have_counted(peer):
+    """Every reported operation is one the nodes saw; where nothing is deleted, nothing misses."""
     with running(3) as nodes:
         measured = run(peer, Task(nodes=nodes, users=4, seconds=1.0))
-        gets, misses = counters(nodes)
-    assert 0 < measured.operations <= gets
-    assert misses == 0
+        commands, misses = counters(nodes)
+    assert 0 < measured.operations <= commands
+    assert misses == 0 or peer == "F"
     assert measured.cpu_us_per_operation > 0
     assert measured.operations_per_s == pytest.approx(measured.operations / measured.seconds)
 

@@ -5,17 +5,7 @@ import json
 import pytest
 
 from bench.contenders import measure_of_verdict
-from bench.figures import (
-    Measure,
-    figure,
-    goal_line,
-    order,
-    ratio,
-    ratio_lines,
-    summarise,
-    table,
-    to_json,
-)
+from bench.figures import Measure, figure, measure_of, order, ratio, summarise, table, to_json
 from bench.nodes import BenchError, from_option, to_option
 
 LABELS = {"A": "ours", "B": "plain"}
@@ -53,9 +43,6 @@ def test_a_ratio_with_a_contender_left_out_is_none():
     """`--only B` prints B and no ratio."""
     rounds = [{"B": measure(50, 40)}]
     assert ratio(rounds, "A", "B", "operations_per_s") is None
-    assert ratio_lines(rounds, [("A", "B")]) == []
-    assert goal_line(rounds, "A", "B") is None
-    assert to_json(rounds, {"B": "plain"}, [("A", "B")])["ratios"] == {}
 
 
 @pytest.mark.parametrize(
@@ -68,26 +55,33 @@ def test_contenders_take_turns_at_being_first(number, expected):
     assert order(["A", "B", "C"], number) == expected
 
 
-@pytest.mark.parametrize(
-    ("cpu", "word"),
-    [(26.68, "reached"), (26.7, "NOT reached")],
-    ids=["at the goal", "just above it"],
-)
-def test_the_goal_line_says_whether_the_cpu_ratio_is_at_most_two_thirds(cpu, word):
-    """0.667 itself is reached."""
-    rounds = [{"A": measure(1, cpu), "B": measure(1, 40)}]
-    assert goal_line(rounds, "A", "B").endswith(f": {word}")
-
-
 def test_the_table_has_a_line_for_every_contender_and_json_has_every_round():
     """What is printed and what is written agree."""
     rounds = [{"A": measure(100, 20), "B": measure(50, 40)}] * 3
     lines = table(rounds, LABELS).splitlines()
     assert [line.split()[0] for line in lines] == ["median", "ours", "plain"]
-    document = json.loads(json.dumps(to_json(rounds, LABELS, [("A", "B")])))
-    assert document["ratios"]["A/B"]["cpu_us_per_operation"]["median"] == 0.5
+    document = json.loads(json.dumps(to_json(rounds, LABELS)))
     assert document["contenders"]["B"]["operations_per_s"]["median"] == 50
     assert len(document["rounds"]) == 3
+
+
+def test_a_contender_that_was_left_out_has_no_line_and_no_figure():
+    """A machine without memtier prints the others."""
+    rounds = [{"B": measure(50, 40)}]
+    assert "ours" not in table(rounds, LABELS)
+    assert list(to_json(rounds, LABELS)["contenders"]) == ["B"]
+
+
+def test_a_load_process_measures_its_steady_part():
+    """CPU seconds and operations become microseconds an operation."""
+    found = measure_of({"operations": 1000, "seconds": 2.0, "cpu_s": 0.05})
+    assert (found.operations_per_s, found.cpu_us_per_operation) == (500.0, pytest.approx(50.0))
+
+
+def test_a_load_process_that_completed_nothing_measured_nothing():
+    """No operation has no cost."""
+    with pytest.raises(ValueError, match="nothing was measured"):
+        measure_of({"operations": 0, "seconds": 2.0, "cpu_s": 0.05})
 
 
 def test_addresses_survive_the_way_through_an_option():
@@ -109,7 +103,7 @@ def verdict(**changes):
 
 def test_a_verdict_gives_the_shipped_users_measure():
     """Throughput and CPU come from the figures, the count from the totals."""
-    found = measure_of_verdict(verdict())
+    found = measure_of_verdict("A", verdict())
     assert (found.operations, found.operations_per_s, found.cpu_us_per_operation) == (
         800,
         100.0,
@@ -121,12 +115,18 @@ def test_a_verdict_gives_the_shipped_users_measure():
     ("changes", "said"),
     [
         ({"totals": {"operations": 8, "errors": 3, "wrong_values": 0}}, "A met 3 errors"),
+        ({"totals": {"operations": 8, "errors": 0, "wrong_values": 1}}, "A met 1 errors"),
         ({"figures": {"throughput": {"value": 1.0}}}, "no figure cpu_us_per_operation"),
         ({"figures": {"throughput": {"value": None}}}, "no figure throughput"),
     ],
-    ids=["errors are no hits", "a figure is missing", "a figure without value"],
+    ids=[
+        "errors are no hits",
+        "a wrong value is an error",
+        "a figure is missing",
+        "a figure without value",
+    ],
 )
 def test_a_verdict_that_proves_nothing_is_refused(changes, said):
     """A run with errors was not the load it claims to be."""
     with pytest.raises(BenchError, match=said):
-        measure_of_verdict(verdict(**changes))
+        measure_of_verdict("A", verdict(**changes))
