@@ -1,6 +1,7 @@
 """MemcacheClient: pymemcache's methods over nodes, each behind its own breaker and pool.
 
-A call is: route the key, build the command, hand both to the node. What can fail fails as a typed
+A call is: route the key, build the command, hand both to the node. The calls of one key are in
+`reading`, `writing` and `counting`; here are `get` and the batches. What can fail fails as a typed
 error; nothing is retried, nothing is masked as a miss, and nothing is sent without waiting for the
 reply. One client serves all threads or greenlets of a process.
 """
@@ -12,23 +13,27 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from client import commands, multi, replies
+from client import commands, multi
 from client.addresses import label_of
 from client.breaker import Breaker
+from client.calls import Key, Value
+from client.counting import Counting
 from client.guard import ShareGuard
 from client.maintenance import Maintenance
 from client.memo import Memo
-from client.multi import FailedKeys, Key, PartialDict
+from client.multi import FailedKeys, PartialDict
 from client.node import LEASE_PER_TIMEOUT, Address, Node
+from client.reading import Reading
 from client.ring import make_ring
+from client.serving import Serving
 from client.settings import ClientSettings
 from client.tending import tend
+from client.values import Values
 from client.warming import WARM_UP_S, WarmUp, drain_all, warm_up_all
+from client.writing import Writing
 
-Value = Any  # bytes; str and numbers are encoded, anything else is refused
 
-
-class MemcacheClient:
+class MemcacheClient(Reading, Writing, Counting, Serving):
     """A client of `nodes`, a sequence of (host, port).
 
     Every method may raise `MemcacheClientError`. `clock` and `rng` are for tests.
@@ -47,6 +52,8 @@ class MemcacheClient:
         self._care = Maintenance(self._tend, every_s=self.settings.maintenance_s, clock=clock)
         share = self.settings.guard_share
         self._guard = None if share is None else ShareGuard(share)
+        self._values = Values(self.settings.serde)
+        self._is_plain = self._values.is_plain
         self._nodes: dict[str, Node] = {}
         for host, port in nodes:
             label = label_of((host, port))
@@ -56,66 +63,13 @@ class MemcacheClient:
         self._ring = make_ring(self.settings.ring, tuple(self._nodes)).look_up
         self._routes: Memo[tuple[Node, bytes]] = Memo(self._route)
 
-    def get(self, key: Key, default: Any = None) -> Any:
-        """Give the value as bytes, or `default` on a miss."""
+    def get(self, key: Key, default: Any = None, *, protocol: str | None = None) -> Any:
+        """Give the value (bytes, or what the serde makes of them), or `default` on a miss."""
+        if protocol is not None or not self._is_plain:
+            return self._get_decoded(key, default, protocol)
         node, wire = self._routes[key]
         value = node.fetch(wire)
         return default if value is None else value
-
-    def gets(self, key: Key, default: Any = None, cas_default: Any = None) -> tuple[Any, Any]:
-        """Give (value, cas token), or (default, cas_default) on a miss."""
-        node, wire = self._routes[key]
-        value, cas = node.call(b"gets " + wire + b"\r\n", replies.read_item, wire)
-        return (default, cas_default) if cas is None else (value, cas)
-
-    def set(self, key: Key, value: Value, expire: int = 0, *, flags: int = 0) -> bool:
-        """Store; True when it was."""
-        return self._store(b"set", key, value, expire, flags)
-
-    def add(self, key: Key, value: Value, expire: int = 0, *, flags: int = 0) -> bool:
-        """Store if the key is not there; say whether it was stored."""
-        return self._store(b"add", key, value, expire, flags)
-
-    def replace(self, key: Key, value: Value, expire: int = 0, *, flags: int = 0) -> bool:
-        """Store if the key is there; say whether it was stored."""
-        return self._store(b"replace", key, value, expire, flags)
-
-    def append(self, key: Key, value: Value, expire: int = 0, *, flags: int = 0) -> bool:
-        """Put `value` behind the stored one; False when there is none."""
-        return self._store(b"append", key, value, expire, flags)
-
-    def prepend(self, key: Key, value: Value, expire: int = 0, *, flags: int = 0) -> bool:
-        """Put `value` before the stored one; False when there is none."""
-        return self._store(b"prepend", key, value, expire, flags)
-
-    def cas(
-        self, key: Key, value: Value, cas: Any, expire: int = 0, *, flags: int = 0
-    ) -> bool | None:
-        """Store if unchanged since `gets`: True, False when it changed, None when it is gone."""
-        node, wire = self._routes[key]
-        request = commands.compare_and_swap(wire, value, cas, expire, flags)
-        result: bool | None = node.call(request, replies.read_stored, replies.CAS)
-        return result
-
-    def delete(self, key: Key) -> bool:
-        """Delete; False when the key was not there."""
-        node, wire = self._routes[key]
-        request = b"delete " + wire + b"\r\n"
-        return bool(node.call(request, replies.read_status, replies.DELETED))
-
-    def incr(self, key: Key, value: int) -> int | None:
-        """Add to a counter and give the new number, or None when the key is not there."""
-        return self._count(b"incr", key, value)
-
-    def decr(self, key: Key, value: int) -> int | None:
-        """Take from a counter, not below 0, and give the new number, or None."""
-        return self._count(b"decr", key, value)
-
-    def touch(self, key: Key, expire: int = 0) -> bool:
-        """Give the key a new time to live; False when it was not there."""
-        node, wire = self._routes[key]
-        request = commands.touching(wire, expire)
-        return bool(node.call(request, replies.read_status, replies.TOUCHED))
 
     def get_many(self, keys: Iterable[Key]) -> PartialDict:
         """Get many keys, all nodes at once: {key: value} of those found, and `.failed`."""
@@ -223,17 +177,6 @@ class MemcacheClient:
     def _route(self, key: Key) -> tuple[Node, bytes]:
         wire = commands.wire_key(key)
         return self._nodes[self._ring(wire)], wire
-
-    def _store(self, verb: bytes, key: Key, value: Value, expire: int, flags: int) -> bool:
-        node, wire = self._routes[key]
-        request = commands.storage(verb, wire, value, expire, flags)
-        return bool(node.call(request, replies.read_stored, replies.STORED))
-
-    def _count(self, verb: bytes, key: Key, value: int) -> int | None:
-        node, wire = self._routes[key]
-        request = commands.counting(verb, wire, value)
-        result: int | None = node.call(request, replies.read_number, None)
-        return result
 
     def _fetch_many(self, keys: Iterable[Key], *, with_cas: bool) -> PartialDict:
         started = self._clock()

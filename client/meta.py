@@ -61,7 +61,7 @@ def fetch(key: bytes, wants: bytes, answer: Callable[[Reply], Any]) -> Request:
     return Request(b"mg %b %b %b\r\n" % (key, wants, opaque), opaque, answer)
 
 
-def leasing(key: bytes, lease_ttl_s: int, renew_s: int | None) -> bytes:
+def leasing(lease_ttl_s: int, renew_s: int | None) -> bytes:
     """Give the flags of an mg that leases: N, and R where it is wanted."""
     renew = b"" if renew_s is None else b" R%d" % renew_s
     return b"%b N%d%b" % (ITEM, lease_ttl_s, renew)
@@ -135,7 +135,7 @@ def _size_of(fields: list[bytes]) -> int:
     return int(digits)
 
 
-def ask_dialect(connection: Readable, _: None, deadline: float) -> bool:
+def read_no_op(connection: Readable, _: None, deadline: float) -> bool:
     """Read the reply to `mn`: whether the node speaks meta. Raises ProtocolError."""
     stream = ReplyStream(connection, deadline, connection.read())
     line = stream.line()

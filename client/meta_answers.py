@@ -65,6 +65,12 @@ def item(reply: Reply) -> Item | None:
     )
 
 
+def present(reply: Reply) -> Item | None:
+    """Give the item with its value; a place-holder is a miss."""
+    found = item(reply)
+    return None if found is None or found.value is None else found
+
+
 def leased(reply: Reply) -> Item:
     """Give what a lease found; a node that could not make the place-holder leased nothing."""
     return item(reply) or NO_ITEM

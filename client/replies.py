@@ -132,22 +132,23 @@ def read_value(connection: Readable, key: bytes, deadline: float) -> bytes | Non
 
 def read_flagged(
     connection: Readable, key: bytes, deadline: float
-) -> tuple[bytes, int, bytes | None] | None:
-    """Read the reply to get, gets, gat or gats: (value, flags, cas), or None on a miss."""
-    return _read_item(ReplyStream(connection, deadline, connection.read()), key)
+) -> tuple[bytes, int, bytes] | None:
+    """Read the reply to `gets key` or `gats key`: (value, flags, cas), or None on a miss."""
+    item = _read_item(ReplyStream(connection, deadline, connection.read()), key)
+    if item is None:
+        return None
+    value, flags, cas = item
+    if cas is None:
+        raise ProtocolError("a value without the cas that was asked for")
+    return value, flags, cas
 
 
 def read_item(
     connection: Readable, key: bytes, deadline: float
 ) -> tuple[bytes | None, bytes | None]:
     """Read the reply to `gets key`: (value, cas), or (None, None) on a miss."""
-    item = _read_item(ReplyStream(connection, deadline, connection.read()), key)
-    if item is None:
-        return (None, None)
-    value, _, cas = item
-    if cas is None:
-        raise ProtocolError("a value without the cas that was asked for")
-    return value, cas
+    item = read_flagged(connection, key, deadline)
+    return (None, None) if item is None else (item[0], item[2])
 
 
 def read_status(connection: Readable, answers: Mapping[bytes, Any], deadline: float) -> Any:
