@@ -17,10 +17,13 @@ from client.errors import (
     ConnectionClosed,
     ConnectRefused,
     ConnectTimeout,
+    DecodeError,
+    EncodeError,
     Happened,
     IllegalInput,
     IllegalKey,
     MemcacheClientError,
+    MetaUnsupported,
     NotMemcached,
     OperationTimeout,
     OutOfResources,
@@ -29,7 +32,9 @@ from client.errors import (
     ServerError,
     TlsFailed,
     Unreachable,
+    ValueTooLarge,
 )
+from client.items import Item
 from client.multi import FailedKeys, PartialDict
 from client.operation import Operation, Outcome
 from client.settings import ClientSettings
@@ -46,12 +51,16 @@ __all__ = [
     "ConnectRefused",
     "ConnectTimeout",
     "ConnectionClosed",
+    "DecodeError",
+    "EncodeError",
     "FailedKeys",
     "Happened",
     "IllegalInput",
     "IllegalKey",
+    "Item",
     "MemcacheClient",
     "MemcacheClientError",
+    "MetaUnsupported",
     "NotMemcached",
     "Operation",
     "OperationTimeout",
@@ -63,5 +72,6 @@ __all__ = [
     "ServerError",
     "TlsFailed",
     "Unreachable",
+    "ValueTooLarge",
     "build",
 ]

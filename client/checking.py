@@ -50,6 +50,18 @@ def check_token(token: object) -> None:
         raise ValueError("auth_token must be 'user password' in one line")
 
 
+def check_serde(serde: object) -> None:
+    """Raise ValueError unless `serde` is None or has pymemcache's two methods."""
+    if serde is None:
+        return
+    for name in ("serialize", "deserialize"):
+        if not callable(getattr(serde, name, None)):
+            raise ValueError(
+                f"serde must have serialize(key, value) and deserialize(key, value, flags); "
+                f"{serde!r} has no {name}"
+            )
+
+
 def unknown(what: str, name: object, known: Any) -> str:
     """Say that a name is unknown, with the nearest one or all of them."""
     names = sorted(known)

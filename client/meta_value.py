@@ -20,18 +20,22 @@ def finish_value(
     """
     stream = ReplyStream(connection, deadline, begun)
     line = stream.line()
-    if not line.endswith(opaque[:-2]):
+    # Behind the opaque stand the marks of a lease: W won, Z held by another, X stale.
+    head, _, marks = line.partition(opaque[:-2])
+    if marks.strip(b" WXZ") or len(head) == len(line):
         error = error_of(line, has_data=False)
         error.in_step = False  # without the opaque nothing says whose reply this is
         raise error
     value: bytes | None
-    if line == b"EN" + opaque[:-2]:
+    if head == b"EN":
         value = None
     else:
-        size = line[3 : 2 - len(opaque)]
-        if not line.startswith(b"VA ") or not size.isdigit() or int(size) > MAX_VALUE:
+        size = head[3:]
+        if not head.startswith(b"VA ") or not size.isdigit() or int(size) > MAX_VALUE:
             raise ProtocolError
         value = stream.block(int(size))
+        if not value and marks and b"X" not in marks:
+            value = None  # the place-holder of a lease: nothing is stored yet
     if not stream.is_empty:
         raise ProtocolError("bytes behind the reply")
     return value

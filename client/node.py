@@ -25,6 +25,7 @@ from client.errors import (
     BreakerOpen,
     MemcacheClientError,
     OperationTimeout,
+    PoolExhausted,
     ProtocolError,
 )
 from client.handshake import ask_dialect
@@ -124,6 +125,7 @@ class Node:
                 start = head + len(opaque)
                 if (
                     data[:3] == b"VA "
+                    and head < 24  # a size has few digits, and int() refuses thousands of them
                     and data[3:head].isdigit()
                     and int(data[3:head]) + start + 2 == len(data)
                     and data[-2:] == b"\r\n"
@@ -157,19 +159,28 @@ class Node:
             breaker.deliver()
         return value
 
-    def call(self, request: bytes, read: Callable[[Any, Any, float], Any], expected: Any) -> Any:
+    def call(
+        self,
+        request: bytes,
+        read: Callable[[Any, Any, float], Any],
+        expected: Any,
+        until: float | None = None,
+    ) -> Any:
         """Send one request and give what `read(connection, expected, deadline)` makes of the reply.
 
-        Raises MemcacheClientError; its `happened` says whether the operation took effect.
+        `until` is the deadline of a call part of whose time is gone, by default a whole op_timeout
+        from now. Raises MemcacheClientError; its `happened` says whether the operation took effect.
         """
         started = self.clock()
-        deadline = started + self._op_timeout
+        deadline = started + self._op_timeout if until is None else until
         self.requests += 1
         permit = 0
         connection: Connection | None = None
         try:
             permit = self._acquire()
             connection = self._check_out(started, deadline)
+            if until is not None:
+                _limit(connection, until)
             connection.write(request, deadline)
             result = read(connection, expected, deadline)
         except BaseException as error:
@@ -271,3 +282,10 @@ class Node:
 
 def _reason(error: BaseException) -> str:
     return error.outcome.value if isinstance(error, MemcacheClientError) else "aborted"
+
+
+def _limit(connection: Connection, deadline: float) -> None:
+    try:
+        connection.begin(deadline)
+    except OperationTimeout as error:
+        raise PoolExhausted(in_step=True) from error  # nothing was sent: the time was gone before

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from client.addresses import parse_address
 from client.breaker_settings import BreakerSettings
 from client.checking import (
     check_count,
     check_minimum,
     check_seconds,
+    check_serde,
     check_tls,
     check_token,
     unknown,
@@ -31,6 +33,7 @@ DNS_KEEP_S = 1.0  # an address older than this is asked for again
 DNS_GRACE_S = 3600.0  # an outage of DNS shorter than this does not take the cache away with it
 FAILOVER_ATTEMPTS = 2  # other nodes a call may turn to; more would carry one failure everywhere
 GUTTER_TTL_S = 10  # what a gutter keeps: longer would be stale once the node is back
+GUTTER_TTL_MAX_S = 86_400  # a gutter that keeps longer is a second cache with old values
 POOL_IDLE_S = 30.0  # below the idle cut-off of common firewalls and of memcached's idle_timeout
 
 RINGS = ("ketama", "rendezvous", "jump", "modulo")
@@ -46,6 +49,7 @@ class ClientSettings:
     op_timeout: float = OP_TIMEOUT_S
     connect_timeout: float = CONNECT_TIMEOUT_S
     ring: str = "ketama"
+    weights: Mapping[str, int] = field(default_factory=dict)  # by label; the others weigh 1
     failover: str = "fail"
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
     lifetime_s: float = POOL_LIFETIME_S
@@ -81,16 +85,35 @@ class ClientSettings:
             raise ValueError(f"guard_share must be in [0, 1), not {share!r}")
         if self.ring not in RINGS:
             raise ValueError(unknown("ring", self.ring, RINGS))
-        if self.failover not in FAILOVERS:
-            raise ValueError(unknown("failover", self.failover, FAILOVERS))
+        self._check_failover()
         if self.protocol not in PROTOCOLS:
             raise ValueError(unknown("protocol", self.protocol, PROTOCOLS))
+        check_serde(self.serde)
 
         check_seconds("dns_keep_s", self.dns_keep_s)
         if self.dns_grace_s != 0:  # 0: an address that cannot be asked for again is not used
             check_seconds("dns_grace_s", self.dns_grace_s)
         check_tls(self.tls, self.tls_hostname)
         check_token(self.auth_token)
+
+    def _check_failover(self) -> None:
+        if self.failover not in FAILOVERS:
+            raise ValueError(unknown("failover", self.failover, FAILOVERS))
+        check_count("failover_attempts", self.failover_attempts)
+        check_count("gutter_ttl_s", self.gutter_ttl_s)
+        if self.gutter_ttl_s > GUTTER_TTL_MAX_S:
+            raise ValueError(
+                f"gutter_ttl_s {self.gutter_ttl_s} is above {GUTTER_TTL_MAX_S}, a day: "
+                "what a gutter keeps is out of date when the node is back"
+            )
+        if self.failover == "gutter" and not self.gutter_nodes:
+            raise ValueError("failover 'gutter' needs gutter_nodes: give at least one address")
+        if self.failover != "gutter" and self.gutter_nodes:
+            raise ValueError(
+                f"gutter_nodes are given, but failover is {self.failover!r}: set it to 'gutter'"
+            )
+        for node in self.gutter_nodes:
+            parse_address(node)
 
     @classmethod
     def of(cls, source: object) -> ClientSettings:
