@@ -45,6 +45,7 @@ class Sampler:
         """Take the last samples and end."""
         if self._greenlets:
             self._sample(time.monotonic())
+            self.context.merge_requests()
         gevent.killall(self._greenlets, block=False)
         self._greenlets = []
 
@@ -59,6 +60,7 @@ class Sampler:
             count += 1
             if count % BACKLOG_EVERY_TICKS == 0:
                 self._sample_backlog(now)
+                self.context.merge_requests()
 
     def _sample_backlog(self, now: float) -> None:
         """Note whether overdue starts wait for the client or for this process."""

@@ -1,7 +1,7 @@
 """What every user has in common: measured, verified, paced calls of the client under test.
 
-This is the only place that fires Locust's request events and the only one that writes operations
-to the recorder, so both always tell the same story. A call of the client may return anything and
+This is the only place that tells Locust of requests and the only one that writes operations to
+the recorder, so both always tell the same story. A call of the client may return anything and
 raise anything; whatever it does becomes one outcome of one operation, and only the harness's own
 kill passes through. The part between the two looks at the clock is the client's time and nothing
 else's. Which operations to call, on which keys, is for the subclasses to know.
@@ -19,6 +19,7 @@ from users.keys import make_rng
 from users.lifecycle import PacedUser
 from users.outcomes import classify, ends_the_user, of_write, split_batch
 from users.prefill import Prefill
+from users.requests import Tally, requests_of
 from users.values import Finding, check, describe, make
 
 NEIGHBOURS = 8  # operations of the same user kept as evidence beside a wrong value
@@ -68,8 +69,17 @@ class MemcacheUser(PacedUser):
         self._inside, self._locations = load.inside, load.locations
         self._record = load.recorder.record
         self._fire = self.environment.events.request.fire
+        self._requests = requests_of(self.environment, _ERRORS)
+        self._tallies: dict[str, Tally] = {}
+        load.merge_requests = self._requests.merge
         self._client = load.client
         self._client_get = load.client.get
+
+    def on_stop(self) -> None:
+        """Leave the run with nothing untold."""
+        if self.load is not None:
+            self._requests.merge()
+        super().on_stop()
 
     # Measured calls ------------------------------------------------------------------------------
 
@@ -220,10 +230,28 @@ class MemcacheUser(PacedUser):
         node = self._locations.get(key, "") if op != "get_many" else ""
         self._record(op, node, outcome, intended, started, ended, keys, hits)
         self._recent.append((op, key, outcome, started))
+        requests = self._requests
+        if requests.listeners == requests.expected:
+            if ended >= requests.merge_at:
+                requests.merge()
+            try:
+                tally = self._tallies[op]
+            except KeyError:
+                tally = self._tallies[op] = requests.tally(self.kind, op)
+            tally.last = ended
+            tally.length += length
+            # A call that was never sent took no time, and would drag every percentile down.
+            if outcome in UNATTEMPTED:
+                tally.nones += 1
+            else:
+                tally.times.append((ended - intended) * 1000.0)
+            if outcome in _ERRORS:
+                tally.errors[outcome] += 1
+            return
+        requests.merge()  # what came before the other listener did
         self._fire(
             request_type=self.kind,
             name=op,
-            # A call that was never sent took no time, and would drag every percentile down.
             response_time=None if outcome in UNATTEMPTED else (ended - intended) * 1000.0,
             response_length=length,
             exception=_ERRORS.get(outcome),

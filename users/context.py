@@ -78,6 +78,7 @@ class LoadContext:
         self.notes: Counter[str] = Counter()
         self.ready_count = 0
         self.problem = ""
+        self.merge_requests: Callable[[], None] = _nothing  # brings Locust's tables up to date
         self.prefill_gate = BoundedSemaphore(PREFILLS_AT_ONCE)
         self.shared: dict[str, Event] = {}  # keys of several users: set once they are stored
         self._stopping = False
@@ -119,3 +120,7 @@ class LoadContext:
     def fail(self, problem: str) -> None:
         """Say in one line why the run cannot start; the first to say so is heard."""
         self.problem = self.problem or " ".join(problem.split())
+
+
+def _nothing() -> None:
+    """Stand in for what the first user of the run brings with it."""
