@@ -17,6 +17,7 @@ import contextlib
 import importlib.util
 import random
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +53,8 @@ pristine_select = _own_select()
 
 class Connection:
     """A connected socket. Not for two callers at once: the pool gives it to one at a time."""
+
+    waits_on_hub = False  # a batch asks: several such are waited for at once
 
     __slots__ = (
         "_clock",
@@ -147,6 +150,20 @@ class Connection:
             raise
         except TimeoutError as error:
             raise OperationTimeout from error
+        except OSError as error:
+            raise ConnectionClosed from error
+
+    def write_some(self, data: bytes) -> int:
+        """Send what can be sent without waiting; say how many bytes. Raises ConnectionClosed.
+
+        Until the next reading, only `write` of what is left may follow, or `write_some`.
+        """
+        self.armed = True
+        try:
+            self._socket.settimeout(0)
+            return self._send(data)
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return 0
         except OSError as error:
             raise ConnectionClosed from error
 

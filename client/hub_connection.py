@@ -103,6 +103,8 @@ def _watchdog_of(hub: Any, clock: Callable[[], float]) -> Watchdog:
 class HubConnection(Connection):
     """A connected socket. Not for two callers at once: the pool gives it to one at a time."""
 
+    waits_on_hub = True
+
     __slots__ = ("__weakref__", "_dog", "_mark", "_switch", "_watcher", "waiter")
 
     def __init__(
@@ -212,6 +214,15 @@ class HubConnection(Connection):
             raise ConnectionClosed from error
         if sent < len(data):
             self._write_rest(memoryview(data)[sent:], deadline)
+
+    def write_some(self, data: bytes) -> int:
+        """Send what can be sent without waiting; say how many bytes. Raises ConnectionClosed."""
+        try:
+            return self._send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise ConnectionClosed from error
 
     def read(self) -> bytes:
         """Give the next bytes, at least one, within the deadline of the last write."""
