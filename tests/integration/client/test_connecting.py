@@ -304,10 +304,10 @@ def test_plain_threads_are_bounded_by_the_deadline_too() -> None:
         [caller.join(20) for caller in callers]
         print(sorted({kind for kind, _ in results}), len(results))
         print(max(elapsed for _, elapsed in results) < 5)
-        print(len(os.listdir("/proc/self/task")) - before)
+        print(1 <= len(os.listdir("/proc/self/task")) - before <= 5)
         gate.set()
     """)
-    assert said.split("\n")[:3] == ["['ConnectTimeout'] 20", "True", "1"]
+    assert said.split("\n")[:3] == ["['ConnectTimeout'] 20", "True", "True"]
 
 
 def test_no_descriptors_left_is_not_the_nodes_fault(memcached: Start) -> None:
