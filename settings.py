@@ -169,7 +169,7 @@ _NEVER = 10**9  # failures nobody reaches: a breaker that never opens
 _RECOVERS_WITHIN_S = float(LIMITS["recovers_within"].default or 0.0)
 _PROFILES = ("default", "catalogue", "off")
 _RINGS = ("ketama", "rendezvous", "jump", "modulo")
-_PROTECTIONS = ("none", "lock")
+_PROTECTIONS = ("none", "lock", "lease")
 
 
 def _client_options(options: Namespace, scenario: Scenario) -> ClientOptions:

@@ -160,7 +160,7 @@ def _client_options(option: Callable[..., None]) -> None:
 def _user_options(option: Callable[..., None]) -> None:
     option("--mix", "", "Operations of MixedUser, such as get=60,set=30,delete=5,incr=5.")
     option("--zipf-alpha", "1.2", "Skew of HotKeyUser's keys.")
-    option("--protection", "none", "Stampede protection of StampedeUser: none, lock.")
+    option("--protection", "none", "Stampede protection of StampedeUser: none, lock, lease.")
     option("--origin-latency", "50ms", "How long the built-in origin takes to answer.")
     option("--stampede-ttl", "2", "Seconds after which the stampede's key expires.")
     option("--value-size", "100", "Bytes of a value.")

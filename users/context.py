@@ -31,7 +31,7 @@ class LoadSettings:
 
     mix: Mapping[str, int] | None = None
     zipf_alpha: float = ZIPF_ALPHA
-    protection: str = "none"  # of a stampede: none, lock
+    protection: str = "none"  # of a stampede: none, lock, lease
     origin_latency_s: float = 0.05
     stampede_ttl_s: int = 2
     value_size: int = 100

@@ -12,9 +12,12 @@ from typing import Any
 
 from locust.exception import StopUser
 
+from client.errors import MetaUnsupported
+from client.operation import Outcome
 from client.protection import LOCK_TTL_S, fetch, lock_key
 from users.base import FAILED, MemcacheUser
 from users.prefill import Item
+from users.values import check
 
 
 class CacheCallError(Exception):
@@ -28,7 +31,7 @@ class MeasuredCache:
     client is about to be closed.
     """
 
-    def __init__(self, user: MemcacheUser) -> None:
+    def __init__(self, user: StampedeUser) -> None:
         self._user = user
 
     def get(self, key: str) -> Any:
@@ -56,6 +59,18 @@ class MeasuredCache:
         return result
 
 
+class LeasingCache(MeasuredCache):
+    """The cache of a client that has leases."""
+
+    def get_or_lease(self, key: str, lease_ttl_s: int) -> Any:
+        """Read a key or be told to make its value."""
+        return self._checked(self._user.get_or_lease, key, lease_ttl_s)
+
+    def cas(self, key: str, value: bytes, cas: bytes, expire: int = 0) -> Any:
+        """Store what nobody has changed."""
+        return self._checked(self._user.cas, key, value, cas, expire)
+
+
 class StampedeUser(MemcacheUser):
     """Reads one key that expires again and again."""
 
@@ -73,7 +88,8 @@ class StampedeUser(MemcacheUser):
         self._ttl_s = settings.stampede_ttl_s
         self._protection = settings.protection
         self._origin = self.load.origin
-        self._cache = MeasuredCache(self)
+        has_leases = callable(getattr(self._client, "get_or_lease", None))
+        self._cache = LeasingCache(self) if has_leases else MeasuredCache(self)
         self.prefill.store_shared("stampede", self._items)
 
     def _items(self) -> list[Item]:
@@ -93,6 +109,40 @@ class StampedeUser(MemcacheUser):
             self._protection,
             errors=(CacheCallError,),
         )
+
+    def get_or_lease(self, key: str, lease_ttl_s: int) -> Any:
+        """Read a key or win its lease: an item with its verified value, or FAILED.
+
+        A node without leases was asked nothing: MetaUnsupported passes unrecorded.
+        """
+        clock, inside, name = self._clock, self._inside, self._name
+        inside[name] += 1
+        started = clock()
+        try:
+            item = self._client.get_or_lease(key, lease_ttl_s)
+            value = item.value
+            ended = clock()
+        except MetaUnsupported:
+            raise
+        except BaseException as error:
+            return self._raised("get_or_lease", key, started, clock(), error)
+        finally:
+            inside[name] -= 1
+        if value is None:
+            self._finish("get_or_lease", key, str(Outcome.MISS), started, ended)
+            return item
+        if type(value) is bytes and check(key, value, self._size) is None:
+            length = len(value)
+            hit = str(Outcome.HIT)
+            self._finish("get_or_lease", key, hit, started, ended, length=length, hits=1)
+            return item
+        outcome = self._blame("get_or_lease", key, value, ended)
+        self._finish("get_or_lease", key, outcome, started, ended)
+        return FAILED
+
+    def cas(self, key: str, value: bytes, cas: bytes, ttl_s: int) -> Any:
+        """Store what nobody has changed. True, False or None when it was, or FAILED."""
+        return self._write("cas", key, self._client.cas, key, value, cas, ttl_s)
 
     def _compute(self) -> bytes:
         self._origin.call()

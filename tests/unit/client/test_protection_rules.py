@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from client.errors import MetaUnsupported
+from client.items import NO_ITEM, Item
 from client.protection import LockSettings, fetch, lock_key
 
 
@@ -69,7 +71,7 @@ class Time:
         return LockSettings(sleep=self.sleep, clock=lambda: self.now, rng=random.Random(1))
 
 
-@pytest.mark.parametrize("protection", ["none", "lock"])
+@pytest.mark.parametrize("protection", ["none", "lock", "lease"])
 def test_a_hit_asks_nobody(protection: str) -> None:
     """A value in the cache is the answer."""
     cache, origin = MemoryCache(), Origin()
@@ -165,5 +167,124 @@ def test_long_keys_have_locks_too() -> None:
 
 def test_unknown_protection() -> None:
     """It is named, with those that exist."""
-    with pytest.raises(ValueError, match="'lease': known: none, lock"):
-        fetch(MemoryCache(), "k", Origin(), 5, "lease")
+    with pytest.raises(ValueError, match="'luck': known: none, lock, lease"):
+        fetch(MemoryCache(), "k", Origin(), 5, "luck")
+
+
+class LeasingMemoryCache(MemoryCache):
+    """A cache with leases, that marks values as stale when it is told to."""
+
+    def __init__(self, *failing: str) -> None:
+        super().__init__(*failing)
+        self.held: set[str] = set()
+        self.stale: set[str] = set()
+        self.has_leases = True
+
+    def get_or_lease(self, key: str, lease_ttl_s: int) -> Item:
+        self._called("get_or_lease")
+        if not self.has_leases:
+            raise MetaUnsupported
+        value, is_stale = self.data.get(key), key in self.stale
+        if value is not None and not is_stale:
+            return Item(value=value, flags=0, cas=b"1")
+        won = key not in self.held
+        self.held.add(key)
+        return Item(value=value, flags=0, cas=b"1", is_stale=is_stale, won=won, is_held=not won)
+
+    def cas(self, key: str, value: bytes, cas: bytes, expire: int) -> bool | None:
+        self._called("cas")
+        if key not in self.held:
+            return None
+        self.data[key] = value
+        self.stale.discard(key)
+        self.held.discard(key)
+        return True
+
+    def delete(self, key: str) -> bool:
+        self.held.discard(key)
+        return super().delete(key)
+
+
+def test_the_winner_of_a_lease_fills_it() -> None:
+    """One request finds nothing and wins, one stores; nothing else is asked."""
+    cache, origin = LeasingMemoryCache(), Origin()
+    assert fetch(cache, "k", origin, 5, "lease") == b"from the origin"
+    assert fetch(cache, "k", origin, 5, "lease") == b"from the origin"
+    assert origin.calls == 1
+    assert cache.calls == ["get_or_lease", "cas", "get_or_lease"]
+
+
+def test_who_does_not_win_waits_for_the_winner() -> None:
+    """The value of the winner is taken as soon as it is there, and the origin is left alone."""
+    cache, origin = LeasingMemoryCache(), Origin()
+    cache.held.add("k")
+    time = Time({3: lambda: cache.cas("k", b"the winner's", b"1", 5)})
+    assert fetch(cache, "k", origin, 5, "lease", lock=time.lock()) == b"the winner's"
+    assert (origin.calls, len(time.sleeps)) == (0, 3)
+
+
+def test_who_does_not_win_takes_a_stale_value_at_once() -> None:
+    """A stale value is served while one caller renews it; that one gets the new value."""
+    cache, origin = LeasingMemoryCache(), Origin()
+    cache.data["k"] = b"old"
+    cache.stale.add("k")
+    cache.held.add("k")
+    assert fetch(cache, "k", origin, 5, "lease") == b"old"
+    cache.held.clear()
+    assert fetch(cache, "k", origin, 5, "lease") == b"from the origin"
+    assert origin.calls == 1
+
+
+def test_a_winner_that_is_lost_costs_a_bounded_wait() -> None:
+    """A lease nobody fills sends the others to the origin after wait_s."""
+    cache, origin = LeasingMemoryCache(), Origin()
+    cache.held.add("k")
+    time = Time()
+    settings = time.lock()
+    assert fetch(cache, "k", origin, 5, "lease", lock=settings) == b"from the origin"
+    assert time.now <= settings.wait_s + settings.poll_max_s
+    assert cache.data["k"] == b"from the origin"
+
+
+def test_an_origin_that_fails_frees_the_lease() -> None:
+    """Its error is the caller's; nobody waits for what will not come, and stale values stay."""
+
+    def fail() -> bytes:
+        raise OSError("no origin")
+
+    cache = LeasingMemoryCache()
+    with pytest.raises(OSError, match="no origin"):
+        fetch(cache, "k", fail, 5, "lease")
+    assert not cache.held
+    cache.data["k"] = b"old"
+    cache.stale.add("k")
+    with pytest.raises(OSError, match="no origin"):
+        fetch(cache, "k", fail, 5, "lease")
+    assert cache.data["k"] == b"old"
+
+
+@pytest.mark.parametrize("failing", ["get_or_lease", "cas", "delete"])
+def test_a_failing_lease_is_no_reason_to_fail(failing: str) -> None:
+    """The origin answers, once, whatever the cache does."""
+    cache, origin = LeasingMemoryCache(failing), Origin()
+    assert fetch(cache, "k", origin, 5, "lease") == b"from the origin"
+    assert origin.calls == 1
+
+
+@pytest.mark.parametrize("kind", ["client", "node"])
+def test_without_leases_there_is_the_lock(kind: str) -> None:
+    """A client without the method and a node without meta get the protection they can have."""
+    cache = MemoryCache() if kind == "client" else LeasingMemoryCache()
+    if isinstance(cache, LeasingMemoryCache):
+        cache.has_leases = False
+    origin = Origin()
+    assert fetch(cache, "k", origin, 5, "lease") == b"from the origin"
+    assert cache.calls[-4:] == ["get", "add", "set", "delete"]
+
+
+def test_a_place_that_cannot_be_held_is_not_waited_for() -> None:
+    """A node too full for a place-holder leases nothing: the origin answers at once."""
+    cache, origin, time = LeasingMemoryCache(), Origin(), Time()
+    cache.get_or_lease = lambda *_: NO_ITEM  # type: ignore[method-assign]
+    assert fetch(cache, "k", origin, 5, "lease", lock=time.lock()) == b"from the origin"
+    assert (origin.calls, time.sleeps) == (1, [])
