@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench import batches, single_gets
+from bench import batches, outage, overhead, single_gets
 from bench.goals import Section, draw
 from bench.hot_path import profile
 from bench.nodes import BenchError
@@ -30,6 +30,8 @@ Part = Callable[..., Section]
 PARTS: Mapping[str, Part] = {
     single_gets.PART: single_gets.measure,
     batches.PART: batches.measure,
+    overhead.PART: overhead.measure,
+    outage.PART: outage.measure,
 }
 
 
