@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from cluster.addresses import is_wildcard, names_of, parse_nodes, split_listen
 from cluster.binaries import find_toxiproxy
 from cluster.errors import ClusterError
+from cluster.names import NoAnswerError, look_up
 from cluster.node import Address, Node, spell
 from cluster.ports import free_port
 from cluster.probe import (
@@ -191,7 +192,9 @@ class ExternalCluster:
 def _look_at(address: Address) -> None:
     where = spell(address)
     try:
-        socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
+        look_up(*address)
+    except NoAnswerError as why:
+        raise ClusterError(f"--nodes: {why}: check the name server") from None
     except (OSError, UnicodeError):
         raise ClusterError(f"--nodes: {address[0]} cannot be resolved: check the name") from None
     try:
@@ -227,6 +230,11 @@ def _check_url(url: str) -> None:
         right = False
     if not right:
         raise ClusterError(f"--toxiproxy-url {url!r} is no URL: give http://host:8474")
+    with contextlib.suppress(OSError, UnicodeError):  # whatever else is wrong the API will say
+        try:
+            look_up(parts.hostname or "", parts.port)
+        except NoAnswerError as why:
+            raise ClusterError(f"--toxiproxy-url: {why}: check the name server") from None
     api = ToxiproxyApi(url)
     try:
         api.version()
@@ -254,7 +262,7 @@ def _match(address: Address, proxies: Iterable[Proxy]) -> Proxy | None:
 
 def _resolved(address: Address) -> set[Address]:
     try:
-        found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
+        found = look_up(*address)
     except (OSError, UnicodeError, OverflowError):
         return set()
     return {(str(entry[4][0]), int(entry[4][1])) for entry in found}
@@ -262,7 +270,7 @@ def _resolved(address: Address) -> set[Address]:
 
 def _own_address_towards(node: Address) -> str:
     # The route decides: connecting a datagram socket sends nothing but chooses a source address.
-    family = socket.getaddrinfo(*node, type=socket.SOCK_DGRAM)[0]
+    family = look_up(*node, kind=socket.SOCK_DGRAM)[0]
     with socket.socket(family[0], socket.SOCK_DGRAM) as sock:
         sock.connect(family[4])
         return str(sock.getsockname()[0])

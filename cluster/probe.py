@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import time
 
+from cluster.names import look_up
 from cluster.node import Address, spell
 
 CHUNK = 4096
@@ -94,7 +95,7 @@ def _is_strange(reply: bytes) -> bool:
 
 def _connect(address: Address, timeout_s: float) -> socket.socket:
     try:
-        return socket.create_connection(address, timeout=timeout_s)
+        return _connect_to_any(address, time.monotonic() + timeout_s)
     except ConnectionRefusedError:
         raise RefusedError(f"nobody listens on {spell(address)}") from None
     except TimeoutError:
@@ -104,6 +105,22 @@ def _connect(address: Address, timeout_s: float) -> socket.socket:
     except (OSError, UnicodeError, OverflowError) as why:
         text = getattr(why, "strerror", None) or str(why)
         raise UnreachableError(f"{spell(address)} cannot be reached: {text}") from None
+
+
+def _connect_to_any(address: Address, deadline: float) -> socket.socket:
+    """Try each address of the name in the time there is, the look-up included."""
+    trouble: OSError = TimeoutError()
+    for entry in look_up(*address, within_s=deadline - time.monotonic()):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        try:
+            # A number with a scope (fe80::1%eth0) would lose it.
+            where = address if "%" in address[0] else entry[4][:2]
+            return socket.create_connection(where, timeout=left)
+        except OSError as why:
+            trouble = why
+    raise trouble
 
 
 def _short(reply: bytes) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-import socket
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from cluster.names import look_up
 from cluster.node import Address, Node, spell
 from faults.errors import ScenarioError
 from faults.planned import Plan
@@ -42,7 +42,7 @@ def refuse_foreign_processes(plan: Plan) -> None:
 def is_loopback(host: str) -> bool:
     """Tell whether every address of a host is loopback; a name that resolves to none is not."""
     try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)} if host else set()
+        found = {str(entry[4][0]) for entry in look_up(host, None)} if host else set()
     except (OSError, UnicodeError):
         return False
     return bool(found) and all(_is_loopback_ip(address) for address in found)
