@@ -67,7 +67,10 @@ class Calls:
 
 
 def speaks_meta(node: Node) -> bool:
-    """Say whether the node speaks meta; a node that nobody has asked yet is asked."""
+    """Say whether the node speaks meta; a node that nobody has asked yet is asked.
+
+    That costs the first call to a node a round trip, or two: the connection it opens may ask too.
+    """
     known = node.speaks_meta
     if known is None:
         answer = bool(node.call(b"mn\r\n", meta.read_no_op, None))
