@@ -38,7 +38,7 @@ check: setup-dev ## format, lint, types, who may import whom
 	@$(PYTHON_BIN) -m mypy $(PACKAGES)
 	@.venv/bin/lint-imports --no-logo
 
-bench: setup ## the shipped user against a plain Locust user and raw sockets
+bench: setup ## CPU per operation against peers, batches, overhead, an outage (7 minutes)
 	@$(PYTHON_BIN) -m bench
 
 clean: ## remove what set-up and runs left (.venv, .tools, runs, caches)
