@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any
 
-from client.addresses import label_of, parse_address  # noqa: F401
+from client.addresses import parse_address
 from client.breaker import IGNORED, SUCCESS, Breaker
 from client.breaker_policy import verdict_of
 from client.connection import Connection
