@@ -55,17 +55,18 @@ class Dialer:
         Raises ConnectTimeout, ConnectRefused, Unreachable, OutOfResources: nothing was sent.
         """
         now = self._clock()
-        avoided = {one for one, at in self._failed_at.items() if now - at < AVOID_S}
+        avoided = {one: at for one, at in self._failed_at.items() if now - at < AVOID_S}
         race = _Race(sorted(addresses, key=avoided.__contains__), until, self._clock)
         try:
             sock, address = race.run()
         finally:
             race.close()
-            # Replaced, not changed: callers run side by side. What has left the name is dropped.
+            # Replaced, never changed: callers run side by side, each with what it saw at first.
+            # What has left the name is dropped.
             failed = dict.fromkeys(race.losers, self._clock())
-            kept = {one: self._failed_at[one] for one in avoided if one in addresses}
+            kept = {one: at for one, at in avoided.items() if one in addresses}
             self._failed_at = kept | failed
-        self._failed_at.pop(address, None)
+        self._failed_at = {one: at for one, at in self._failed_at.items() if one != address}
         return sock, address
 
 
