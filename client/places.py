@@ -39,7 +39,8 @@ class Places:
     ) -> None:
         self.idle: deque[Any] = deque()  # oldest on the left; taken from and put back on the right
         self.waiters = WaitQueue()
-        self.is_closed = False
+        self.is_closed = False  # no connection is kept
+        self.is_refusing = False  # nobody new is admitted
         self.size = size
         self.numbers = PoolNumbers()
         self._clock = clock
@@ -86,7 +87,7 @@ class Places:
         Raises ClientClosed.
         """
         with self._lock:
-            if self.is_closed:
+            if self.is_refusing:
                 raise ClientClosed
             if self.waiters or self._total >= min(count, self.size):
                 return False
@@ -102,7 +103,7 @@ class Places:
         """
         waiter = Waiter()
         with self._lock:
-            if self.is_closed:
+            if self.is_refusing:
                 raise ClientClosed
             self.waiters.join(waiter)
             gates = self._serve()

@@ -93,7 +93,8 @@ class Pool(Places):
 
         With callers in the queue, room is theirs. Raises ClientClosed and what `connect` raises.
         """
-        if not self._reserve(count, claimed=1):
+        is_retired = self.is_closed and not self.is_refusing  # it would close at once
+        if is_retired or not self._reserve(count, claimed=1):
             return False
         connection = self._open(deadline, claimed=1)
         self.lend_claimed()
@@ -155,8 +156,15 @@ class Pool(Places):
             return "idle"
         return "stale" if connection.is_stale else ""
 
+    def retire(self) -> None:
+        """Keep no connection from now on, but serve who comes: a call may be on its way here."""
+        self.is_closed = True
+        self.sweep_at = -math.inf
+        self.evict("removed")
+
     def stop(self) -> None:
         """Admit nobody new and close what is idle; who waits already keeps the turn."""
+        self.is_refusing = True
         self.is_closed = True
         self.sweep_at = -math.inf
         self.evict("client_closed")
