@@ -202,7 +202,7 @@ class WorkerRun:
         if self.finishing:
             return
         self.finishing = True
-        self.context.stopping = True
+        self.context.stop()
         self.context.go.set()  # users that never started must not wait for it
         limit = time.monotonic() + 1.1 * self.op_timeout + 1.0
         while any(self.context.inside.values()) and time.monotonic() < limit:
@@ -231,7 +231,7 @@ class WorkerRun:
         """Let go of a run that the master no longer speaks of."""
         if not self.finishing:
             self.finishing = True
-            self.context.stopping = True
+            self.context.stop()
             self.sampler.stop()
             gevent.killall(self.greenlets, block=False)
             self._close_client()

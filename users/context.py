@@ -81,21 +81,16 @@ class LoadContext:
         self.merge_requests: Callable[[], None] = _nothing  # brings Locust's tables up to date
         self.prefill_gate = BoundedSemaphore(PREFILLS_AT_ONCE)
         self.shared: dict[str, Event] = {}  # keys of several users: set once they are stored
-        self._stopping = False
+        self.is_stopping = False  # set by `stop`: users must begin nothing new
         self._arrived = 0
 
-    @property
-    def stopping(self) -> bool:
-        """Whether users must begin nothing new. Once true it stays so."""
-        return self._stopping
-
-    @stopping.setter
-    def stopping(self, value: bool) -> None:
-        if value and not self._stopping:
+    def stop(self) -> None:
+        """Let users begin nothing new, for good."""
+        if not self.is_stopping:
             now = self.clock()
             for schedule in self.schedules.values():
                 schedule.stop(now)
-        self._stopping = self._stopping or value
+        self.is_stopping = True
 
     @property
     def user_count(self) -> int:

@@ -56,7 +56,7 @@ class PacedUser(User):
 
     def on_start(self) -> None:
         """Take the context of the run, prepare, and wait until the load begins."""
-        while (load := getattr(self.environment, "memquake", None)) is None or load.stopping:
+        while (load := getattr(self.environment, "memquake", None)) is None or load.is_stopping:
             gevent.sleep(POLL_S)
             if self._state != LOCUST_STATE_RUNNING:
                 return
@@ -96,7 +96,7 @@ class PacedUser(User):
             if self._state != LOCUST_STATE_RUNNING:
                 return
             load = self.load
-            if load is None or load.stopping or not self._is_ready:
+            if load is None or load.is_stopping or not self._is_ready:
                 gevent.sleep(POLL_S)
                 continue
             if self._recorder.paced and not self._await_slot(load):
@@ -117,7 +117,7 @@ class PacedUser(User):
             except BaseException:
                 schedule.put_back(slot)
                 raise
-            if load.stopping:
+            if load.is_stopping:
                 return False
         now = self._clock()
         self._intended = min(slot, now)  # a timer may fire a moment early

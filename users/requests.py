@@ -21,13 +21,15 @@ import locust.stats
 from locust.event import EventHook
 from locust.stats import RequestStats, StatsEntry, StatsError
 
+from client.operation import UNATTEMPTED
+
 STEP_S = 0.1  # how old the numbers in Locust's tables may be; a divisor of a second
 _OWN_LISTENER = ("locust.runners", "Runner.__init__.<locals>.on_request")
 _NEVER: list[Any] = [None]  # equal to no list of listeners
 
 
 class Tally:
-    """What came of one kind of call since the last merge. Filled in by the users."""
+    """What came of one kind of call since the last merge."""
 
     __slots__ = ("errors", "last", "length", "nones", "times")
 
@@ -54,6 +56,7 @@ class Requests:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._stats: Any = getattr(environment, "stats", None)
+        self._event = environment.events.request
         self._errors = errors  # by outcome, as the events carry them
         self._clock = clock
         self._wall = wall
@@ -72,8 +75,38 @@ class Requests:
         found = self._tallies.get(key)
         if found is None:
             found = self._tallies[key] = Tally()
-            self._stats.entries[key]
         return found
+
+    def tell(  # noqa: PLR0917 - positional arguments are the cheapest call there is
+        self, kind: str, op: str, outcome: str, response_ms: float, ended: float, length: int
+    ) -> None:
+        """Tell Locust of one request that ended at `ended` (monotonic) after `response_ms`."""
+        # A call that was never sent took no time, and would drag every percentile down.
+        was_sent = outcome not in UNATTEMPTED
+        if self.listeners != self.expected:
+            self.merge()  # what came before the other listener did
+            self._event.fire(
+                request_type=kind,
+                name=op,
+                response_time=response_ms if was_sent else None,
+                response_length=length,
+                exception=self._errors.get(outcome),
+                context={},
+            )
+            return
+        if ended >= self.merge_at:
+            self.merge()
+        tally = self.tally(kind, op)
+        if not tally.times and not tally.nones:
+            self._stats.entries[op, kind]  # made now: an entry's time begins with its first request
+        tally.last = ended
+        tally.length += length
+        if was_sent:
+            tally.times.append(response_ms)
+        else:
+            tally.nones += 1
+        if outcome in self._errors:
+            tally.errors[outcome] += 1
 
     def merge(self) -> None:
         """Put everything that has come since the last merge into Locust's statistics."""

@@ -51,7 +51,7 @@ class MeasuredCache:
         return self._checked(self._user.delete, key)
 
     def _checked(self, call: Callable[..., Any], *args: Any) -> Any:
-        if self._user.load is None or self._user.load.stopping:
+        if self._user.load is None or self._user.load.is_stopping:
             raise StopUser
         result = call(*args)
         if result is FAILED:

@@ -185,7 +185,7 @@ def test_a_life_from_start_to_stop_in_a_paced_run(nodes: list[Node]) -> None:
     schedule.start(load.clock())
     load.go.set()
     gevent.sleep(1.0)
-    load.stopping = True
+    load.stop()
     gevent.sleep(0.2)
     done = load.recorder.totals()["operations"]
     planned = sum(row.planned for row in schedule.drain())

@@ -113,7 +113,7 @@ def test_what_a_get_raises(stage: Any, error: BaseException, outcome: str, timed
 def test_a_kill_is_aborted_and_passes_through(stage: Any, op: str) -> None:
     stage.client.override(**{op: raising(gevent.GreenletExit())})
     user = stage.user(PlainUser)
-    stage.load.stopping = True
+    stage.load.stop()
     calls = {
         "get": lambda: user.get("k"),
         "set": lambda: user.set("k", b"v", 1),

@@ -77,17 +77,7 @@ def fire(made: Environment, call: tuple[str, str, str, float, int]) -> None:
 def tell(requests: Requests, now: float, call: tuple[str, str, str, float, int]) -> None:
     """Do what a user does in bulk."""
     kind, op, outcome, ms, length = call
-    if now >= requests.merge_at:
-        requests.merge()
-    tally = requests.tally(kind, op)
-    tally.last = now
-    tally.length += length
-    if outcome in UNATTEMPTED:
-        tally.nones += 1
-    else:
-        tally.times.append(ms)
-    if outcome in _ERRORS:
-        tally.errors[outcome] += 1
+    requests.tell(kind, op, outcome, ms, now, length)
 
 
 def state(made: Environment) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def test_a_protection_under_way_when_the_run_stops_calls_the_client_no_more(
 ) -> None:
     user = stage.user(StampedeUser)
     user.prepare()
-    stage.load.origin._sleep = lambda _: setattr(stage.load, "stopping", True)
+    stage.load.origin._sleep = lambda _: stage.load.stop()
     with pytest.raises(StopUser):
         user.iterate()
     assert [operation.op for operation in stage.recorder.operations] == ["get"]
@@ -217,7 +217,7 @@ def test_a_user_that_is_asleep_when_the_run_stops_sends_nothing_more(
 
     def stop(seconds: float) -> None:
         stage.clock.now += seconds
-        stage.load.stopping = True
+        stage.load.stop()
 
     monkeypatch.setattr(gevent, "sleep", stop)
     ticking.traffic()
