@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from typing import Any
 
-import pybreaker
 import pytest
 
 from client.breaker import FAILURE, IGNORED, SUCCESS, Breaker
@@ -34,30 +34,37 @@ STEADY = BreakerSettings(
     half_open_probes=2,
     probe_lease_s=4.0,
 )
+SLOW_S = 0.25
+MINDS_SLOW_CALLS = dataclasses.replace(STEADY, slow_call_s=SLOW_S, slow_call_rate=0.5)
 
 
 def play(script: list[Any], settings: BreakerSettings = STEADY) -> tuple[Breaker, FakeClock]:
     """Play a script: `+s` waits, `name=` acquires, `name ok|fail|ignored` returns, `no` refuses.
 
-    Words on their own, `ok` and `fail`, are whole calls. A state's name asserts it.
+    Words on their own, such as `ok` and `fail`, are whole calls; `slow` is one that is answered,
+    but slowly. `-s` steps the clock back. A state's name asserts it.
     """
     clock = FakeClock()
     breaker = Breaker(settings, name="node", clock=clock, rng=random.Random(1))
     permits: dict[str, int] = {}
-    verdicts = {"ok": SUCCESS, "fail": FAILURE, "ignored": IGNORED}
+    verdicts = {"ok": SUCCESS, "slow": SUCCESS, "fail": FAILURE, "ignored": IGNORED}
+
+    def end(permit: int, how: str) -> None:
+        breaker.done(permit, verdicts[how], elapsed=SLOW_S if how == "slow" else 0.0)
+
     for step, line in enumerate(script):
         match line.split():
-            case [word] if word.startswith("+"):
-                clock.now += float(word[1:])
+            case [word] if word[0] in "+-":
+                clock.now += float(word)
             case [word] if word.endswith("="):
                 permits[word[:-1]] = breaker.acquire()
             case ["no"]:
                 with pytest.raises(BreakerOpen):
                     breaker.acquire()
-            case [("ok" | "fail" | "ignored") as verdict]:
-                breaker.done(breaker.acquire(), verdicts[verdict])
+            case [verdict] if verdict in verdicts:
+                end(breaker.acquire(), verdict)
             case [name, verdict]:
-                breaker.done(permits[name], verdicts[verdict])
+                end(permits[name], verdict)
             case [state]:
                 assert breaker.status == state, f"step {step}: {script[: step + 1]}"
     return breaker, clock
@@ -126,6 +133,87 @@ def test_transcript(script: list[str]) -> None:
     play(script)
 
 
+SLOW_TRANSCRIPTS = {
+    "opens at the slow rate once there are enough calls": [
+        *["ok", "slow"] * 4,
+        *["ok", "closed", "slow", "open", "no"],
+    ],
+    "a slow call is an answer: it ends a streak": [
+        "fail",
+        "fail",
+        "slow",
+        "fail",
+        "fail",
+        "closed",
+    ],
+    "below the rate slow calls open nothing": [*["ok", "ok", "slow"] * 10, "closed"],
+    "old slow calls are forgotten": [*["ok", "slow"] * 4, "+6", "slow", "ok", "slow", "closed"],
+    "a slow probe has failed": [
+        *["fail", "fail", "fail", "+1", "a=", "b=", "a ok", "b slow", "open", "+1.9", "no"],
+    ],
+}
+
+
+@pytest.mark.parametrize("script", SLOW_TRANSCRIPTS.values(), ids=SLOW_TRANSCRIPTS.keys())
+def test_slow_calls(script: list[str]) -> None:
+    """A slow call counts in the same window as failures, with a rate of its own, when asked for."""
+    play(script, MINDS_SLOW_CALLS)
+
+
+def test_slow_calls_do_not_count_unasked() -> None:
+    """By default only deadlines judge how long a node may take."""
+    breaker, _ = play(["slow"] * 100 + ["closed"] + ["fail"] * 3 + ["+1", "slow", "slow", "closed"])
+    assert breaker.slow_call_s is None
+
+
+CLOCK_TRANSCRIPTS = {
+    "a step back while open waits one open time from then on, not until the old hour": [
+        *["fail", "fail", "fail", "-50", "no", "+0.9", "no", "+0.2", "a=", "half_open"],
+    ],
+    "a step back does not give a probe's place away": [
+        *["fail", "fail", "fail", "+1", "a=", "b=", "-50", "no", "+3.9", "no", "+0.2", "c="],
+    ],
+    "a probe from before a step back still counts": [
+        *["fail", "fail", "fail", "+1", "a=", "b=", "-50", "no", "a ok", "b ok", "closed"],
+    ],
+    "again and again": [
+        *["fail", "fail", "fail", *["-10", "no", "+0.3", "no"] * 3, "+0.2", "a=", "half_open"],
+    ],
+    "a step back while closed forgets the window, not the streak": [
+        *["ok", "fail"] * 4,
+        *["fail", "-50", "ok", "fail", "ok", "fail", "fail", "closed", "fail", "open"],
+    ],
+    "a clock that stands still lets nothing pass, and goes on where it stopped": [
+        *["fail", "fail", "fail", *["no"] * 50, "+1", "a=", "half_open"],
+    ],
+    "a leap forward ends what waits, once": [
+        *["fail", "fail", "fail", "+1000000", "a=", "b=", "no", "a ok", "b ok", "closed"],
+    ],
+}
+
+
+@pytest.mark.parametrize("script", CLOCK_TRANSCRIPTS.values(), ids=CLOCK_TRANSCRIPTS.keys())
+def test_clocks_that_misbehave(script: list[str]) -> None:
+    """No step and no standstill of the clock wedges a breaker or lets more probes out."""
+    play(script)
+
+
+ONE_LINE = {
+    "closed": (["fail", "fail"], "<Breaker node closed: 2 failed in a row>"),
+    "open": (["fail"] * 3, "<Breaker node open: opened 1 times>"),
+    "half-open": (
+        [*["fail"] * 3, "+1", "a=", "b=", "a ok"],
+        "<Breaker node half_open: 1 of 2 probes out, 1 well>",
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "line"), ONE_LINE.values(), ids=ONE_LINE.keys())
+def test_says_its_state_in_a_line(script: list[str], line: str) -> None:
+    """A repr is what one wants to see in a log: name, state, and what it goes by."""
+    assert repr(play(script)[0]) == line
+
+
 def test_counts_what_happened_and_nothing_else() -> None:
     """Transitions, openings and probes are counted once each."""
     breaker, _ = play(["fail"] * 3 + ["+1", "a=", "b=", "a fail", "b fail", "+2", "ok", "ok"])
@@ -172,52 +260,3 @@ def test_default_profile_trips_on_five_calls_in_flight() -> None:
     for _ in range(4):
         assert not breaker.done(breaker.acquire(), FAILURE)
     assert breaker.done(breaker.acquire(), FAILURE)
-
-
-class Listener(pybreaker.CircuitBreakerListener):
-    def __init__(self, breaker: Breaker | None = None) -> None:
-        self.seen: list[tuple[str, str]] = []
-        self._breaker = breaker
-
-    def state_change(self, cb: Any, old_state: Any, new_state: Any) -> None:
-        self.seen.append((old_state.name, new_state.name))
-        if self._breaker is not None:
-            self._breaker.deliver()  # a listener that makes calls of its own
-            raise RuntimeError("a listener's own trouble")
-
-
-def test_listeners_hear_of_each_change_later_in_order() -> None:
-    """`acquire` and `done` call no listener; `deliver` does, and survives one that raises."""
-    clock = FakeClock()
-    breaker = Breaker(STEADY, clock=clock)
-    rude, polite = Listener(breaker), Listener()
-    breaker.add_listeners(rude, polite)
-    for _ in range(3):
-        breaker.done(breaker.acquire(), FAILURE)
-    clock.now += 1
-    breaker.acquire()
-    assert polite.seen == []
-    breaker.deliver()
-    assert polite.seen == rude.seen == [("closed", "open"), ("open", "half-open")]
-
-
-def test_pybreakers_way_of_calling_is_refused() -> None:
-    """`call`, `calling` and the decorator would serialise calls, so they say what to use."""
-    breaker = Breaker(STEADY)
-    for way in (breaker.call, breaker.calling, breaker.call_async, breaker):
-        with pytest.raises(TypeError, match="acquire"):
-            way(print)
-
-
-def test_moved_by_hand() -> None:
-    """The methods open, half_open and close move the state, once, and tell the listeners."""
-    breaker = Breaker(STEADY, clock=FakeClock())
-    listener = Listener()
-    breaker.add_listener(listener)
-    assert breaker.open()
-    assert not breaker.open()
-    assert breaker.state.name == "open"
-    breaker.half_open()
-    breaker.close()
-    assert [new for _, new in listener.seen] == ["open", "half-open", "closed"]
-    assert breaker.acquire()
