@@ -264,7 +264,8 @@ class Pool(Places):
         """Close what has been idle too long: the oldest are on the left and are never used."""
         self.sweep_at = now + self._sweep_s
         if self.is_closed:  # just now, in another thread: its sign was overwritten
-            self.stop()
+            self.sweep_at = -math.inf
+            self.evict("client_closed")
             return
         while self.idle:
             try:
