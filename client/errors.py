@@ -146,8 +146,9 @@ class ServerError(MemcacheClientError, pymemcache_errors.MemcacheServerError):  
 class ValueTooLarge(ServerError):
     """The value is larger than the node's item limit (1 MB unless started with -I).
 
-    Nothing was stored, and what was stored under the key before is gone: memcached drops it, so
-    that nobody reads an old value. The connection stays in step.
+    Nothing was stored, and what was there before may be gone: memcached drops it, so that nobody
+    reads an old value, after `set` over text and after every store over meta. The connection stays
+    in step.
     """
 
     text = "SERVER_ERROR object too large for cache"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from client.commands import wire_value
+from client.commands import wire_key, wire_value
 from client.errors import DecodeError, EncodeError, IllegalInput
 
 
@@ -33,7 +33,8 @@ class Values:
             data = value if type(value) is bytes else wire_value(value)
             return data, 0 if flags is None else flags
         try:
-            encoded, own = self._serde.serialize(key, value)
+            # As from pymemcache: the key as it is sent here, the caller's own in `decode`.
+            encoded, own = self._serde.serialize(wire_key(key), value)
             data = encoded if type(encoded) is bytes else wire_value(encoded)
         except IllegalInput:
             raise

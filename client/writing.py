@@ -1,8 +1,8 @@
 """Writes of one key: stores, deletions, counters, times to live.
 
 Every write waits for the node's answer. One that fails says whether it happened: an error whose
-`happened` is "not_sent" or "server_reply" changed nothing (ValueTooLarge apart: it drops the old
-value); "indeterminate" means that it may have happened, and nothing here ever repeats it.
+`happened` is "not_sent" or "server_reply" changed nothing (ValueTooLarge apart: the old value
+may be gone); "indeterminate" means that it may have happened, and nothing here ever repeats it.
 
 `expire` is a time to live in whole seconds: 0 never ends; a negative one has ended, so that nothing
 will be found; more than 30 days is an absolute Unix time. `flags` are 32 bits kept beside the

@@ -17,6 +17,7 @@ from client import (
     MemcacheClient,
     OperationTimeout,
     ServerError,
+    ValueTooLarge,
     build,
 )
 
@@ -97,13 +98,28 @@ def test_delete_and_touch(cache: MemcacheClient) -> None:
     assert cache.delete("k") is True
 
 
-def test_too_large_is_the_servers_answer(cache: MemcacheClient) -> None:
-    """A refused value is an error, the connection stays in step, the breaker does not care."""
+@pytest.mark.parametrize(("protocol", "kept"), [("text", b"old"), ("meta", None)])
+def test_too_large_is_the_servers_answer(
+    cache: MemcacheClient, protocol: str, kept: bytes | None
+) -> None:
+    """A refused value is an error, the connection stays in step, the breaker does not care.
+
+    The old value is gone after `set`, and over meta also after what would have changed it.
+    """
+    big = b"x" * 2_000_000
     for _ in range(10):
-        with pytest.raises(ServerError, match="too large"):
-            cache.set("k", b"x" * 2_000_000)
+        cache.set("k", b"old")
+        with pytest.raises(ValueTooLarge, match="too large"):
+            cache.append("k", big, protocol=protocol)
+        assert cache.get("k") == kept
+        with pytest.raises(ValueTooLarge, match="too large") as raised:
+            cache.set("k", big, protocol=protocol)
+        assert isinstance(raised.value, ServerError)
+        assert raised.value.happened == "server_reply"
         assert cache.get("k") is None
-    assert pool_of(cache)["created"] == 1
+    (node,) = cache.snapshot().values()
+    assert node["breaker"] == "closed"
+    assert node["pool"]["created"] == 1
 
 
 def test_batches(memcached: Callable[..., Any], client: Callable[..., MemcacheClient]) -> None:
