@@ -21,6 +21,7 @@ from client.breaker import IGNORED, SUCCESS, Breaker
 from client.breaker_policy import verdict_of
 from client.connection import Connection
 from client.connector import Connector
+from client.dialect import Dialect
 from client.errors import (
     BreakerOpen,
     MemcacheClientError,
@@ -28,7 +29,6 @@ from client.errors import (
     PoolExhausted,
     ProtocolError,
 )
-from client.handshake import ask_dialect
 from client.meta_value import finish_value
 from client.pool import Pool
 from client.replies import read_value
@@ -56,9 +56,14 @@ class Node:
         self.breaker = breaker
         connector = Connector(self.address, settings, clock=clock)
         self._connector = connector
-        self.speaks_meta: bool | None = None  # not asked yet
+        self._dialect = Dialect(
+            settings.protocol,
+            connector.connect,
+            patience_s=settings.connect_timeout,
+            clock=clock,
+        )
         self.pool = Pool(
-            self._connect,
+            self._dialect.connect,
             size=settings.pool_size,
             lifetime_s=settings.lifetime_s,
             lifetime_jitter=settings.lifetime_jitter,
@@ -71,7 +76,6 @@ class Node:
         self.failures: Counter[str] = Counter()
         self._op_timeout = settings.op_timeout
         self._breaker_settings = settings.breaker
-        self._protocol = settings.protocol
         self.clock = clock
         # Bound once: looking them up costs a tenth of the call.
         self._acquire = breaker.acquire
@@ -117,7 +121,7 @@ class Node:
                         idle.append(connection)  # the pool looks more closely
                         connection = None
                         connection = self._check_out(started, deadline)
-            if self.speaks_meta:
+            if self._dialect.speaks_meta:
                 connection.serial = serial = connection.serial + 1
                 opaque = b" O%d\r\n" % serial
                 data = connection.ask(b"mg %b v%b" % (key, opaque), deadline)
@@ -195,20 +199,14 @@ class Node:
             self.breaker.deliver()
         return result
 
+    @property
+    def speaks_meta(self) -> bool | None:
+        """Whether the node speaks meta; None until the first connection was made."""
+        return self._dialect.speaks_meta
+
     def current_addresses(self) -> Collection[object]:
         """Give what the node's name stands for at present, nothing when that is not known."""
         return self._connector.current_addresses()
-
-    def _connect(self, deadline: float) -> Connection:
-        """Open a connection; the first one asks the node what it speaks."""
-        connection = self._connector.connect(deadline)
-        if self.speaks_meta is None:
-            try:
-                self.speaks_meta = self._protocol != "text" and ask_dialect(connection, deadline)
-            except BaseException:
-                connection.close()
-                raise
-        return connection
 
     def _finish_value(
         self, connection: Connection, begun: bytes, opaque: bytes, deadline: float
@@ -216,8 +214,12 @@ class Node:
         try:
             return finish_value(connection, begun, opaque, deadline)
         except ProtocolError:
-            self.speaks_meta = None  # it may have been replaced by one that does not know mg
+            self.doubt_dialect()
             raise
+
+    def doubt_dialect(self) -> None:
+        """Ask again what the node speaks: it may have been replaced by one that knows no meta."""
+        self._dialect.doubt()
 
     def settle(self, error: BaseException, permit: int, connection: Connection | None) -> None:
         """End a call that failed: the permit, the connection and the counts, never the error."""

@@ -1,0 +1,77 @@
+"""What a node speaks: the meta commands, or the classic ones alone. Its first caller asks.
+
+The question is meta's no-op. A node that knows it says `MN`; an old one says ERROR; a proxy in
+between may close the connection or say nothing at all. Everything but `MN` means classic, and the
+question never costs the caller its call: silence is waited for half the time there is at most, and
+the call goes on over another connection. Silence may have been a dead network, so it is asked again
+later; a clear answer stands. Only a node that asks for a token ends the call: nothing else would be
+understood either.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from client.connection import Connection
+from client.errors import ConnectRefused, ConnectTimeout, NotMemcached
+from client.handshake import ask_dialect
+
+ASK_AGAIN_S = 30.0  # long enough not to be felt, short enough to end a wrong guess
+
+
+class Dialect:
+    """What one node speaks. `speaks_meta` is None until the first connection was made."""
+
+    def __init__(
+        self,
+        protocol: str,
+        connect: Callable[[float], Connection],
+        *,
+        patience_s: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._connect = connect
+        self._patience_s = patience_s
+        self._clock = clock
+        self._is_asking = False
+        self._ask_at = math.inf if protocol != "auto" else -math.inf
+        self.speaks_meta: bool | None = None if protocol == "auto" else protocol == "meta"
+
+    def doubt(self) -> None:
+        """Ask with the next connection: the node did not understand what it had promised to."""
+        self._ask_at = -math.inf
+
+    def connect(self, deadline: float) -> Connection:
+        """Open a connection, asking what the node speaks when that is due.
+
+        Raises what connecting raises, and AuthenticationFailed.
+        """
+        connection = self._connect(deadline)
+        if self._is_asking or self._clock() < self._ask_at:
+            return connection  # who comes while another asks is served the classic way
+        self._is_asking = True
+        is_fit = False
+        try:
+            is_fit = self._ask(connection, deadline)
+        finally:
+            self._is_asking = False
+            if not is_fit:
+                connection.close()
+        return connection if is_fit else self._connect(deadline)
+
+    def _ask(self, connection: Connection, deadline: float) -> bool:
+        """Put the question; say whether the connection is fit for what comes."""
+        now = self._clock()
+        until = now + min(self._patience_s, max(deadline - now, 0.0) / 2)
+        try:
+            speaks_meta = ask_dialect(connection, until)
+        except (ConnectTimeout, ConnectRefused, NotMemcached):
+            self._settle(False, now + ASK_AGAIN_S)
+            return False
+        self._settle(speaks_meta, math.inf)
+        return True
+
+    def _settle(self, speaks_meta: bool, ask_at: float) -> None:
+        self.speaks_meta = speaks_meta
+        self._ask_at = ask_at
