@@ -96,21 +96,24 @@ class Breaker(PybreakerFace):
         `now` may be any time during the call; it only places a success in the window. `elapsed` is
         how many seconds the node took, without any wait for a connection.
         """
-        if verdict == SUCCESS and permit and permit == self.permit:
-            slow_call_s = self.slow_call_s
-            if slow_call_s is None or elapsed < slow_call_s:
-                window = self.window
-                if now is None:
-                    now = self._clock()
-                if now >= window.ends_at:
-                    with self._mutex:
-                        if now >= window.ends_at:
-                            window.roll(now)
-                # Unlocked: a call that another thread's reset overtakes is a call too many or too
-                # few in a count, never a permit.
-                window.calls += 1
-                self.streak = 0
-                return False
+        if (
+            verdict == SUCCESS
+            and permit == self.permit
+            and permit
+            and (not elapsed or self.slow_call_s is None or elapsed < self.slow_call_s)
+        ):
+            window = self.window
+            if now is None:
+                now = self._clock()
+            if now >= window.ends_at:
+                with self._mutex:
+                    if now >= window.ends_at:
+                        window.roll(now)
+            # Unlocked: a call that another thread's reset overtakes is a call too many or too few
+            # in a count, never a permit.
+            window.calls += 1
+            self.streak = 0
+            return False
         if verdict == IGNORED and permit not in self._probes:
             return False
         with self._mutex:
