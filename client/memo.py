@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-MEMO_KEYS = 65_536  # about 15 MB of keys and answers; beyond, the half least lately added goes
+MEMO_KEYS = 262_144  # about 60 MB of keys and answers, if so many are in use; beyond, half goes
 
 Answer = TypeVar("Answer")
 
