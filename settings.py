@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from client import BreakerSettings
 from cluster.binaries import find_memcached, find_toxiproxy
 from cluster.external import parse_nodes
 from cluster.node import Address
@@ -162,7 +163,29 @@ def _breaker(options: Namespace) -> dict[str, Any]:
         values["half_open_probes"] = _integer(
             options, "breaker_probes", low=1, high=1000, what="a number of probes, 1 or more"
         )
+    if options.breaker_open_max not in (None, ""):
+        values["open_max_s"] = _seconds(options, "breaker_open_max", low=0.01, high=3600)
+    if options.breaker_slow_call not in (None, ""):
+        values["slow_call_s"] = _seconds(options, "breaker_slow_call", low=0.001, high=600)
+    if options.breaker_slow_rate not in (None, ""):
+        values["slow_call_rate"] = _number(
+            options, "breaker_slow_rate", low=0.001, high=1, what="a share above 0, up to 1"
+        )
+    for name in ("counted", "ignored"):
+        words = str(getattr(options, f"breaker_{name}") or "")
+        if words:
+            values[name] = [word.strip() for word in words.split(",")]
+    try:
+        BreakerSettings.of(values)
+    except ValueError as error:
+        raise ConfigError(f"--breaker-...: {error}") from None
     return values
+
+
+def _guard_share(options: Namespace) -> float | None:
+    if options.breaker_guard in (None, ""):
+        return None
+    return _number(options, "breaker_guard", low=0, high=0.999, what="a share of the nodes below 1")
 
 
 _NEVER = 10**9  # failures nobody reaches: a breaker that never opens
@@ -192,6 +215,7 @@ def _client_options(options: Namespace, scenario: Scenario) -> ClientOptions:
         ring=_choice(options, "ring", _RINGS),
         failover="fail",
         breaker=_breaker(options),
+        guard_share=_guard_share(options),
     )
 
 

@@ -155,6 +155,14 @@ def _client_options(option: Callable[..., None]) -> None:
     option("--breaker-failures", "", "Consecutive failures that open the breaker.")
     option("--breaker-open-time", "", "How long the breaker stays open before it probes.")
     option("--breaker-probes", "", "Probes admitted at once while half open.")
+    option(
+        "--breaker-open-max", "", "Longest time the breaker stays open, however often probes fail."
+    )
+    option("--breaker-slow-call", "", "From here on a call counts as slow; without it none does.")
+    option("--breaker-slow-rate", "", "Share of slow calls that opens the breaker.")
+    option("--breaker-counted", "", "Outcomes that are failures as well: server_error,...")
+    option("--breaker-ignored", "", "Outcomes that are not failures: refused,...")
+    option("--breaker-guard", "", "With more than this share of the nodes out, open no more.")
 
 
 def _user_options(option: Callable[..., None]) -> None:

@@ -168,6 +168,7 @@ class MasterRun:
                 "ring": options.ring,
                 "failover": options.failover,
                 "breaker": dict(options.breaker or {}),
+                "guard_share": options.guard_share,
             },
             "paced": settings.target_rate > 0,
             "rate_a_user": settings.target_rate / max(1, self.expected_users),

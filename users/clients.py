@@ -34,7 +34,7 @@ class ClientSpecError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class ClientOptions:
-    """What CALLABLE gets as its settings. Times in seconds; the last three are for our client."""
+    """What CALLABLE gets as its settings. Times in seconds; the last four are for our client."""
 
     pool_size: int
     op_timeout: float
@@ -42,6 +42,7 @@ class ClientOptions:
     ring: str = "ketama"
     failover: str = "fail"
     breaker: Mapping[str, Any] | None = None
+    guard_share: float | None = None
 
 
 def _pymemcache(settings: Any) -> dict[str, Any]:
