@@ -156,6 +156,11 @@ def _fetch_locked(
         if value is not None:
             return value  # type: ignore[no-any-return]  # a stranger's client may give anything
     try:
+        # Another may have stored and unlocked between this caller's last look and its lock.
+        with contextlib.suppress(*errors):
+            value = client.get(key)
+            if value is not None:
+                return value  # type: ignore[no-any-return]  # a stranger's client may give anything
         return _refill(client, key, origin, ttl, errors)
     finally:
         with contextlib.suppress(*errors):  # it expires by itself

@@ -92,7 +92,7 @@ def test_lock_winner_fills_the_cache_and_unlocks() -> None:
     cache, origin = MemoryCache(), Origin()
     assert fetch(cache, "k", origin, 5, "lock") == b"from the origin"
     assert cache.data == {"k": b"from the origin"}
-    assert cache.calls == ["get", "add", "set", "delete"]
+    assert cache.calls == ["get", "add", "get", "set", "delete"]
 
 
 def test_lock_winner_unlocks_when_the_origin_fails() -> None:
@@ -158,6 +158,21 @@ def test_a_failing_cache_is_no_reason_to_fail(protection: str, failing: str, sto
     assert fetch(cache, "k", origin, 5, protection) == b"from the origin"
     assert origin.calls == 1
     assert ("k" in cache.data) == stored
+
+
+def test_lock_winner_looks_again() -> None:
+    """Who locks just after another has stored and unlocked takes the value that is there now."""
+    cache, origin = MemoryCache(), Origin()
+    add = cache.add
+
+    def store_and_add(key: str, value: bytes, expire: int) -> bool:
+        cache.data["k"] = b"the winner's"
+        return add(key, value, expire)
+
+    cache.add = store_and_add  # type: ignore[method-assign]
+    assert fetch(cache, "k", origin, 5, "lock") == b"the winner's"
+    assert origin.calls == 0
+    assert cache.data == {"k": b"the winner's"}, "and the lock is gone"
 
 
 def test_long_keys_have_locks_too() -> None:
@@ -279,7 +294,7 @@ def test_without_leases_there_is_the_lock(kind: str) -> None:
         cache.has_leases = False
     origin = Origin()
     assert fetch(cache, "k", origin, 5, "lease") == b"from the origin"
-    assert cache.calls[-4:] == ["get", "add", "set", "delete"]
+    assert cache.calls[-5:] == ["get", "add", "get", "set", "delete"]
 
 
 def test_a_place_that_cannot_be_held_is_not_waited_for() -> None:

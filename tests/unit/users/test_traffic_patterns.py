@@ -10,6 +10,7 @@ import pytest
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING
 
+from client.items import Item
 from users import lifecycle
 from users.base import FAILED, MemcacheUser
 from users.hot_key import HotKeyUser
@@ -142,7 +143,48 @@ def test_under_the_lock_one_of_many_asks_the_origin(stage: Any, stored: list[Any
     user.prepare()
     user.iterate()
     ops = [operation.op for operation in stage.recorder.operations]
-    assert ops == ["get", "add", "set", "delete"]
+    assert ops == ["get", "add", "get", "set", "delete"]
+
+
+def test_under_a_lease_every_call_is_recorded_and_every_hit_verified(
+    stage: Any, stored: list[Any]
+) -> None:
+    """The winner stores by its token; a value that is not right is found out here too."""
+    items = iter([Item(value=None, flags=0, cas=b"7", won=True)])
+    tokens: list[bytes] = []
+
+    def cas(key: str, value: bytes, cas: bytes, expire: int) -> bool:
+        tokens.append(cas)
+        stored_value.append(value)
+        return True
+
+    stored_value: list[bytes] = []
+    stage.load.settings = type(stage.load.settings)(protection="lease")
+    stage.client.override(get_or_lease=lambda *_: next(items), cas=cas)
+    user = stage.user(StampedeUser)
+    user.prepare()
+    user.iterate()
+    assert tokens == [b"7"]
+    items = iter([Item(value=value, flags=0, cas=b"8") for value in (*stored_value, b"wrong")])
+    user.iterate()
+    user.iterate()
+    told = [(operation.op, operation.outcome) for operation in stage.recorder.operations]
+    assert told == [
+        ("get_or_lease", "miss"),
+        ("cas", "stored"),
+        ("get_or_lease", "hit"),
+        ("get_or_lease", "wrong_value"),
+    ]
+
+
+def test_a_client_without_leases_locks(stage: Any, stored: list[Any]) -> None:
+    """A run with --protection lease measures any client by the protection it can have."""
+    stage.load.settings = type(stage.load.settings)(protection="lease")
+    user = stage.user(StampedeUser)
+    user.prepare()
+    user.iterate()
+    ops = [operation.op for operation in stage.recorder.operations]
+    assert ops == ["get", "add", "get", "set", "delete"]
 
 
 # Pacing ----------------------------------------------------------------------------------------
