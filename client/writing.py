@@ -107,15 +107,18 @@ class Writing(Calls):
         node, wire = self._routes[key]
         commands.refuse_noreply(noreply)
         data, kept = self._values.encode(wire, value, flags)
+        result: bool | None
         if not self._writes_meta(node, protocol):
             text = commands.compare_and_swap(wire, data, cas, expire, kept)
-            return _maybe(node.call(text, replies.read_stored, replies.CAS))
+            result = node.call(text, replies.read_stored, replies.CAS)
+            return result
         request = meta.store(
             b"S", wire, data,
             expire=commands.check_expire(expire), flags=commands.check_flags(kept),
             cas=commands.check_cas(cas), answer=meta_answers.swapped,
         )  # fmt: skip
-        return _maybe(ask(node, request))
+        result = ask(node, request)
+        return result
 
     def delete(
         self,
@@ -181,7 +184,3 @@ class Writing(Calls):
             answer=meta_answers.stored,
         )  # fmt: skip
         return bool(ask(node, request))
-
-
-def _maybe(result: bool | None) -> bool | None:
-    return result

@@ -209,6 +209,20 @@ def test_repr_tells_the_state(cache: MemcacheClient) -> None:
     )
 
 
+def test_every_repr_is_a_line(cache: MemcacheClient) -> None:
+    """Client, node, pool and breaker each say their state in one line, before a call and after."""
+    (node,) = cache._nodes.values()
+    for _ in range(2):
+        told = [repr(part) for part in (cache, node, node.pool, node.breaker)]
+        assert [line.split(" ")[0] for line in told] == [
+            "<MemcacheClient", "<Node", "<Pool", "<Breaker",
+        ]  # fmt: skip
+        assert all("\n" not in line and line.endswith(">") for line in told)
+        assert all("closed" in line for line in (told[0], told[1], told[3]))
+        cache.get("k")
+    assert "1 idle" in repr(node.pool)
+
+
 THREADS = """
 import sys, threading
 from client import MemcacheClient, ClientSettings
