@@ -22,6 +22,7 @@ from client.errors import (
 
 MAX_LINE = 2_048  # the longest line memcached sends is a key, two numbers and a cas
 MAX_VALUE = 1 << 30  # memcached's own limit for an item
+SIZE_DIGITS = 10  # of MAX_VALUE
 
 END = b"END\r\n"
 ITEM_TAIL = b"\r\nEND\r\n"
@@ -119,13 +120,13 @@ def read_value(connection: Readable, key: bytes, deadline: float) -> bytes | Non
     if head > 0:
         fields = data[:head].split(b" ")
         if len(fields) == 4 and fields[0] == b"VALUE" and fields[1] == key:
-            start = head + 2
-            try:
-                end = start + int(fields[3])
-            except ValueError:
-                raise ProtocolError("a value without a size") from None
-            if end + 7 == len(data) and data[end:] == ITEM_TAIL:
-                return data[start:end]
+            size = fields[3]
+            # int() alone would take signs, blanks and underscores as well.
+            if size.isdigit() and len(size) <= SIZE_DIGITS:
+                start = head + 2
+                end = start + int(size)
+                if end + 7 == len(data) and data[end:] == ITEM_TAIL:
+                    return data[start:end]
     item = _read_item(ReplyStream(connection, deadline, data), key)
     return None if item is None else item[0]
 
