@@ -18,8 +18,9 @@ from typing import Any
 
 from client import BreakerSettings
 from cluster.binaries import find_memcached, find_toxiproxy
+from cluster.errors import ClusterError
 from cluster.external import parse_nodes
-from cluster.node import Address
+from cluster.node import Address, spell
 from faults.plan import Plan, make_plan
 from faults.remote import refuse_foreign_processes, refuse_remote
 from faults.scenario import Scenario, load_scenario
@@ -192,7 +193,34 @@ _NEVER = 10**9  # failures nobody reaches: a breaker that never opens
 _RECOVERS_WITHIN_S = float(LIMITS["recovers_within"].default or 0.0)
 _PROFILES = ("default", "catalogue", "off")
 _RINGS = ("ketama", "rendezvous", "jump", "modulo")
+_FAILOVERS = ("fail", "rehash", "gutter")
 _PROTECTIONS = ("none", "lock", "lease")
+
+
+def _failover(options: Namespace) -> tuple[str, tuple[Address, ...]]:
+    failover = _choice(options, "failover", _FAILOVERS)
+    given = options.gutter_nodes
+    if failover == "gutter" and not given:
+        raise ConfigError("--failover gutter needs --gutter-nodes: give host:port,... as well")
+    if given and failover != "gutter":
+        raise ConfigError(f"--gutter-nodes are unused by --failover {failover}: give gutter there")
+    if failover != "fail" and options.client.startswith("pymemcache-"):
+        raise ConfigError(
+            f"--failover {failover} does nothing for {options.client}: leave one of the two out"
+        )
+    if not given:
+        return failover, ()
+    try:
+        gutter_nodes = tuple(parse_nodes(given))
+    except ClusterError as error:
+        raise ConfigError(str(error).replace("--nodes", "--gutter-nodes")) from None
+    both = set(gutter_nodes) & set(parse_nodes(options.nodes) if options.nodes else ())
+    if both:
+        raise ConfigError(
+            f"--gutter-nodes names {spell(min(both))}, which is among --nodes: "
+            "a gutter must be another node"
+        )
+    return failover, gutter_nodes
 
 
 def _client_options(options: Namespace, scenario: Scenario) -> ClientOptions:
@@ -205,7 +233,7 @@ def _client_options(options: Namespace, scenario: Scenario) -> ClientOptions:
         connect_timeout = float(wish["connect_timeout"])
     else:
         connect_timeout = _seconds(options, "connect_timeout", low=0.001, high=600, default="250ms")
-    _choice(options, "failover", ("fail",))
+    failover, gutter_nodes = _failover(options)
     return ClientOptions(
         pool_size=_integer(
             options, "pool_size", low=1, high=100_000, what="connections a node, 1 or more"
@@ -213,7 +241,8 @@ def _client_options(options: Namespace, scenario: Scenario) -> ClientOptions:
         op_timeout=op_timeout,
         connect_timeout=connect_timeout,
         ring=_choice(options, "ring", _RINGS),
-        failover="fail",
+        failover=failover,
+        gutter_nodes=gutter_nodes,
         breaker=_breaker(options),
         guard_share=_guard_share(options),
     )

@@ -167,6 +167,7 @@ class MasterRun:
                 "connect_timeout": options.connect_timeout,
                 "ring": options.ring,
                 "failover": options.failover,
+                "gutter_nodes": list(options.gutter_nodes),
                 "breaker": dict(options.breaker or {}),
                 "guard_share": options.guard_share,
             },

@@ -34,13 +34,14 @@ class ClientSpecError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class ClientOptions:
-    """What CALLABLE gets as its settings. Times in seconds; the last four are for our client."""
+    """What CALLABLE gets as its settings. Times in seconds; from ring on for our client."""
 
     pool_size: int
     op_timeout: float
     connect_timeout: float
     ring: str = "ketama"
     failover: str = "fail"
+    gutter_nodes: Sequence[Address] = ()
     breaker: Mapping[str, Any] | None = None
     guard_share: float | None = None
 
