@@ -5,8 +5,10 @@ calls to one node never wait for each other. What pybreaker's users see is in br
 rules are in breaker_policy.py.
 
 Rule of generations: every permit is a number drawn from one counter. In the closed state all calls
-share one; each half-open probe has its own. A state that ends takes its permits with it, so what a
-call from an earlier state has to say is no longer on record and changes nothing.
+share one; each half-open probe has its own. A state that ends takes its permits with it: what a
+call from an earlier state has to say changes nothing. A probe keeps its place until it is back,
+though, even when another one has failed its round, so that the node never has more than
+`half_open_probes` of them to answer at once.
 
     closed     --too many failures or slow calls-->   open (unless the guard refuses)
     open       --open time is over, next call-->      half-open
@@ -68,6 +70,7 @@ class Breaker(PybreakerFace):
         self._rng = rng or random.Random()
         self._serial = 1  # the last permit drawn
         self._probes: dict[int, float] = {}  # permits out, oldest first, and when they expire
+        self._late: dict[int, float] = {}  # those of failed rounds: they hold a place, no say
         self._probe_successes = 0
         self._failed_rounds = 0  # openings since the breaker was last closed, less one
         self._open_until = 0.0
@@ -114,9 +117,10 @@ class Breaker(PybreakerFace):
             window.calls += 1
             self.streak = 0
             return False
-        if verdict == IGNORED and permit not in self._probes:
+        if verdict == IGNORED and permit == self.permit:
             return False
         with self._mutex:
+            self._late.pop(permit, None)
             is_slow = self.slow_call_s is not None and elapsed >= self.slow_call_s
             if permit in self._probes:
                 return self._end_probe(permit, verdict, is_slow)
@@ -142,7 +146,7 @@ class Breaker(PybreakerFace):
     @property
     def probes_out(self) -> int:
         """The number of probes that have neither come back nor been written off."""
-        return len(self._probes)
+        return len(self._probes) + len(self._late)
 
     def __repr__(self) -> str:
         probes = self._settings.half_open_probes
@@ -163,9 +167,12 @@ class Breaker(PybreakerFace):
                     raise BreakerOpen(node=self.name or "")
                 self._move(HALF_OPEN)
             # A probe that never came back must not keep its place for ever.
-            while self._probes and self._probes[oldest := next(iter(self._probes))] <= now:
-                del self._probes[oldest]
-            if len(self._probes) + self._probe_successes >= self._settings.half_open_probes:
+            for probes in (self._late, self._probes):
+                while probes and probes[oldest := next(iter(probes))] <= now:
+                    del probes[oldest]
+            # Late ones are never all (the one that failed the round is back), so there is a place.
+            most = self._settings.half_open_probes
+            if self.probes_out >= most or len(self._probes) + self._probe_successes >= most:
                 raise BreakerOpen(node=self.name or "")
             self._serial += 1
             self._probes[self._serial] = now + self._lease_s
@@ -206,6 +213,7 @@ class Breaker(PybreakerFace):
 
     def _enter(self, new: str) -> None:
         """Begin a state afresh. Permits of the old one are worth nothing now."""
+        self._late.update(self._probes)
         self._probes.clear()
         self._probe_successes = 0
         self.permit = NO_PERMIT
@@ -213,6 +221,7 @@ class Breaker(PybreakerFace):
         if new == CLOSED:
             self._serial += 1
             self._failed_rounds = 0
+            self._late.clear()
             self.window.clear()
             self.streak = 0
             self.permit = self._serial

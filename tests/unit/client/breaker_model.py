@@ -50,6 +50,7 @@ class Model:
         self.shared: int | None = None  # the permit of all calls of this closed state, once seen
         self.seen: set[int] = set()
         self.probes: dict[int, float] = {}  # and when they expire
+        self.late: dict[int, float] = {}  # those of rounds that have failed
         self.successes = 0
         self.rounds = 0
         self.opened_at = 0.0
@@ -74,7 +75,10 @@ class Model:
             assert waited > shortest - ROUNDING, f"no longer open after {waited} s of {shortest}"
             self._move("half-open", passed)
         self.probes = {probe: end for probe, end in self.probes.items() if end > passed}
-        has_room = len(self.probes) + self.successes < self.settings.half_open_probes
+        self.late = {probe: end for probe, end in self.late.items() if end > passed}
+        has_room = (
+            len(self.probes) + max(self.successes, len(self.late)) < self.settings.half_open_probes
+        )
         assert (permit is not None) == has_room, f"room for a probe: {has_room}, gave {permit}"
         if permit is not None:
             assert permit not in self.seen, "a probe's permit was given twice"
@@ -87,6 +91,7 @@ class Model:
         """Follow a `done`; give what it has to return."""
         slow_call_s = self.settings.slow_call_s
         is_slow = slow_call_s is not None and elapsed >= slow_call_s
+        self.late.pop(permit, None)
         if verdict == IGNORED:
             self.probes.pop(permit, None)
         elif permit in self.probes:
@@ -140,6 +145,7 @@ class Model:
     def _move(self, new: str, passed: float) -> None:
         self.moves.append((self.state, new))
         self.state = new
+        self.late = {} if new == "closed" else self.late | self.probes
         self.probes = {}
         self.successes = 0
         self.shared = None

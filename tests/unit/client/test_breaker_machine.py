@@ -32,6 +32,14 @@ class UnlimitedProbes(Breaker):
             return self._serial
 
 
+class ForgetsLateProbes(Breaker):
+    """Admits a full round while probes of the last one are still out."""
+
+    def _enter(self, new: str) -> None:
+        super()._enter(new)
+        self._late.clear()
+
+
 class BelievesStaleOutcomes(Breaker):
     """Takes every outcome for one of the present state."""
 
@@ -94,6 +102,7 @@ class OneLuckyProbeIsEnough(Breaker):
 
 
 TWINS = (
+    ForgetsLateProbes,
     UnlimitedProbes,
     BelievesStaleOutcomes,
     LeaseNeverExpires,

@@ -113,6 +113,17 @@ TRANSCRIPTS = {
     "the second probe of a failed round says nothing": [
         *["fail", "fail", "fail", "+1", "a=", "b=", "a fail", "open", "b fail", "b ok", "open"],
     ],
+    "a late probe of a failed round keeps its place until it is back": [
+        *["fail", "fail", "fail", "+1", "a=", "b=", "a fail", "+2", "c=", "no", "b ok", "d=", "no"],
+        *["c ok", "d ok", "closed"],
+    ],
+    "a late probe does not keep the others from closing": [
+        *["fail", "fail", "fail", "+1", "a=", "b=", "a fail", "+2", "ok", "half_open", "ok"],
+        *["closed", "b fail", "closed"],
+    ],
+    "a late probe that is lost gives its place back after its lease": [
+        *["fail", "fail", "fail", "+1", "a=", "b=", "a fail", "+2", "c=", "no", "+2", "d=", "no"],
+    ],
     "the open time grows while probes fail, up to its limit": [
         *["fail", "fail", "fail", "+1", "fail", "+1.9", "no", "+0.2", "fail", "+2.9", "no"],
         *["+0.2", "fail", "+2.9", "no", "+0.2", "ok", "ok", "closed"],
