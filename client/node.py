@@ -113,11 +113,8 @@ class Node:
                 except IndexError:
                     connection = self._check_out(started, deadline)
                 else:
-                    if (
-                        connection.is_stale
-                        or started >= connection.expires_at
-                        or started >= pool.sweep_at
-                    ):
+                    # Idle for too long is the concern of who looks after idle connections.
+                    if connection.is_stale or started >= connection.expires_at:
                         idle.append(connection)  # the pool looks more closely
                         connection = None
                         connection = self._check_out(started, deadline)
@@ -126,16 +123,11 @@ class Node:
                 opaque = b" O%d\r\n" % serial
                 data = connection.ask(b"mg %b v%b" % (key, opaque), deadline)
                 head = data.find(opaque)
-                start = head + len(opaque)
-                if (
-                    data[:3] == b"VA "
-                    and head < 24  # a size has few digits, and int() refuses thousands of them
-                    and data[3:head].isdigit()
-                    and int(data[3:head]) + start + 2 == len(data)
-                    and data[-2:] == b"\r\n"
-                ):
-                    value = data[start:-2]
-                elif head == 2 and data[:2] == b"EN" and start == len(data):
+                value = data[head + len(opaque) : -2]
+                # In the reply to a hit the size stands between "VA " and the opaque.
+                if data[:head] == b"VA %d" % len(value) and data[-2:] == b"\r\n":
+                    pass
+                elif data == b"EN" + opaque:
                     value = None
                 else:
                     value = self._finish_value(connection, data, opaque, deadline)
