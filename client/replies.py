@@ -120,9 +120,9 @@ def read_value(connection: Readable, key: bytes, deadline: float) -> bytes | Non
     if head > 0:
         fields = data[:head].split(b" ")
         if len(fields) == 4 and fields[0] == b"VALUE" and fields[1] == key:
-            size = fields[3]
+            flags, size = fields[2:]
             # int() alone would take signs, blanks and underscores as well.
-            if size.isdigit() and len(size) <= SIZE_DIGITS:
+            if flags.isdigit() and size.isdigit() and len(size) <= SIZE_DIGITS:
                 start = head + 2
                 end = start + int(size)
                 if end + 7 == len(data) and data[end:] == ITEM_TAIL:
