@@ -1,30 +1,28 @@
 """MemcacheClient: pymemcache's methods over nodes, each behind its own breaker and pool.
 
 A call is: route the key, build the command, hand both to the node. The calls of one key are in
-`reading`, `writing` and `counting`; here are `get` and the batches. What can fail fails as a typed
-error; nothing is retried, nothing is masked as a miss, and nothing is sent without waiting for the
-reply. One client serves all threads or greenlets of a process.
+`reading`, `writing` and `counting`, the batches in `many`; here is `get`. What can fail fails as a
+typed error; nothing is retried, nothing is masked as a miss, and nothing is sent without waiting
+for the reply. One client serves all threads or greenlets of a process.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from client import commands, multi
-from client.addresses import label_of
+from client.addresses import NodeAddress
 from client.breaker import Breaker
-from client.calls import Key, Value
+from client.calls import Key
 from client.counting import Counting
 from client.guard import ShareGuard
 from client.maintenance import Maintenance
-from client.memo import Memo
-from client.multi import FailedKeys, PartialDict
+from client.many import Many
 from client.node import LEASE_PER_TIMEOUT, Address, Node
 from client.reading import Reading
-from client.ring import make_ring
+from client.routing import Router
 from client.serving import Serving
 from client.settings import ClientSettings
 from client.tending import tend
@@ -33,7 +31,7 @@ from client.warming import WARM_UP_S, WarmUp, drain_all, warm_up_all
 from client.writing import Writing
 
 
-class MemcacheClient(Reading, Writing, Counting, Serving):
+class MemcacheClient(Reading, Writing, Counting, Many, Serving):
     """A client of `nodes`, a sequence of (host, port).
 
     Every method may raise `MemcacheClientError`. `clock` and `rng` are for tests.
@@ -54,14 +52,10 @@ class MemcacheClient(Reading, Writing, Counting, Serving):
         self._guard = None if share is None else ShareGuard(share)
         self._values = Values(self.settings.serde)
         self._is_plain = self._values.is_plain
-        self._nodes: dict[str, Node] = {}
-        for host, port in nodes:
-            label = label_of((host, port))
-            if label in self._nodes:
-                raise ValueError(f"node {label} is given twice: name each node once")
-            self._nodes[label] = self._make_node((host, int(port)), label, rng)
-        self._ring = make_ring(self.settings.ring, tuple(self._nodes)).look_up
-        self._routes: Memo[tuple[Node, bytes]] = Memo(self._route)
+        self._rng = rng
+        self._listeners: list[Any] = []
+        self._router = Router(nodes, self.settings, self._make_node, clock=clock)
+        self._follow_router()
 
     def get(self, key: Key, default: Any = None, *, protocol: str | None = None) -> Any:
         """Give the value (bytes, or what the serde makes of them), or `default` on a miss."""
@@ -71,49 +65,43 @@ class MemcacheClient(Reading, Writing, Counting, Serving):
         value = node.fetch(wire)
         return default if value is None else value
 
-    def get_many(self, keys: Iterable[Key]) -> PartialDict:
-        """Get many keys, all nodes at once: {key: value} of those found, and `.failed`."""
-        return self._fetch_many(keys, with_cas=False)
-
-    def gets_many(self, keys: Iterable[Key]) -> PartialDict:
-        """Get many keys with their cas tokens: {key: (value, cas)}, and `.failed`."""
-        return self._fetch_many(keys, with_cas=True)
-
-    def set_many(
-        self, values: Mapping[Any, Value], expire: int = 0, *, flags: int = 0
-    ) -> FailedKeys:
-        """Store many, all nodes at once; give the list of keys that were not stored."""
-
-        def encode(key: bytes, value: Value) -> bytes:
-            return commands.storage(b"set", key, value, expire, flags)
-
-        started = self._clock()
-        return multi.store_many(
-            self._routes, values, encode,
-            started=started, deadline=started + self.settings.op_timeout,
-        )  # fmt: skip
-
-    def delete_many(self, keys: Iterable[Key]) -> PartialDict:
-        """Delete many, all nodes at once: {key: whether it was there}, and `.failed`."""
-        started = self._clock()
-        return multi.delete_many(
-            self._routes, keys, started=started, deadline=started + self.settings.op_timeout
-        )
-
-    get_multi = get_many
-    set_multi = set_many
-    delete_multi = delete_many
-
     def node_for(self, key: Key) -> str:
-        """Give the `host:port` of the node the key lives on."""
+        """Give the `host:port` of the node the key lives on, whoever answers for it just now."""
         return self._routes[key][0].label
+
+    def add_node(self, node: Address, *, weight: int = 1) -> None:
+        """Take a node in; from now on it owns its share of the keys.
+
+        With ketama and rendezvous and equal weights no other node's keys move. Raises ValueError
+        for what is no address, is there already, or has a weight that is no whole number.
+        """
+        added = self._router.add_node(node, weight)
+        for listener in self._listeners:
+            added.breaker.add_listener(listener)
+        self._follow_router()
+
+    def remove_node(self, node: Address) -> None:
+        """Take a node out: its keys belong to others, calls under way on it end in peace.
+
+        Its idle connections close at once, those in use when their call ends. What it stored stays
+        with it. Raises ValueError for a node that is not there, or the last one.
+        """
+        removed = self._router.remove_node(node)
+        self._follow_router()
+        removed.pool.retire()
+        removed.breaker.retire()
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """Give breaker, pool and counts by node, as plain types; never waits."""
-        return {label: node.snapshot() for label, node in self._nodes.items()}
+        moved = self._router.moved
+        return {
+            label: {**node.snapshot(), "moved": moved.get(label, 0)}
+            for label, node in self._nodes.items()
+        }
 
     def add_listener(self, listener: Any) -> None:
         """Tell a pybreaker listener of every breaker's state changes, outside the calls' locks."""
+        self._listeners.append(listener)
         for node in self._nodes.values():
             node.breaker.add_listener(listener)
 
@@ -152,18 +140,32 @@ class MemcacheClient(Reading, Writing, Counting, Serving):
     def __repr__(self) -> str:
         return f"<MemcacheClient {' '.join(map(repr, self._nodes.values()))}>"
 
-    def _make_node(self, address: Address, label: str, rng: random.Random | None) -> Node:
+    @property
+    def _nodes(self) -> dict[str, Node]:  # type: ignore[override]
+        """All nodes by label, a gutter's too."""
+        return self._router.everyone
+
+    def _follow_router(self) -> None:
+        # Attributes of the client, because every call looks one of them up. Of two threads that
+        # change nodes the slower one must not put back the older routes: each looks again.
+        while True:
+            router = self._router
+            self._routes, self._homes = router.routes, router.homes
+            if self._routes is router.routes and self._homes is router.homes:
+                return
+
+    def _make_node(self, address: NodeAddress) -> Node:
         settings = self.settings
         lease_s = max(settings.breaker.probe_lease_s, LEASE_PER_TIMEOUT * settings.op_timeout)
         breaker = Breaker(
             settings.breaker,
-            name=label,
+            name=address.label,
             lease_s=lease_s,
             guard=self._guard,
             clock=self._clock,
-            rng=rng,
+            rng=self._rng,
         )
-        node = Node(address, settings, breaker, clock=self._clock, rng=rng)
+        node = Node(address, settings, breaker, clock=self._clock, rng=self._rng)
         node.pool.on_open = self._care.start
         return node
 
@@ -173,17 +175,6 @@ class MemcacheClient(Reading, Writing, Counting, Serving):
         for node in list(self._nodes.values()):
             if not is_to_stop():
                 tend(node, since, check_s=settings.idle_check_s, timeout_s=settings.op_timeout)
-
-    def _route(self, key: Key) -> tuple[Node, bytes]:
-        wire = commands.wire_key(key)
-        return self._nodes[self._ring(wire)], wire
-
-    def _fetch_many(self, keys: Iterable[Key], *, with_cas: bool) -> PartialDict:
-        started = self._clock()
-        return multi.fetch_many(
-            self._routes, keys, with_cas=with_cas,
-            started=started, deadline=started + self.settings.op_timeout,
-        )  # fmt: skip
 
 
 def build(nodes: Sequence[Address], settings: object) -> MemcacheClient:

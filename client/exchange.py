@@ -1,81 +1,168 @@
 """One node's part of a batch: a permit and a connection held over several requests.
 
 The same order and the same end as `Node.call`, in steps, so that requests to all nodes can be out
-before the first reply is read. Rule: after `admit` the part ends in exactly one of `finish` and
-`fail`. It does not know what the requests are.
+before the first reply is read. A share of many keys is cut into chunks, each made when it is sent;
+two are under way at a time, so that a round trip is not waited for between them and neither side's
+buffers can fill with both sides writing.
+
+Rule: once begun, a part ends in exactly one of `finish` and `fail`. It does not wait for replies
+(`drive` apart) and does not know what the requests are.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Protocol
+
 from client.breaker import SUCCESS
-from client.connection import Connection
+from client.bulk import Reply
+from client.connection import SMALL_WRITE
 from client.errors import ProtocolError
 from client.node import Node
-from client.replies import ReplyStream
+
+WINDOW = 2  # chunks under way
+
+
+class Work(Protocol):
+    """What a batch asks of each node."""
+
+    def chunk(
+        self, node: Node, connection: Any, names: Sequence[Any], wires: Sequence[bytes], at: int
+    ) -> tuple[bytes, Reply, int]:
+        """Give the request for the keys from `at` on, what reads the reply, and how many keys."""
+        ...
 
 
 class Exchange:
-    """One node's part of a batch: a permit and a connection held over several requests.
+    """One node's part of a batch. A share is the caller's keys and the same as they are sent."""
 
-    The same order and the same end as `Node.call`, in steps, so that requests to all nodes can be
-    out before the first reply is read.
-    """
+    __slots__ = (
+        "_answered",
+        "_asked",
+        "_deadline",
+        "_permit",
+        "_replies",
+        "_started",
+        "_unsent",
+        "_work",
+        "connection",
+        "names",
+        "node",
+        "wires",
+    )
 
-    __slots__ = ("_connection", "_deadline", "_permit", "_started", "node", "stream")
-
-    def __init__(self, node: Node, started: float, deadline: float) -> None:
+    def __init__(
+        self,
+        node: Node,
+        share: tuple[Sequence[Any], Sequence[bytes]],
+        work: Work,
+        started: float,
+        deadline: float,
+    ) -> None:
         self.node = node
+        self.names, self.wires = share
+        self.connection: Any = None
+        self._work = work
         self._started = started
         self._deadline = deadline
         self._permit = 0
-        self._connection: Connection | None = None
-        self.stream: ReplyStream
+        self._asked = 0  # keys whose chunk has been made
+        self._answered = 0
+        self._replies: deque[tuple[Reply, int]] = deque()  # under way, with their number of keys
+        self._unsent: memoryview | None = None  # of the latest request
 
-    def admit(self) -> None:
-        """Take the breaker's permit. Raises BreakerOpen."""
-        self.node.requests += 1
-        self._permit = self.node.breaker.acquire()
+    def begin(self) -> bool:
+        """Send the first chunks over an idle connection; False when `drive` has to go on.
 
-    def take_idle(self) -> bool:
-        """Take an idle connection if there is one; never waits."""
-        return self._take(self.node.pool.take_idle(self._started))
+        Never waits. Raises BreakerOpen, ConnectionClosed.
+        """
+        node = self.node
+        node.requests += 1
+        self._permit = node.breaker.permit or node.breaker.acquire()
+        self.connection = node.pool.take_idle(self._started)
+        return self.connection is not None and self.send()
 
-    def open_one(self, deadline: float) -> bool:
-        """Connect by `deadline` if the pool has room; does not wait for a place."""
-        return self._take(self.node.pool.open_one(deadline))
+    def send(self) -> bool:
+        """Send what may be under way, without waiting; False when it did not all go out."""
+        while self._asked < len(self.names) and len(self._replies) < WINDOW:
+            is_first = not self._asked
+            request = self._make_next()
+            if is_first and len(request) <= SMALL_WRITE:
+                self.connection.write(request, self._deadline)
+                continue
+            sent = self.connection.write_some(request)
+            if sent < len(request):
+                self._unsent = memoryview(request)[sent:]
+                return False
+        return True
 
-    def wait(self) -> None:
-        """Take a connection as a single call would, waiting in turn."""
-        self._take(self.node.pool.acquire(self.node.clock(), self._deadline))
+    def feed(self, data: bytes) -> bool:
+        """Take bytes of replies; True when the last was read whole. Raises ProtocolError."""
+        while True:
+            if not self._replies:
+                raise ProtocolError("bytes behind the reply")
+            reply, keys = self._replies[0]
+            rest = reply.feed(data)
+            if rest is None:
+                return False
+            self._replies.popleft()
+            self._answered += keys
+            if not rest:
+                return self._answered == len(self.names)
+            data = rest
 
-    def send(self, request: bytes) -> None:
-        """Send one request of the batch."""
-        assert self._connection is not None
-        self._connection.write(request, self._deadline)
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing but the end of one reply is waited for."""
+        return len(self._replies) == 1 and self._asked == len(self.names)
 
-    def begins_within(self, seconds: float) -> bool:
-        """Wait up to `seconds` for the first bytes of the next reply; say whether they came."""
-        assert self._connection is not None
-        return not self.stream.is_empty or self.stream.feed(self._connection.read_within(seconds))
+    def drive(self) -> None:
+        """Carry the part to its end, waiting for whatever it takes. Raises as a call does."""
+        connection, deadline = self.connection, self._deadline
+        if connection is None:
+            now = self.node.clock()
+            connection = self.connection = self.node.pool.acquire(now, deadline)
+        while True:
+            if self._unsent is not None:
+                connection.arm(deadline)
+                connection.write(self._unsent, deadline)
+                self._unsent = None
+            if self.send() and self.feed(connection.read_before(deadline)):
+                self.finish()
+                return
 
     def finish(self) -> None:
         """End a part all of whose replies were read."""
-        if not self.stream.is_empty:
-            raise ProtocolError("bytes behind the reply")
-        connection, self._connection = self._connection, None
-        self.node.pool.release(connection, self._started)
-        self.node.breaker.done(self._permit, SUCCESS, self._started)
-        if self.node.breaker.events:
-            self.node.breaker.deliver()
+        node, connection, started = self.node, self.connection, self._started
+        breaker = node.breaker
+        elapsed = 0.0
+        if breaker.slow_call_s is not None:
+            elapsed = node.clock() - self._deadline + connection.allowed_s
+        self.connection = None
+        node.pool.release(connection, started)
+        breaker.done(self._permit, SUCCESS, started, elapsed)
+        if breaker.events:
+            breaker.deliver()
 
     def fail(self, error: BaseException) -> None:
         """End a part that failed or was cut off."""
-        connection, self._connection = self._connection, None
+        connection, self.connection = self.connection, None
+        if isinstance(error, ProtocolError) and self.node.speaks_meta:
+            self.node.doubt_dialect()
         self.node.settle(error, self._permit, connection)
 
-    def _take(self, connection: Connection | None) -> bool:
-        if connection is None:
-            return False
-        self._connection = connection
-        self.stream = ReplyStream(connection, self._deadline)
-        return True
+    def unanswered(self) -> tuple[Sequence[Any], Sequence[bytes]]:
+        """Give the keys that the node has not dealt with, as the caller names them and as sent."""
+        answered = self._answered
+        if self._replies:
+            answered += self._replies[0][0].answered
+        return self.names[answered:], self.wires[answered:]
+
+    def _make_next(self) -> bytes:
+        request, reply, keys = self._work.chunk(
+            self.node, self.connection, self.names, self.wires, self._asked
+        )
+        self._asked += keys
+        self._replies.append((reply, keys))
+        return request

@@ -1,24 +1,30 @@
-"""Many keys in one call: what is asked of each node, and what its replies mean.
+"""Many keys in one call: whose they are, what becomes of those whose node failed, and the results.
 
 A key whose node failed is in `.failed` with the error and is never called a miss, because nobody
-could ask. How the nodes' parts run side by side is `batch`'s concern.
+could ask. With failover on, keys that their node definitely did not take are asked of other nodes,
+all at once again and under the same deadline. What is asked and what the replies mean is for
+`multi_reading` and `multi_writing`; how the nodes' parts run side by side, for `batch`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from client.batch import Batch, Chunk
-from client.errors import MemcacheClientError, ServerError
+from client.batch import Batch, Share
+from client.errors import MemcacheClientError
+from client.exchange import Work
+from client.failover import is_refusal
 from client.node import Node
-from client.replies import ReplyStream, error_of, item_header
 
 CHUNK_KEYS = 100  # 25 KB of keys at most: two requests fit into any socket's buffer
-CHUNK_BYTES = 65_536  # of values under way before replies are read
+CHUNK_BYTES = 65_536  # of values in one request, but for a single one that is larger
 
 Key = str | bytes
 Route = tuple[Node, bytes]
+# The nodes to turn to, in order, for a key (as sent) that the node of this label did not take.
+Fallbacks = Callable[[bytes, str], Sequence[Node]]
 
 
 class PartialDict(dict[Any, Any]):
@@ -45,161 +51,117 @@ class FailedKeys(list[Any]):
         self.failed: dict[Any, MemcacheClientError] = {}
 
 
-def fetch_many(
-    routes: Mapping[Key, Route],
-    keys: Iterable[Key],
-    *,
-    with_cas: bool,
-    started: float,
-    deadline: float,
-) -> PartialDict:
-    """Get all `keys`. The result has those that were found, `.failed` those nobody could ask."""
-    names: dict[bytes, list[Key]] = {}
-    shares = _by_node(routes, keys, names)
-    verb = b"gets " if with_cas else b"get "
-    result = PartialDict()
+class Terms(NamedTuple):
+    """What a batch is told beside its keys: when it began and must end, and its choices."""
 
-    def read(stream: ReplyStream, _: Sequence[bytes]) -> None:
-        while True:
-            line = stream.line()
-            if line == b"END":
-                return
-            if not line.startswith(b"VALUE "):
-                error = error_of(line, has_data=False)
-                error.in_step = False  # replies to a further chunk may follow
-                raise error
-            key, size, cas = item_header(line)
-            value = stream.block(size)
-            if key not in names:
-                raise error_of(line, has_data=False)  # a value nobody asked for
-            for name in names[key]:
-                result[name] = (value, cas) if with_cas else value
-
-    def fail(unanswered: Sequence[bytes], error: MemcacheClientError) -> None:
-        for key in unanswered:
-            for name in names[key]:
-                if name not in result:
-                    result.failed[name] = error
-
-    chunks = {
-        node: [
-            (verb + b" ".join(part) + b"\r\n", part)
-            for part in (wires[at : at + CHUNK_KEYS] for at in range(0, len(wires), CHUNK_KEYS))
-        ]
-        for node, wires in shares.items()
-    }
-    Batch(started, deadline, read, fail).run(chunks)
-    return result
+    started: float
+    deadline: float
+    protocol: str = "auto"
+    fallbacks: Fallbacks | None = None
 
 
-def store_many(
-    routes: Mapping[Key, Route],
-    values: Mapping[Any, Any],
-    encode: Callable[[bytes, Any], bytes],
-    *,
-    started: float,
-    deadline: float,
-) -> FailedKeys:
-    """Set every key; `encode(key, value)` builds the command. Gives the keys not stored."""
-    names: dict[bytes, list[Key]] = {}
-    shares = _by_node(routes, values, names)
-    # Encoded before anything is sent: an argument memcached cannot take fails the whole call.
-    commands = {key: encode(key, values[name[-1]]) for key, name in names.items()}
-    result = FailedKeys()
+@dataclass(slots=True)
+class _Refused:
+    """A key that its own node did not take."""
 
-    def read(stream: ReplyStream, keys: Sequence[bytes]) -> None:
-        for key in keys:
-            line = stream.line()
-            if line == b"STORED":
-                continue
-            if line == b"NOT_STORED":
-                result.extend(names[key])
-                continue
-            error = error_of(line, has_data=True)
-            if not isinstance(error, ServerError):
-                raise error
-            routes[names[key][0]][0].count_failure(error)
-            fail((key,), error)
-
-    def fail(unanswered: Sequence[bytes], error: MemcacheClientError) -> None:
-        for key in unanswered:
-            for name in names[key]:
-                if name not in result.failed and name not in result:
-                    result.append(name)
-                    result.failed[name] = error
-
-    chunks = {
-        node: list(_chunked([(commands[key], key) for key in wires]))
-        for node, wires in shares.items()
-    }
-    Batch(started, deadline, read, fail).run(chunks)
-    return result
+    name: Any
+    wire: bytes
+    node: Node
+    error: MemcacheClientError
 
 
-def delete_many(
-    routes: Mapping[Key, Route], keys: Iterable[Key], *, started: float, deadline: float
-) -> PartialDict:
-    """Delete all `keys`: a mapping of key to whether it was there, with `.failed`."""
-    names: dict[bytes, list[Key]] = {}
-    shares = _by_node(routes, keys, names)
-    result = PartialDict()
+def by_node(
+    routes: Mapping[Key, Route], keys: Iterable[Key]
+) -> tuple[dict[Node, Share], dict[Any, list[Any]]]:
+    """Sort keys by node, each once; the second result has the other names of keys given twice.
 
-    def read(stream: ReplyStream, asked: Sequence[bytes]) -> None:
-        for key in asked:
-            line = stream.line()
-            if line not in (b"DELETED", b"NOT_FOUND"):
-                error = error_of(line, has_data=False)
-                error.in_step = False  # replies to the keys that follow are still to come
-                raise error
-            for name in names[key]:
-                result[name] = line == b"DELETED"
-
-    def fail(unanswered: Sequence[bytes], error: MemcacheClientError) -> None:
-        for key in unanswered:
-            for name in names[key]:
-                if name not in result:
-                    result.failed[name] = error
-
-    chunks = {
-        node: list(_chunked([(b"delete " + key + b"\r\n", key) for key in wires]))
-        for node, wires in shares.items()
-    }
-    Batch(started, deadline, read, fail).run(chunks)
-    return result
+    Raises IllegalKey.
+    """
+    names = keys if type(keys) is list else list(keys)
+    shares: dict[Node, dict[Any, bytes]] = {}
+    for name in names:
+        node, wire = routes[name]
+        try:
+            shares[node][name] = wire
+        except KeyError:
+            shares[node] = {name: wire}
+    kinds = set(map(type, names))
+    aliases: dict[Any, list[Any]] = {}
+    if len(kinds) > 1:  # then a key may go by two names: as text and as bytes
+        for share in shares.values():
+            _drop_aliases(share, aliases)
+    return {node: (list(share), list(share.values())) for node, share in shares.items()}, aliases
 
 
-def _by_node(
-    routes: Mapping[Key, Route], keys: Iterable[Key], names: dict[bytes, list[Key]]
-) -> dict[Node, list[bytes]]:
-    """Sort the keys by node, each once; `names` gets what the caller calls each."""
-    shares: dict[Node, list[bytes]] = {}
-    for name in keys:
-        node, key = routes[name]
-        known = names.get(key)
-        if known is not None:
-            if name not in known:
-                known.append(name)
-            continue
-        names[key] = [name]
-        share = shares.get(node)
-        if share is None:
-            shares[node] = [key]
+def _drop_aliases(share: dict[Any, bytes], aliases: dict[Any, list[Any]]) -> None:
+    first: dict[bytes, Any] = {}
+    for name, wire in list(share.items()):
+        known = first.setdefault(wire, name)
+        if known is not name:
+            aliases.setdefault(known, []).append(name)
+            del share[name]
+
+
+def carry_out(
+    work: Work, shares: Mapping[Node, Share], terms: Terms, elsewhere: Work | None = None
+) -> dict[Any, MemcacheClientError]:
+    """Run a batch and give what failed, by the caller's key.
+
+    `elsewhere` is what is asked of other nodes, where that is not the same.
+    """
+    failed: dict[Any, MemcacheClientError] = {}
+    refused: list[_Refused] = []
+
+    def fail(
+        node: Node, names: Sequence[Any], wires: Sequence[bytes], error: MemcacheClientError
+    ) -> None:
+        if terms.fallbacks is None or not is_refusal(error):
+            failed.update(dict.fromkeys(names, error))
         else:
-            share.append(key)
-    return shares
+            refused.extend(
+                _Refused(name, wire, node, error) for name, wire in zip(names, wires, strict=True)
+            )
+
+    Batch(work, terms.started, terms.deadline, fail).run(shares)
+    if refused:
+        _carry_elsewhere(elsewhere or work, refused, terms, failed)
+    return failed
 
 
-def _chunked(commands: Sequence[tuple[bytes, bytes]]) -> Iterator[Chunk]:
-    """Group commands into requests of at most CHUNK_KEYS keys and about CHUNK_BYTES."""
-    parts: list[bytes] = []
-    keys: list[bytes] = []
-    size = 0
-    for command, key in commands:
-        if keys and (len(keys) >= CHUNK_KEYS or size + len(command) > CHUNK_BYTES):
-            yield b"".join(parts), keys
-            parts, keys, size = [], [], 0
-        parts.append(command)
-        keys.append(key)
-        size += len(command)
-    if keys:
-        yield b"".join(parts), keys
+def _carry_elsewhere(
+    work: Work, refused: list[_Refused], terms: Terms, failed: dict[Any, MemcacheClientError]
+) -> None:
+    """Ask other nodes for keys their own did not take; who is refused again, asks the next."""
+    assert terms.fallbacks is not None
+    turn = 0
+    while refused:
+        shares: dict[Node, Share] = {}
+        asked: dict[Any, _Refused] = {}
+        for key in refused:
+            others = terms.fallbacks(key.wire, key.node.label)
+            if turn >= len(others) or key.node.clock() >= terms.deadline:
+                failed[key.name] = key.error  # as when nobody else were there
+                continue
+            names, wires = shares.setdefault(others[turn], ([], []))
+            names.append(key.name)
+            wires.append(key.wire)
+            asked[key.name] = key
+        refused = []
+
+        def fail(
+            _: Node,
+            names: Sequence[Any],
+            __: Sequence[bytes],
+            error: MemcacheClientError,
+            asked: dict[Any, _Refused] = asked,
+            refused: list[_Refused] = refused,
+        ) -> None:
+            if error.happened == "not_sent":
+                refused.extend(asked[name] for name in names)
+            else:
+                failed.update(dict.fromkeys(names, error))
+
+        if shares:
+            started = next(iter(shares)).clock()
+            Batch(work, started, terms.deadline, fail).run(shares)
+        turn += 1
