@@ -21,10 +21,10 @@ def wait_for(condition: Callable[[], bool], limit_s: float, what: str) -> None:
         time.sleep(0.1)
 
 
-def test_forked_workers_add_up(run_locust: Callable) -> None:
+def test_forked_workers_add_up(judge: Callable) -> None:
     """With --processes 2 the total is the sum of what both workers did, to the operation."""
     arguments = [*STEADY, "--processes", "2"]
-    result = run_locust(arguments, timeout_s=90)
+    result = judge(arguments, timeout_s=90)
     assert result.exit_code == 0, str(result)
     workers = result.verdict["workers"]
     assert len(workers) == 2
@@ -48,12 +48,17 @@ def cluster_of_three(start_locust: Callable, free_port: Callable) -> Callable:
     return start
 
 
-def test_separate_workers_add_up(cluster_of_three: Callable) -> None:
+def test_separate_workers_add_up(cluster_of_three: Callable, judged: Callable) -> None:
     """One master and two workers of their own end with PASS and exact totals."""
-    master, workers = cluster_of_three(STEADY)
-    result = master.finish(90)
-    for worker in workers:
-        worker.finish(20)
+
+    def attempt() -> Any:
+        master, workers = cluster_of_three(STEADY)
+        result = master.finish(90)
+        for worker in workers:
+            worker.finish(20)
+        return result
+
+    result = judged(attempt)
     assert result.exit_code == 0, str(result)
     verdict = result.verdict
     assert len(verdict["workers"]) == 2
@@ -135,13 +140,19 @@ def test_a_stopped_master_is_healed_and_says_so(start_locust: Callable) -> None:
     assert result.check("all_faults_healed")["verdict"] == "PASS", str(result)
 
 
-def test_sigint_ends_a_run_without_faults_with_its_verdict(start_locust: Callable) -> None:
+def test_sigint_ends_a_run_without_faults_with_its_verdict(
+    start_locust: Callable, judged: Callable
+) -> None:
     """Ctrl-C is how a run without an end is ended: its verdict is that of what it did."""
-    master = start_locust([*STEADY[:-1], "60s"])
-    wait_for(lambda: "running" in master.stdout, 40, "the run to begin")
-    time.sleep(12)
-    master.signal(signal.SIGINT)
-    result = master.finish(30)
+
+    def attempt() -> Any:
+        master = start_locust([*STEADY[:-1], "60s"])
+        wait_for(lambda: "running" in master.stdout, 40, "the run to begin")
+        time.sleep(12)
+        master.signal(signal.SIGINT)
+        return master.finish(30)
+
+    result = judged(attempt)
     assert result.exit_code == 0, str(result)
     assert result.verdict["duration_s"] < 30
     assert "Traceback" not in result.stderr

@@ -36,9 +36,9 @@ def assert_whole(result) -> None:
     assert str(result.run_dir.name) in result.stdout
 
 
-def test_a_run_without_faults_passes(run_locust: Callable) -> None:
+def test_a_run_without_faults_passes(judge: Callable) -> None:
     """With nothing wrong the verdict is PASS and every check about faults does not apply."""
-    result = run_locust(["--scenario", "none", "-u", "20", "-t", "10s"], timeout_s=60)
+    result = judge(["--scenario", "none", "-u", "20", "-t", "10s"], timeout_s=60)
     assert result.exit_code == 0, str(result)
     assert_whole(result)
     assert result.verdict["totals"]["errors"] == 0
@@ -47,9 +47,9 @@ def test_a_run_without_faults_passes(run_locust: Callable) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_a_lost_node_is_survived(run_locust: Callable) -> None:
+def test_a_lost_node_is_survived(judge: Callable) -> None:
     """The default client passes the loss of one node, and the fault was real."""
-    result = run_locust(["--scenario", "single-node-failure", *SCALED], timeout_s=90)
+    result = judge(["--scenario", "single-node-failure", *SCALED], timeout_s=90)
     assert result.exit_code == 0, str(result)
     assert_whole(result)
     (fault,) = result.verdict["faults"]
@@ -60,18 +60,18 @@ def test_a_lost_node_is_survived(run_locust: Callable) -> None:
         assert result.check(name)["verdict"] == "PASS", str(result)
 
 
-def test_a_black_hole_is_survived(run_locust: Callable) -> None:
+def test_a_black_hole_is_survived(judge: Callable) -> None:
     """The default client passes where the broken ones below are convicted."""
-    result = run_locust(["--scenario", "node-blackhole", *SCALED], timeout_s=90)
+    result = judge(["--scenario", "node-blackhole", *SCALED], timeout_s=90)
     assert result.exit_code == 0, str(result)
     for name in ("breaker_opens_within", "fails_fast_while_open", "recovers_within"):
         assert result.check(name)["verdict"] == "PASS", str(result)
 
 
-def test_a_budget_that_cannot_be_kept_fails_the_run(run_locust: Callable) -> None:
+def test_a_budget_that_cannot_be_kept_fails_the_run(judge: Callable) -> None:
     """A budget on the command line takes the place of the default limit, and names its check."""
     arguments = ["--scenario", "node-blackhole", *SCALED, "--budget", "recovers_within=0.01s"]
-    result = run_locust(arguments, timeout_s=90)
+    result = judge(arguments, timeout_s=90)
     assert result.exit_code == 1, str(result)
     failed = [c["name"] for c in result.verdict["checks"] if c["verdict"] == "FAIL"]
     assert failed == ["recovers_within"], str(result)
@@ -97,13 +97,13 @@ BROKEN = [
 
 @pytest.mark.parametrize(("name", "scenario", "check"), BROKEN)
 def test_a_broken_client_is_convicted(
-    run_locust: Callable, name: str, scenario: str, check: str
+    judge: Callable, name: str, scenario: str, check: str
 ) -> None:
     """Each broken client FAILs, by the check that is about its fault."""
     length = ["-t", "10s"] if scenario == "none" else SCALED
     client = f"tests.e2e.broken_clients:{name}"
     arguments = ["--scenario", scenario, *length, "--client", client]
-    result = run_locust(arguments, timeout_s=120, cwd=CHECKOUT)
+    result = judge(arguments, timeout_s=120, cwd=CHECKOUT)
     assert result.exit_code == 1, str(result)
     assert result.check(check)["verdict"] == "FAIL", str(result)
 
@@ -117,13 +117,11 @@ def test_a_broken_client_is_convicted(
         pytest.param("rude_junk", "PASS", id="says nonsense in snapshot()"),
     ],
 )
-def test_a_rude_client_cannot_break_the_harness(
-    run_locust: Callable, name: str, verdict: str
-) -> None:
+def test_a_rude_client_cannot_break_the_harness(judge: Callable, name: str, verdict: str) -> None:
     """Whatever a client does outside of what is asked of it, the run ends and is judged."""
     arguments = ["-t", "8s", "-u", "10", "--target-rate", "400"]
     client = ["--client", f"tests.e2e.broken_clients:{name}"]
-    result = run_locust([*arguments, *client], timeout_s=60, cwd=CHECKOUT)
+    result = judge([*arguments, *client], timeout_s=60, cwd=CHECKOUT)
     assert result.verdict is not None, str(result)
     assert result.verdict["verdict"] == verdict, str(result)
     assert "Traceback" not in result.stderr, str(result)
@@ -131,10 +129,10 @@ def test_a_rude_client_cannot_break_the_harness(
     assert result.verdict["workers"][0]["lost_at_s"] is None
 
 
-def test_the_hash_client_gives_a_healed_node_up(run_locust: Callable) -> None:
+def test_the_hash_client_gives_a_healed_node_up(judge: Callable) -> None:
     """HashClient leaves a dead node out for 60 s: after the heal it gets no traffic."""
     arguments = ["--scenario", "node-blackhole", *SCALED, "--client", "pymemcache-hash"]
-    result = run_locust(arguments, timeout_s=120)
+    result = judge(arguments, timeout_s=120)
     assert result.exit_code == 1, str(result)
     assert result.check("recovers_within")["verdict"] == "FAIL", str(result)
 
@@ -149,9 +147,9 @@ def test_a_latest_that_is_no_link_stops_nobody(run_locust: Callable, tmp_path: P
     assert [(folder / "verdict.json").is_file() for folder in folders] == [True]
 
 
-def test_pymemcache_waits_for_a_black_hole(run_locust: Callable) -> None:
+def test_pymemcache_waits_for_a_black_hole(judge: Callable) -> None:
     """PooledClient has no breaker: convicted by fails_fast_while_open."""
     arguments = ["--scenario", "node-blackhole", *SCALED, "--client", "pymemcache-pooled"]
-    result = run_locust(arguments, timeout_s=120)
+    result = judge(arguments, timeout_s=120)
     assert result.exit_code == 1, str(result)
     assert result.check("fails_fast_while_open")["verdict"] == "FAIL", str(result)
