@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import socket
 import threading
@@ -59,12 +60,11 @@ class Relay:
         with socket.create_connection(self._upstream) as server:
 
             def forth() -> None:
-                try:
+                with contextlib.suppress(OSError):
                     while data := client.recv(65_536):
                         server.sendall(data)
+                with contextlib.suppress(OSError):  # a reset ends the way too
                     server.shutdown(socket.SHUT_WR)
-                except OSError:
-                    return
 
             threading.Thread(target=forth, daemon=True).start()
             while data := server.recv(65_536):
