@@ -24,8 +24,8 @@ from client.errors import (
     MemcacheClientError,
     TlsFailed,
 )
+from client.records import PIECE, RECORD, Cutter
 
-PIECE = 262_144  # encrypted at once: a large value is not held in memory twice
 LATE_STEPS = 16  # of a handshake past its deadline, none of which waits
 _OTHER_NAME = {62: "it is for another host name", 64: "it is for another address"}  # X509_V_ERR_*
 
@@ -47,6 +47,8 @@ class TlsSocket:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=hostname)
+        self._cutter = Cutter()
+        self._unsent = b""  # encrypted, not yet taken by the socket
         self._held = b""  # decrypted by `ready`, not yet received
         self._poller = pristine_select.poll()
         self._poller.register(sock.fileno(), pristine_select.POLLIN)
@@ -73,10 +75,23 @@ class TlsSocket:
         self._socket.settimeout(seconds)
 
     def send(self, data: Any) -> int:
-        """Send the first bytes of `data`; give how many. Raises OSError, TimeoutError."""
-        sent = self._tls.write(data[:PIECE])
-        self._flush(self._clock() + self._timeout)
-        return sent
+        """Send the first bytes of `data`; give how many. Raises OSError, TimeoutError.
+
+        With a timeout of 0 what the socket does not take is kept, encrypted as it is, and goes
+        out first with the next call of any kind.
+        """
+        if self._timeout == 0 and not self._flush_now():
+            raise BlockingIOError
+        piece = bytes(data[:PIECE])
+        piece = piece[: self._cutter.cut(piece)]
+        begun = 0
+        while begun < len(piece):  # a record at a time
+            begun += self._tls.write(piece[begun : begun + RECORD])
+        if self._timeout == 0:
+            self._flush_now()
+        else:
+            self._flush(self._clock() + self._timeout)
+        return len(piece)
 
     def recv(self, size: int) -> bytes:
         """Give up to `size` bytes, none at the end. Raises OSError, TimeoutError."""
@@ -84,6 +99,8 @@ class TlsSocket:
             data, self._held = self._held[:size], self._held[size:]
             return data
         until = self._clock() + self._timeout
+        if self._unsent:
+            self._flush(until)  # no reply comes to what has not been sent
         while True:
             try:
                 data = self._tls.read(size)
@@ -99,13 +116,14 @@ class TlsSocket:
     def ready(self, _milliseconds: int = 0) -> list[Any]:
         """Give a list that is empty unless `recv` would have something to say at once."""
         try:
+            self._socket.settimeout(0)
+            self._flush_now()
             while not self._held:
                 with contextlib.suppress(ssl.SSLWantReadError):
                     self._held = self._tls.read(NEXT_READ)
                     break
                 if not self._poller.poll(0):
                     return []
-                self._socket.settimeout(MINIMUM_WAIT_S)
                 self._take(self._socket.recv(NEXT_READ))
         except OSError:
             pass  # an end or an error: recv has that to say
@@ -153,15 +171,23 @@ class TlsSocket:
             self._incoming.write_eof()
 
     def _flush(self, until: float) -> None:
-        if not self._outgoing.pending:
+        self._unsent += self._outgoing.read()
+        if not self._unsent:
             return
-        view = memoryview(self._outgoing.read())
         try:
-            while view:
+            while self._unsent:
                 self._limit(until)
-                view = view[self._socket.send(view) :]
+                self._unsent = self._unsent[self._socket.send(self._unsent) :]
         finally:
             self._socket.settimeout(self._timeout)
+
+    def _flush_now(self) -> bool:
+        """Send what the socket takes without waiting; say whether that was all."""
+        self._unsent += self._outgoing.read()
+        with contextlib.suppress(BlockingIOError):
+            while self._unsent:
+                self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        return not self._unsent
 
     def _limit(self, until: float) -> None:
         remaining = until - self._clock()

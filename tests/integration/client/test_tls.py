@@ -219,6 +219,7 @@ class Dripping:
 
     upstream: tuple[str, int]
     pause_s: float = 0.0
+    flowing: threading.Event | None = None  # while unset, nothing is taken from the client
 
     def handle(self, downstream: socket.socket) -> None:
         with socket.create_connection(self.upstream) as upstream:
@@ -234,6 +235,8 @@ class Dripping:
     def _forth(self, downstream: socket.socket, upstream: socket.socket) -> None:
         try:
             while data := downstream.recv(65_536):
+                if self.flowing is not None:
+                    self.flowing.wait(30)
                 upstream.sendall(data)
             upstream.shutdown(socket.SHUT_WR)
         except OSError:
@@ -242,6 +245,34 @@ class Dripping:
 
 def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
+
+
+def test_what_the_socket_does_not_take_is_kept(
+    encrypted: Start, byte_server: Start, papers: Papers
+) -> None:
+    """Sent without waiting, a large value gets stuck; the rest follows in order, and once."""
+    flowing = threading.Event()
+    flowing.set()
+    stalling = Dripping(encrypted().address, flowing=flowing)
+    connection = connect(byte_server(stalling.handle).address, tls=papers.context())
+    flowing.clear()
+    value = os.urandom(1_000_000)
+    request = b"".join(b"set k%d 0 0 1000000\r\n%b\r\n" % (one, value) for one in range(30))
+    request += b"get k0\r\n"
+    begun = 0
+    while count := connection.write_some(request[begun : begun + 300_000]):
+        begun += count
+    assert 0 < begun < len(request)
+    assert not connection.is_stale
+    flowing.set()
+    until = time.monotonic() + 30
+    connection.write(request[begun:], until)
+    expected = b"STORED\r\n" * 30 + b"VALUE k0 0 1000000\r\n" + value + b"\r\nEND\r\n"
+    reply = b""
+    while len(reply) < len(expected):
+        reply += connection.read_before(until)
+    assert reply == expected
+    connection.close()
 
 
 @pytest.mark.parametrize("kind", ["silent", "dripping"])
