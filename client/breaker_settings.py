@@ -32,8 +32,8 @@ class BreakerSettings:
     and let a healed node back within 2 s: `open_max_s` plus the round trip of the probes.
 
     What counts without `counted` and `ignored` is the rule of `breaker_policy.verdict_of`. A rate
-    is looked at when a call fails or is slow. A probe that is slow has failed. A batch never counts
-    as slow, because its time depends on its size.
+    is looked at when a call fails or is slow. A probe that is slow has failed. What a batch
+    asks of one node counts as one call, so `slow_call_s` has to leave room for the largest.
     """
 
     consecutive_failures: int = 5  # five in a row are no accident below 40 % random loss
