@@ -47,6 +47,7 @@ class Exchange:
         "_unsent",
         "_work",
         "connection",
+        "is_last",
         "names",
         "node",
         "wires",
@@ -71,6 +72,7 @@ class Exchange:
         self._answered = 0
         self._replies: deque[tuple[Reply, int]] = deque()  # under way, with their number of keys
         self._unsent: memoryview | None = None  # of the latest request
+        self.is_last = False  # nothing but the end of one reply is waited for
 
     def begin(self) -> bool:
         """Send the first chunks over an idle connection; False when `drive` has to go on.
@@ -80,21 +82,22 @@ class Exchange:
         node = self.node
         node.requests += 1
         self._permit = node.breaker.permit or node.breaker.acquire()
-        self.connection = node.pool.take_idle(self._started)
-        return self.connection is not None and self.send()
+        connection = self.connection = node.pool.take_idle(self._started)
+        if connection is None:
+            return False
+        request = self._make_next()
+        if len(request) > SMALL_WRITE:
+            return self._send_some(request) and self.send()
+        connection.write(request, self._deadline)
+        self.is_last = self._asked == len(self.names)
+        return self.is_last or self.send()
 
     def send(self) -> bool:
         """Send what may be under way, without waiting; False when it did not all go out."""
         while self._asked < len(self.names) and len(self._replies) < WINDOW:
-            is_first = not self._asked
-            request = self._make_next()
-            if is_first and len(request) <= SMALL_WRITE:
-                self.connection.write(request, self._deadline)
-                continue
-            sent = self.connection.write_some(request)
-            if sent < len(request):
-                self._unsent = memoryview(request)[sent:]
+            if not self._send_some(self._make_next()):
                 return False
+        self.is_last = len(self._replies) == 1 and self._asked == len(self.names)
         return True
 
     def feed(self, data: bytes) -> bool:
@@ -111,11 +114,6 @@ class Exchange:
             if not rest:
                 return self._answered == len(self.names)
             data = rest
-
-    @property
-    def is_last(self) -> bool:
-        """Whether nothing but the end of one reply is waited for."""
-        return len(self._replies) == 1 and self._asked == len(self.names)
 
     def drive(self) -> None:
         """Carry the part to its end, waiting for whatever it takes. Raises as a call does."""
@@ -166,3 +164,9 @@ class Exchange:
         self._asked += keys
         self._replies.append((reply, keys))
         return request
+
+    def _send_some(self, request: bytes) -> bool:
+        sent = self.connection.write_some(request)
+        if sent < len(request):
+            self._unsent = memoryview(request)[sent:]
+        return self._unsent is None
