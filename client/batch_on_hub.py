@@ -18,7 +18,8 @@ from gevent import getcurrent
 from client.connection import FIRST_READ, LATE_READS, NEXT_READ
 from client.errors import ConnectionClosed, MemcacheClientError, OperationTimeout
 from client.exchange import Exchange
-from client.hub_connection import TIMED_OUT, HubConnection
+from client.hub_connection import HubConnection
+from client.watchdog import TIMED_OUT
 
 Take = Callable[[Exchange, bytes], bool]
 Fail = Callable[[Exchange, MemcacheClientError], None]

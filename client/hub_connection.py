@@ -16,12 +16,10 @@ from __future__ import annotations
 
 import _socket
 import contextlib
-import math
 import random
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
 
 from gevent import get_hub, getcurrent
 from gevent.socket import wait_write
@@ -34,9 +32,9 @@ from client.connection import (
     Connection,
 )
 from client.errors import ConnectionClosed, OperationTimeout
+from client.watchdog import TIMED_OUT, watchdog_of
 
 READ = 1  # libev's EV_READ
-TIMED_OUT = object()  # what a wait gives back when the watchdog ended it
 
 
 class _Mark:
@@ -51,53 +49,6 @@ class _Mark:
     def __call__(self) -> None:
         self.is_readable = True
         self.watcher.stop()  # the loop would come back for it at once, for ever
-
-
-class Watchdog:
-    """Ends the waits of one hub that have passed their deadline, with a single timer.
-
-    The timer is set to a time at or before the earliest deadline; when it fires too early it is
-    set again. It also keeps the hub alive while somebody waits.
-    """
-
-    def __init__(self, hub: Any, clock: Callable[[], float]) -> None:
-        self._loop = hub.loop
-        self._clock = clock
-        self._timer: Any = None
-        self.next_at = math.inf
-        self.connections: WeakSet[HubConnection] = WeakSet()
-
-    def arm(self, deadline: float) -> None:
-        """Make sure of a look at `deadline`."""
-        if self._timer is not None:
-            self._timer.stop()
-        self.next_at = deadline
-        delay = max(deadline - self._clock(), 0.0)
-        self._timer = self._loop.timer(delay)
-        self._timer.start(self._look, update=True)
-
-    def _look(self) -> None:
-        self._timer = None
-        self.next_at = math.inf
-        now = self._clock()
-        for connection in list(self.connections):
-            if connection.waiter is not None and connection.deadline <= now:
-                connection.waiter.switch(TIMED_OUT)
-        earliest = min(
-            (c.deadline for c in list(self.connections) if c.waiter is not None), default=math.inf
-        )
-        if earliest < self.next_at:
-            self.arm(earliest)
-
-
-_watchdogs: WeakKeyDictionary[Any, Watchdog] = WeakKeyDictionary()
-
-
-def _watchdog_of(hub: Any, clock: Callable[[], float]) -> Watchdog:
-    dog = _watchdogs.get(hub)
-    if dog is None:
-        dog = _watchdogs[hub] = Watchdog(hub, clock)
-    return dog
 
 
 class HubConnection(Connection):
@@ -138,7 +89,7 @@ class HubConnection(Connection):
         self._watcher = hub.loop.io(self._socket.fileno(), READ, ref=False)
         self._mark = _Mark(self._watcher)
         self._watcher.start(self._mark)
-        self._dog = _watchdog_of(hub, clock)
+        self._dog = watchdog_of(hub, clock)
         self._dog.connections.add(self)
 
     @property
@@ -318,35 +269,3 @@ class HubConnection(Connection):
             raise ConnectionClosed from error
         finally:
             self._watcher.start(self._mark)
-
-
-def first_readable(connections: Sequence[HubConnection], deadline: float) -> HubConnection | None:
-    """Wait for whichever connection has something to read first; None at the deadline.
-
-    All belong to the caller. Reading from the one given back does not wait.
-    """
-    for connection in connections:
-        if connection._mark.is_readable:
-            return connection
-    watching = connections[0]  # the watchdog needs one of them
-    watching.deadline = deadline
-    dog = watching._dog
-    if deadline < dog.next_at:
-        dog.arm(deadline)
-    greenlet = getcurrent()
-    watching.waiter = greenlet
-    for connection in connections:
-        connection._watcher.callback = greenlet.switch
-        connection._watcher.args = (connection,)
-    try:
-        woken = watching._switch()
-    finally:
-        watching.waiter = None
-        for connection in connections:
-            connection._watcher.callback = connection._mark
-            connection._watcher.args = ()
-    if not isinstance(woken, HubConnection):
-        return None
-    # What is there stays there: marked, the next read takes it without another turn of the loop.
-    woken._mark()
-    return woken

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Callable
 
 from client.connection import Connection
@@ -13,13 +12,9 @@ from client.runtime import has_hub_io
 def connection_of(
     sock: socket.socket, *, op_timeout: float, clock: Callable[[], float], address: object = None
 ) -> Connection:
-    """Wrap a connected socket and own it from now on.
-
-    An encrypted socket has buffers of its own, which only its own methods look into, so it is
-    always an ordinary `Connection`.
-    """
+    """Wrap a connected socket and own it from now on."""
     kind: type[Connection] = Connection
-    if has_hub_io() and not isinstance(sock, ssl.SSLSocket):
+    if has_hub_io():
         from client.hub_connection import HubConnection  # noqa: PLC0415 - needs gevent
 
         kind = HubConnection
