@@ -19,6 +19,7 @@ from typing import Any
 from client import meta
 from client.errors import BreakerOpen, Happened, MemcacheClientError
 from client.failover_rules import Manner, manner_of, needs_meta
+from client.meta_answers import valued
 from client.node import Node
 from client.replies import read_value
 
@@ -77,8 +78,9 @@ class Detour:
 
         def fetch(node: Node) -> Any:
             if node.speaks_meta:
-                request = meta.fetch(key, b"v", _value)
-                return node.call(request.data, meta.read, request, deadline)
+                request = meta.fetch(key, meta.VALUE, valued)
+                item = node.call(request.data, meta.read, request, deadline)
+                return None if item is None else item.value
             return node.call(b"get %b\r\n" % key, read_value, key, deadline)
 
         value: bytes | None = self._elsewhere(fetch, refusal, deadline)
@@ -144,7 +146,3 @@ def _speaks_meta(node: Node, deadline: float) -> bool:
     if node.speaks_meta is None:
         return bool(node.call(b"mn\r\n", meta.read_no_op, None, deadline))
     return node.speaks_meta
-
-
-def _value(reply: meta.Reply) -> bytes | None:
-    return reply.value

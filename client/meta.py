@@ -29,6 +29,7 @@ CODES = frozenset((b"VA", b"HD", b"EN", b"NF", b"NS", b"EX"))
 NUMBER_DIGITS = 20  # of 2**64: more are no number of memcached's, and would cost time to read
 
 ITEM = b"v f c t"  # all there is to know of an item
+VALUE = b"v f"  # what is needed to give a value back; without a token it may come from any node
 
 
 class Reply(NamedTuple):

@@ -71,6 +71,18 @@ def present(reply: Reply) -> Item | None:
     return None if found is None or found.value is None else found
 
 
+def valued(reply: Reply) -> Item | None:
+    """Give the item that was asked for with `meta.VALUE`; a place-holder is a miss."""
+    if reply.code == b"EN":
+        return None
+    if reply.code != b"VA":
+        raise ProtocolError("a code that is no answer to the command")
+    marks = reply.flags
+    if not reply.value and (b"W" in marks or b"Z" in marks) and b"X" not in marks:
+        return None
+    return Item(value=reply.value, flags=int(reply.token(b"f")), cas=NO_ITEM.cas)
+
+
 def leased(reply: Reply) -> Item:
     """Give what a lease found; a node that could not make the place-holder leased nothing."""
     return item(reply) or NO_ITEM

@@ -103,11 +103,17 @@ def _drop_aliases(share: dict[Any, bytes], aliases: dict[Any, list[Any]]) -> Non
 
 
 def carry_out(
-    work: Work, shares: Mapping[Node, Share], terms: Terms, elsewhere: Work | None = None
+    work: Work,
+    shares: Mapping[Node, Share],
+    terms: Terms,
+    elsewhere: Work | None = None,
+    *,
+    forgets: bool = False,
 ) -> dict[Any, MemcacheClientError]:
     """Run a batch and give what failed, by the caller's key.
 
-    `elsewhere` is what is asked of other nodes, where that is not the same.
+    `elsewhere` is what is asked of other nodes, where that is not the same. With `forgets` all of
+    them are asked, and the key has failed with its own node's error whatever they answer.
     """
     failed: dict[Any, MemcacheClientError] = {}
     refused: list[_Refused] = []
@@ -124,12 +130,19 @@ def carry_out(
 
     Batch(work, terms.started, terms.deadline, fail).run(shares)
     if refused:
-        _carry_elsewhere(elsewhere or work, refused, terms, failed)
+        told = {key.name: key.error for key in refused} if forgets else {}
+        _carry_elsewhere(elsewhere or work, refused, terms, failed, goes_round=forgets)
+        failed.update(told)
     return failed
 
 
 def _carry_elsewhere(
-    work: Work, refused: list[_Refused], terms: Terms, failed: dict[Any, MemcacheClientError]
+    work: Work,
+    refused: list[_Refused],
+    terms: Terms,
+    failed: dict[Any, MemcacheClientError],
+    *,
+    goes_round: bool,
 ) -> None:
     """Ask other nodes for keys their own did not take; who is refused again, asks the next."""
     assert terms.fallbacks is not None
@@ -164,4 +177,6 @@ def _carry_elsewhere(
         if shares:
             started = next(iter(shares)).clock()
             Batch(work, started, terms.deadline, fail).run(shares)
+        if goes_round:
+            refused = list(asked.values())
         turn += 1

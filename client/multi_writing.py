@@ -163,9 +163,8 @@ def delete_many(routes: Mapping[Key, Route], keys: Iterable[Key], terms: Terms) 
     shares, aliases = by_node(routes, keys)
     result, copies = PartialDict(), PartialDict()
     is_meta = terms.protocol == "meta"
-    failed = carry_out(
-        _Deleting(result, is_meta=is_meta), shares, terms, _Deleting(copies, is_meta=is_meta)
-    )
+    elsewhere = _Deleting(copies, is_meta=is_meta)
+    failed = carry_out(_Deleting(result, is_meta=is_meta), shares, terms, elsewhere, forgets=True)
     result.failed.update(failed)
     for name, others in aliases.items():
         for other in others:

@@ -15,8 +15,8 @@ from typing import Any
 
 from client import commands, meta, meta_answers
 from client.calls import Calls, Key, ask
-from client.items import Item
-from client.replies import read_flagged
+from client.items import NO_ITEM, Item
+from client.replies import read_flagged, read_valued
 
 
 class Reading(Calls):
@@ -38,7 +38,7 @@ class Reading(Calls):
         self, key: Key, expire: int = 0, default: Any = None, *, protocol: str | None = None
     ) -> Any:
         """Give the value and set a new time to live in seconds; `default` on a miss."""
-        item = self._read(key, protocol, expire=commands.check_expire(expire))
+        item = self._read_value(key, protocol, expire=commands.check_expire(expire))
         return default if item is None else item.value
 
     def gats(
@@ -117,8 +117,24 @@ class Reading(Calls):
 
     def _get_decoded(self, key: Key, default: Any, protocol: str | None) -> Any:
         """Carry out `get` where there is a serde, which needs the flags, or a protocol is asked."""
-        item = self._read(key, protocol)
+        item = self._read_value(key, protocol)
         return default if item is None else item.value
+
+    def _read_value(
+        self, key: Key, protocol: str | None, *, expire: int | None = None
+    ) -> Item | None:
+        """Read without a token, which would tie the call to the key's own node."""
+        node, wire = self._routes[key]
+        if self._reads_meta(node, protocol):
+            wants = meta.VALUE if expire is None else b"%b T%d" % (meta.VALUE, expire)
+            item = ask(node, meta.fetch(wire, wants, meta_answers.valued))
+        else:
+            request = b"get %b\r\n" % wire
+            if expire is not None:
+                request = commands.get_and_touch(b"gat", wire, expire)
+            found = node.call(request, read_valued, wire)
+            item = None if found is None else Item(value=found[0], flags=found[1], cas=NO_ITEM.cas)
+        return None if item is None else self._decoded(key, item)
 
     def _decoded(self, key: Key, item: Item) -> Item:
         # After the call: the connection is back in its pool when the serde runs.

@@ -144,6 +144,12 @@ def read_flagged(
     return value, flags, cas
 
 
+def read_valued(connection: Readable, key: bytes, deadline: float) -> tuple[bytes, int] | None:
+    """Read the reply to `get key` or `gat key`: (value, flags), or None on a miss."""
+    item = _read_item(ReplyStream(connection, deadline, connection.read()), key)
+    return None if item is None else item[:2]
+
+
 def read_item(
     connection: Readable, key: bytes, deadline: float
 ) -> tuple[bytes | None, bytes | None]:
