@@ -69,12 +69,17 @@ class Places:
             self._claimed -= 1
 
     def counts(self) -> dict[str, Any]:
-        """Give the numbers; total = idle + in_use, where in_use are those callers have or open."""
+        """Give the numbers; total = idle + in_use at every moment.
+
+        in_use are those that callers have or open; idle are the others, in_care being those of
+        them that background care asks or opens just now.
+        """
         with self._lock:
             idle = len(self.idle) + self._claimed
             return {
                 "idle": idle,
                 "in_use": self._total - idle,
+                "in_care": self._claimed,
                 "waiting": len(self.waiters),
                 "total": self._total,
                 "size": self.size,

@@ -351,6 +351,7 @@ class PoolMachine(RuleBasedStateMachine):
         # What was granted is a connection or a place; all other connections are known.
         handed_over = len(alive) - len(holding) - len(self.pool.idle) - len(self.claimed)
         assert 0 <= handed_over <= len(granted)
+        assert said["in_care"] == len(self.claimed) + len(spares)
         assert said["waiting"] == len(self.in_queue)
         assert said["created"] == len(self.made)
         assert sum(said["closed"].values()) == len(self.made) - len(alive)

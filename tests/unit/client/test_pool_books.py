@@ -75,6 +75,7 @@ def test_a_life_in_numbers() -> None:
     assert it.pool.snapshot() == {
         "idle": 0,
         "in_use": 0,
+        "in_care": 0,
         "waiting": 0,
         "total": 0,
         "size": 2,
@@ -163,7 +164,7 @@ def test_connections_in_care_count_as_idle() -> None:
     assert it.pool.claim(connection)
     assert not it.pool.claim(connection)
     said = it.pool.snapshot()
-    assert (said["idle"], said["in_use"], said["total"]) == (1, 0, 1)
+    assert (said["idle"], said["in_care"], said["in_use"], said["total"]) == (1, 1, 0, 1)
     assert it.take() is not connection
     it.pool.unclaim(connection)
     assert it.take() is connection
