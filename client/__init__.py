@@ -38,6 +38,7 @@ from client.items import Item
 from client.multi import FailedKeys, PartialDict
 from client.operation import Operation, Outcome
 from client.settings import ClientSettings
+from client.warming import WarmUp
 
 __all__ = [
     "BREAKER_PROFILES",
@@ -73,5 +74,6 @@ __all__ = [
     "TlsFailed",
     "Unreachable",
     "ValueTooLarge",
+    "WarmUp",
     "build",
 ]
