@@ -68,6 +68,15 @@ class Places:
         with self._lock:
             self._claimed -= 1
 
+    def _lay_down(self, connection: Any, *, on_top: bool) -> None:
+        """Count a claimed connection as plainly idle again, in one step for whoever counts."""
+        with self._lock:
+            self._claimed -= 1
+            if on_top:
+                self.idle.append(connection)
+            else:
+                self.idle.appendleft(connection)
+
     def counts(self) -> dict[str, Any]:
         """Give the numbers; total = idle + in_use at every moment.
 

@@ -97,8 +97,10 @@ class Pool(Places):
         if is_retired or not self._reserve(count, claimed=1):
             return False
         connection = self._open(deadline, claimed=1)
-        self.lend_claimed()
-        self.release(connection, self._clock())
+        connection.disarm()
+        connection.idle_since = self._clock()
+        self._lay_down(connection, on_top=True)
+        self.attend()
         return True
 
     def release(self, connection: Any, now: float) -> None:
@@ -127,8 +129,7 @@ class Pool(Places):
         """Put a claimed connection back at the old end, as idle as it was."""
         if connection.armed:
             connection.disarm()
-        self.lend_claimed()
-        self.idle.appendleft(connection)
+        self._lay_down(connection, on_top=False)
         self.attend()
 
     def drop(self, connection: Any, reason: str) -> None:
