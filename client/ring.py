@@ -9,7 +9,6 @@ other client hashes for a node. This module knows neither connections nor breake
 
 from __future__ import annotations
 
-import hashlib
 import math
 import struct
 import zlib
@@ -20,6 +19,11 @@ from dataclasses import dataclass
 from client.addresses import DEFAULT_PORT, NodeAddress
 from client.checking import unknown
 from client.murmur import murmur_behind
+
+try:  # CPython's own: OpenSSL, behind hashlib, takes longer to set up than to hash a key
+    from _md5 import md5  # type: ignore[import-not-found]
+except ImportError:  # a build without it
+    from hashlib import md5
 
 POINTS_PER_NODE = 160  # libmemcached's weighted ketama: 40 digests of 4 points
 POINTS_PER_DIGEST = 4
@@ -95,10 +99,10 @@ def _ketama(weights: Mapping[str, int]) -> Ring:
     names = [owners[point] for point in points]
     names.append(names[0])  # behind the last point the circle begins again
     count = len(set(names))
-    md5, from_bytes = hashlib.md5, int.from_bytes
+    md5_of, from_bytes = md5, int.from_bytes
 
     def look_up(key: bytes) -> str:
-        hashed = from_bytes(md5(key, usedforsecurity=False).digest()[:4], "little")
+        hashed = from_bytes(md5_of(key, usedforsecurity=False).digest()[:4], "little")
         return names[bisect_left(points, hashed)]
 
     def order(key: bytes) -> Iterator[str]:
@@ -221,7 +225,8 @@ def _latin(name: str) -> bytes:
 
 
 def _md5(data: bytes) -> bytes:
-    return hashlib.md5(data, usedforsecurity=False).digest()
+    digest: bytes = md5(data, usedforsecurity=False).digest()
+    return digest
 
 
 _RINGS: Mapping[str, Callable[[Mapping[str, int]], Ring]] = {
