@@ -20,7 +20,7 @@ from typing import Any
 
 from client import batch_in_turns
 from client.aside import Aside, join_all
-from client.errors import MemcacheClientError
+from client.errors import MemcacheClientError, OutOfResources
 from client.exchange import Exchange, Work
 from client.node import Node
 
@@ -91,8 +91,14 @@ class Batch:
         return True
 
     def _put_aside(self, part: Exchange) -> None:
-        self._held.remove(part)
-        self._asides.append((Aside(partial(self._drive, part)), part))
+        try:
+            self._asides.append((Aside(partial(self._drive, part)), part))
+        except RuntimeError as error:  # no further thread could be started
+            failure = OutOfResources()
+            failure.__cause__ = error
+            self._end(part, failure)
+        else:
+            self._held.remove(part)
 
     def _drive(self, part: Exchange) -> None:
         try:

@@ -146,12 +146,19 @@ class Exchange:
     def fail(self, error: BaseException) -> None:
         """End a part that failed or was cut off."""
         connection, self.connection = self.connection, None
-        if isinstance(error, ProtocolError) and self.node.speaks_meta:
-            self.node.doubt_dialect()
+        if isinstance(error, ProtocolError):
+            # Where it went out of step nobody knows: earlier answers may be another request's.
+            self._answered = 0
+            self._replies.clear()
+            if self.node.speaks_meta:
+                self.node.doubt_dialect()
         self.node.settle(error, self._permit, connection)
 
     def unanswered(self) -> tuple[Sequence[Any], Sequence[bytes]]:
-        """Give the keys that the node has not dealt with, as the caller names them and as sent."""
+        """Give the keys that the node has not dealt with, as the caller names them and as sent.
+
+        After a ProtocolError that is all of them, also those whose values were given out.
+        """
         answered = self._answered
         if self._replies:
             answered += self._replies[0][0].answered

@@ -68,6 +68,8 @@ def fetch_many(
         terms = terms._replace(fallbacks=None)
     work = _Reading(result, terms.protocol, with_cas=with_cas, is_plain=is_plain)
     result.failed = carry_out(work, shares, terms)
+    for name in result.failed:  # values that came before the reply went wrong
+        result.pop(name, None)
     if not is_plain:
         for name, (data, flags, cas) in result.items():
             value = data if decode is None else decode(name, data, flags)

@@ -144,7 +144,7 @@ def store_many(
         return _Storing(encoded, expire, result=result, is_meta=is_meta, reword=reword)
 
     result.failed.update(carry_out(work(None), shares, terms, work(reword)))
-    result.extend(result.failed)
+    result[:] = dict.fromkeys([*result, *result.failed])
     for name in result.copy() if aliases else ():
         for other in aliases.get(name, ()):
             result.append(other)
@@ -166,6 +166,8 @@ def delete_many(routes: Mapping[Key, Route], keys: Iterable[Key], terms: Terms) 
     elsewhere = _Deleting(copies, is_meta=is_meta)
     failed = carry_out(_Deleting(result, is_meta=is_meta), shares, terms, elsewhere, forgets=True)
     result.failed.update(failed)
+    for name in failed:  # answers that came before a reply went wrong
+        result.pop(name, None)
     for name, others in aliases.items():
         for other in others:
             if name in result:

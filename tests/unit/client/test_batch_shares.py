@@ -20,6 +20,7 @@ from client.errors import (
     MemcacheClientError,
     OperationTimeout,
     PoolExhausted,
+    ProtocolError,
 )
 from client.multi import PartialDict, Terms, by_node
 from client.multi_reading import fetch_many
@@ -241,6 +242,25 @@ def test_what_a_node_answered_before_it_failed_counts(cluster: Any) -> None:
     found = get(cluster, values)
     assert found == dict(list(values.items())[:200]), "two chunks were under way"
     assert list(found.failed) == list(values)[200:]
+
+
+@pytest.mark.parametrize("count", [3, 250], ids=["one chunk", "several chunks"])
+def test_a_stale_reply_in_front_makes_nothing_of_the_node_believed(
+    cluster: Any, count: int
+) -> None:
+    """Answers that turn out to be out of step are no misses, and what they gave is taken back."""
+    values = {f"a{index}": b"%d" % index for index in range(count)}
+    assert put(cluster, {**values, "b1": b"2"}) == []
+    for stale in (b"END\r\n", b"VALUE a0 0 5\r\nwrong\r\nEND\r\n"):
+        cluster.nodes[A].connection._unread = stale
+        found = get(cluster, [*values, "b1"])
+        assert found == {"b1": b"2"}
+        assert list(found.failed) == list(values)
+        assert {type(error) for error in found.failed.values()} == {ProtocolError}
+        cluster.nodes[A].connection._unread = b""
+    cluster.nodes[A].connection._unread = b"DELETED\r\n"
+    deleted = delete_many(cluster, values, cluster.terms())
+    assert (dict(deleted), list(deleted.failed)) == ({}, list(values))
 
 
 def test_a_kill_ends_every_part_once(cluster: Any) -> None:
