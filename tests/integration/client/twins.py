@@ -42,6 +42,7 @@ def _with(part: type, broken: type) -> Callable[[Nodes, Any], MemcacheClient]:
         with swapped(part, broken):
             return build(nodes, settings)
 
+    make.__name__ = broken.__name__
     return make
 
 

@@ -120,7 +120,7 @@ def probe_stampede(lab: Lab, make: Make) -> Seen:
             first = crowd(lambda _: attempt(cache.get, "key"), callers)
             comes_true(lambda: now["in flight"] == 0, 2.0)
             now["most"] = 0
-            until = time.monotonic() + 3 * OPEN_MAX_S
+            until = time.monotonic() + 2 * OPEN_MAX_S
 
             def call(_: int) -> int:
                 calls = 0

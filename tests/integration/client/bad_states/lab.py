@@ -7,6 +7,8 @@ before they are seen. The lab looks at a node past its proxy, over connections o
 from __future__ import annotations
 
 import contextlib
+import gc
+import time
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +26,7 @@ WIRE_MS = 2
 LATENCY = OWN_PREFIX + "wire"
 FAULT = OWN_PREFIX + "fault"
 ANSWER_WITHIN_S = 2.0
+FORGET_WITHIN_S = 1.0
 
 Make = Callable[[Sequence[tuple[str, int]], Any], Any]
 
@@ -37,6 +40,7 @@ class Lab:
         self.nodes: Sequence[Node] = self._cluster.nodes
         assert self._cluster.toxiproxy_url is not None
         self._api = ToxiproxyApi(self._cluster.toxiproxy_url, deadline_s=10.0)
+        self._at_rest = max(self.connections(node) for node in self.nodes)
         self._latency = dict.fromkeys((node.name for node in self.nodes), 0)
 
     def stop(self) -> None:
@@ -53,6 +57,13 @@ class Lab:
             self.slow(node, latency_ms)
             with self.direct(node) as past:
                 past.flush_all(noreply=False)
+        # Clients that leak go when they are collected; what they held must not be counted again.
+        gc.collect()
+        wait_until = time.monotonic() + FORGET_WITHIN_S
+        while any(self.connections(node) > self._at_rest for node in self.nodes):
+            if time.monotonic() > wait_until:
+                break
+            time.sleep(0.01)
 
     def slow(self, node: Node, latency_ms: int) -> None:
         """Give the node this much latency instead of what it has."""

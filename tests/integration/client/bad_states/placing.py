@@ -21,7 +21,7 @@ from tests.integration.client.bad_states.names import name_server
 KEYS = [f"key{index}" for index in range(60)]
 BREAKER = {"open_s": 0.2, "open_max_s": 0.3, "consecutive_failures": 3}
 KEEP_S = 0.3  # how long a client told so keeps the address of a name
-FOLLOWED_WITHIN_S = KEEP_S + BREAKER["open_max_s"] + 1.5
+FOLLOWED_WITHIN_S = KEEP_S + BREAKER["open_max_s"] + 1.0
 TOO_LARGE = bytes(2_000_000)  # twice the item limit
 
 
@@ -31,7 +31,7 @@ def stale_connections(lab: Lab, make: Make) -> Seen:
     node, slots = lab.nodes[0], 8
     calls: list[Call] = []
     closed = 0
-    with lab.client(make, [node], pool_size=slots) as cache:
+    with lab.client(make, [node], pool_size=slots, op_timeout=0.3) as cache:
         for harm in (_restart, _close_all):
             crowd(lambda _: attempt(cache.get, "key"), slots)
             closed += lab.sockets(node)

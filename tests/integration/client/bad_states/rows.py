@@ -1,7 +1,8 @@
 """The table of bad states: for each its detector, its broken twins, and what pymemcache does.
 
 A row is data. `pymemcache` says which of the library's clients are held against the detector and
-what is known of them: BAD and CLEAN are asserted, OPEN (a matter of timing) is only printed.
+what is known of them: BAD and CLEAN are asserted. SHOWN, a matter of timing or the same as another's,
+is only printed.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from tests.integration.client.bad_states.lab import Lab, Make
 
 
 class Known(Enum):
-    """What a contender is known to do in a detector."""
+    """What a contender is known to do in a detector. SHOWN is printed and not asserted."""
 
     BAD = "bad"
     CLEAN = "clean"
-    OPEN = "open"
+    SHOWN = "shown"
 
 
-BAD, CLEAN, OPEN = Known.BAD, Known.CLEAN, Known.OPEN
+BAD, CLEAN, SHOWN = Known.BAD, Known.CLEAN, Known.SHOWN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ ROWS = (
         detect=cut_off.desync,
         needs=20,
         twins={"reuses a connection after a kill": twins.reuses_after_kill},
-        pymemcache={contenders.single: BAD, POOLED: CLEAN, HASHED: CLEAN},
+        pymemcache={contenders.single: BAD, POOLED: CLEAN, HASHED: SHOWN},
     ),
     Row(
         name="half-written set",
@@ -64,14 +65,14 @@ ROWS = (
         detect=cut_off.half_written_set,
         needs=3,
         twins={"reuses a connection after a kill": twins.reuses_after_kill},
-        pymemcache={POOLED: CLEAN, contenders.pooled_as_shipped: CLEAN, HASHED: CLEAN},
+        pymemcache={POOLED: CLEAN, contenders.pooled_as_shipped: SHOWN, HASHED: SHOWN},
     ),
     Row(
         name="half-written set, one caller",
         trigger="abort in mid-send",
         detect=partial(cut_off.half_written_set, slots=1),
         twins={"reuses a connection after a kill": twins.reuses_after_kill},
-        pymemcache={contenders.single: BAD, contenders.single_as_shipped: BAD},
+        pymemcache={contenders.single: SHOWN, contenders.single_as_shipped: BAD},
     ),
     Row(
         name="stale pooled connection",
@@ -79,7 +80,7 @@ ROWS = (
         detect=placing.stale_connections,
         needs=8,
         twins={"trusts idle connections": twins.trusts_idle_connections},
-        pymemcache={POOLED: BAD, HASHED: BAD},
+        pymemcache={POOLED: BAD, HASHED: SHOWN},
     ),
     Row(
         name="slot leak",
@@ -95,14 +96,14 @@ ROWS = (
         detect=cut_off.swallowed_timeout,
         needs=30,
         twins={"turns a Timeout into an error": twins.swallows_timeouts},
-        pymemcache={POOLED: CLEAN, HASHED: CLEAN},
+        pymemcache={POOLED: CLEAN, HASHED: SHOWN},
     ),
     Row(
         name="breaker stuck open",
         trigger="clock step",
         detect=breaking.stuck_open,
         twins={"opens by the wall clock": twins.stays_open},
-        pymemcache={POOLED: CLEAN, HASHED: BAD},
+        pymemcache={POOLED: SHOWN, HASHED: BAD},
     ),
     Row(
         name="stuck half-open",
@@ -118,7 +119,7 @@ ROWS = (
         detect=breaking.probe_stampede,
         needs=50,
         twins={"half-open admits everybody": twins.admits_everybody},
-        pymemcache={POOLED: BAD, HASHED: OPEN},
+        pymemcache={POOLED: BAD, HASHED: SHOWN},
     ),
     Row(
         name="phantom transitions",
@@ -126,13 +127,13 @@ ROWS = (
         detect=breaking.phantom_transitions,
         needs=40,
         twins={"believes stale outcomes": twins.believes_old_news},
-        pymemcache={POOLED: OPEN, HASHED: OPEN},
+        pymemcache={POOLED: SHOWN, HASHED: SHOWN},
     ),
     Row(
         name="serialisation",
         trigger="lock across I/O",
         detect=flowing.serialisation,
-        needs=90,
+        needs=60,
         twins={"holds a lock across I/O": twins.locks_across_io},
         pymemcache={POOLED: CLEAN, HASHED: CLEAN},
     ),
@@ -149,21 +150,21 @@ ROWS = (
         detect=flowing.reconnect_storm,
         needs=100,
         twins={"never opens": twins.never_opens},
-        pymemcache={POOLED: BAD, HASHED: OPEN},
+        pymemcache={POOLED: BAD, HASHED: SHOWN},
     ),
     Row(
         name="stale DNS",
         trigger="old peer dies",
         detect=placing.stale_dns,
         twins={"keeps addresses for ever": twins.keeps_addresses},
-        pymemcache={POOLED: CLEAN, HASHED: CLEAN},
+        pymemcache={POOLED: CLEAN, HASHED: SHOWN},
     ),
     Row(
         name="stale DNS, old peer alive",
         trigger="record changes",
         detect=placing.moved_name,
         twins={"keeps addresses for ever": twins.keeps_addresses},
-        pymemcache={POOLED: BAD, HASHED: BAD},
+        pymemcache={POOLED: BAD, HASHED: SHOWN},
     ),
     Row(
         name="stale ring, split brain",
@@ -171,7 +172,7 @@ ROWS = (
         detect=placing.stale_ring,
         needs=5,
         twins={"drops dead nodes off the ring": twins.DropsDeadNodes},
-        pymemcache={HASHED: BAD, contenders.hashed_back_soon: BAD},
+        pymemcache={HASHED: SHOWN, contenders.hashed_back_soon: BAD},
     ),
     Row(
         name="masked failure",
@@ -187,13 +188,13 @@ ROWS = (
         detect=flowing.slow_drip,
         needs=8,
         twins={"a deadline for every recv": twins.drips},
-        pymemcache={POOLED: BAD, HASHED: BAD},
+        pymemcache={POOLED: BAD, HASHED: SHOWN},
     ),
     Row(
         name="hub blocked",
         trigger="synchronous DNS",
         detect=flowing.hub_blocked,
         twins={"resolves on the hub": twins.blocks_the_hub},
-        pymemcache={POOLED: CLEAN, HASHED: CLEAN},
+        pymemcache={POOLED: CLEAN, HASHED: SHOWN},
     ),
 )

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from client import build
 from tests.integration.client.bad_states.lab import Lab, Make
 from tests.integration.client.bad_states.rows import ROWS, Known, Row
+
+
+def leaky(test: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a test whose client may leave sockets open: they are collected, in silence, with it."""
+    for ignored in ("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"):
+        test = pytest.mark.filterwarnings(ignored)(test)
+    return test
+
 
 by_row = pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS])
 
@@ -27,9 +39,11 @@ def test_default_client_is_clean(lab: Lab, row: Row) -> None:
         for name, twin in row.twins.items()
     ],
 )
+@leaky
 def test_broken_twin_is_caught(lab: Lab, row: Row, twin: Make) -> None:
     """A client with one part broken is caught by the same detector, or it is none."""
     seen = row.detect(lab, twin)
+    gc.collect()
     assert seen.bad > 0, seen
 
 
@@ -54,10 +68,12 @@ def test_second_line_of_defence_holds(lab: Lab, row: Row, survivor: Make) -> Non
         pytest.param(row, contender, known, id=f"{row.name}: {contender.__name__} {known.value}")
         for row in ROWS
         for contender, known in row.pymemcache.items()
-        if known is not Known.OPEN
+        if known is not Known.SHOWN
     ],
 )
+@leaky
 def test_pymemcache_is_as_recorded(lab: Lab, row: Row, contender: Make, known: Known) -> None:
     """What the table says of pymemcache's own clients is what they do."""
     seen = row.detect(lab, contender)
+    gc.collect()
     assert (seen.bad > 0) == (known is Known.BAD), seen
