@@ -168,6 +168,11 @@ class Scripted(Connection):
         # What nobody has read yet comes first, as on a real connection.
         self._pieces = itertools.chain(self._pieces, self._script(bytes(data)))
 
+    def write_some(self, data: bytes) -> int:
+        """Take the whole of it at once."""
+        self.write(data, self.deadline)
+        return len(data)
+
     def read(self) -> bytes:
         """Give the next piece."""
         return self._next(self.deadline)

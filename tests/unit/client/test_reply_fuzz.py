@@ -91,8 +91,12 @@ class Bench:
         alive = [one for one in self.made if not one.is_closed]
         assert (pool["in_use"], pool["waiting"]) == (0, 0)
         assert pool["total"] == pool["idle"] == len(alive)
-        if isinstance(result, MemcacheClientError) and not result.in_step:
-            assert not alive, f"kept after {result!r}"
+        if isinstance(result, MemcacheClientError):
+            errors = [result]
+        else:  # a batch tells of its failures by key
+            errors = list(getattr(result, "failed", {}).values())
+        if not all(error.in_step for error in errors):
+            assert not alive, f"kept after {errors!r}"
         # What was kept is at a boundary: the next call gets its own reply.
         self.script = lambda request: [answer(request)]
         self.hangs_up = False

@@ -1,8 +1,8 @@
 """The table of bad states: for each its detector, its broken twins, and what pymemcache does.
 
 A row is data. `pymemcache` says which of the library's clients are held against the detector and
-what is known of them: BAD and CLEAN are asserted. SHOWN, a matter of timing or the same as another's,
-is only printed.
+what is known of them: BAD and CLEAN are asserted. SHOWN, which is a matter of timing or the same as
+another's, is only printed.
 """
 
 from __future__ import annotations
