@@ -78,8 +78,7 @@ class Batch:
     def _take(self, part: Exchange, data: bytes) -> bool:
         """Take in what came for a part; False when it need not be waited for any more."""
         try:
-            if part.feed(data):
-                part.finish()
+            if part.take(data):
                 self._held.remove(part)
                 return False
             if not part.send():

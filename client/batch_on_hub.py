@@ -100,7 +100,11 @@ def gather(parts: Sequence[Exchange], deadline: float, take: Take, fail: Fail) -
         for inbox in waiting:
             inbox.listen()
         while waiting and _wait(meeting, waiting[0].connection, deadline):
-            waiting = [inbox for inbox in waiting if _is_open(inbox, take, fail)]
+            waiting = [
+                inbox
+                for inbox in waiting
+                if not (inbox.data or inbox.error) or _is_open(inbox, take, fail)
+            ]
             for inbox in waiting:  # while this one was at work, they may have been marked
                 if inbox.connection._mark.is_readable:
                     inbox.listen()

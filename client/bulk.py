@@ -163,7 +163,7 @@ class MetaValues(_Values):
         if len(pieces) != 2 * len(wires) + 1:  # lines and values in turn, and the last line end
             return self._take_partly(pieces)
         values = pieces[1::2]
-        expected = _join(b"VA %d k", b"", wires) + self._opaque + b"\r\n"
+        expected = _headers(b"VA %d k", b"", wires) + self._opaque + b"\r\n"
         if expected % tuple(map(len, values)) != b"\r\n".join(pieces[::2]):
             return self._take_partly(pieces)
         self._into.update(zip(self._names, values))  # noqa: B905 - as long: it was just compared
@@ -186,7 +186,7 @@ class MetaValues(_Values):
         wires = [header.partition(b" k")[2] for header in headers]
         if end:
             wires[-1] = last
-        expected = _join(b"VA %d k", b"", wires) + end
+        expected = _headers(b"VA %d k", b"", wires) + end
         if expected % tuple(map(len, values)) != b"\r\n".join(headers):
             return False
         return self._take_some(wires, values)
@@ -230,7 +230,7 @@ class TextValues(_Values):
         if not is_full:
             wires = [header[6 : header.find(b" ", 6)] for header in headers]
         # Flags are 0 unless somebody uses them; who does takes the other way.
-        expected = _join(b"VALUE ", b" 0 %d", wires) + b" 0 %d"
+        expected = _headers(b"VALUE ", b" 0 %d", wires) + b" 0 %d"
         if expected % tuple(map(len, values)) != b"\r\n".join(headers):
             return False
         if not is_full:
@@ -249,12 +249,11 @@ class TextValues(_Values):
         return key, size, () if self._is_plain else (flags, cas), False
 
 
-def _join(before: bytes, behind: bytes, wires: Sequence[bytes]) -> bytes:
+def _headers(before: bytes, behind: bytes, wires: Sequence[bytes]) -> bytes:
     """Give the pattern of all headers; what is behind the last key is left to the caller."""
-    pattern = before + (behind + b"\r\n" + before).join(wires)
-    if pattern.count(b"%") == len(wires) - (1 if behind else 0):
-        return pattern
-    return before + (behind + b"\r\n" + before).join([w.replace(b"%", b"%%") for w in wires])
+    if b"%" in b" ".join(wires):
+        wires = [wire.replace(b"%", b"%%") for wire in wires]
+    return before + (behind + b"\r\n" + before).join(wires)
 
 
 def _number(digits: bytes) -> int:

@@ -5,8 +5,8 @@ before the first reply is read. A share of many keys is cut into chunks, each ma
 two are under way at a time, so that a round trip is not waited for between them and neither side's
 buffers can fill with both sides writing.
 
-Rule: once begun, a part ends in exactly one of `finish` and `fail`. It does not wait for replies
-(`drive` apart) and does not know what the requests are.
+Rule: once begun, a part ends either in `take`, with the last byte, or in `fail`. It does not wait
+for replies (`drive` apart) and does not know what the requests are.
 """
 
 from __future__ import annotations
@@ -79,17 +79,31 @@ class Exchange:
 
         Never waits. Raises BreakerOpen, ConnectionClosed.
         """
-        node = self.node
+        # `Pool.take_idle` and `send`, written out for the usual case as in `Node.fetch`.
+        node, started = self.node, self._started
         node.requests += 1
         self._permit = node.breaker.permit or node.breaker.acquire()
-        connection = self.connection = node.pool.take_idle(self._started)
-        if connection is None:
+        idle = node.pool.idle
+        if node.pool.waiters:
             return False
-        request = self._make_next()
+        try:
+            connection = self.connection = idle.pop()
+        except IndexError:
+            return False
+        if connection.is_stale or started >= connection.expires_at:
+            idle.append(connection)  # the pool looks more closely
+            self.connection = None
+            connection = self.connection = node.pool.take_idle(started)
+            if connection is None:
+                return False
+        names = self.names
+        request, reply, keys = self._work.chunk(node, connection, names, self.wires, 0)
+        self._asked = keys
+        self._replies.append((reply, keys))
         if len(request) > SMALL_WRITE:
             return self._send_some(request) and self.send()
         connection.write(request, self._deadline)
-        self.is_last = self._asked == len(self.names)
+        self.is_last = keys == len(names)
         return self.is_last or self.send()
 
     def send(self) -> bool:
@@ -100,20 +114,28 @@ class Exchange:
         self.is_last = len(self._replies) == 1 and self._asked == len(self.names)
         return True
 
-    def feed(self, data: bytes) -> bool:
-        """Take bytes of replies; True when the last was read whole. Raises ProtocolError."""
+    def take(self, data: bytes) -> bool:
+        """Take bytes of replies; True when the last was read whole and the part has ended.
+
+        Raises ProtocolError.
+        """
+        replies = self._replies
         while True:
-            if not self._replies:
+            if not replies:
                 raise ProtocolError("bytes behind the reply")
-            reply, keys = self._replies[0]
+            reply, keys = replies[0]
             rest = reply.feed(data)
             if rest is None:
                 return False
-            self._replies.popleft()
+            replies.popleft()
             self._answered += keys
-            if not rest:
-                return self._answered == len(self.names)
-            data = rest
+            if rest:
+                data = rest
+                continue
+            if self._answered < len(self.names):
+                return False
+            self._finish()
+            return True
 
     def drive(self) -> None:
         """Carry the part to its end, waiting for whatever it takes. Raises as a call does."""
@@ -126,20 +148,30 @@ class Exchange:
                 connection.arm(deadline)
                 connection.write(self._unsent, deadline)
                 self._unsent = None
-            if self.send() and self.feed(connection.read_before(deadline)):
-                self.finish()
+            if self.send() and self.take(connection.read_before(deadline)):
                 return
 
-    def finish(self) -> None:
-        """End a part all of whose replies were read."""
+    def _finish(self) -> None:
+        # `Pool.release` and `Breaker.done`, written out for the usual case as in `Node.fetch`.
         node, connection, started = self.node, self.connection, self._started
-        breaker = node.breaker
+        pool, breaker = node.pool, node.breaker
         elapsed = 0.0
         if breaker.slow_call_s is not None:
             elapsed = node.clock() - self._deadline + connection.allowed_s
         self.connection = None
-        node.pool.release(connection, started)
-        breaker.done(self._permit, SUCCESS, started, elapsed)
+        if connection.armed or started >= pool.sweep_at:
+            pool.release(connection, started)
+        else:
+            connection.idle_since = started
+            pool.idle.append(connection)
+            if pool.waiters or pool.is_closed:
+                pool.attend()
+        window = breaker.window
+        if self._permit == breaker.permit and started < window.ends_at and not elapsed:
+            window.calls += 1
+            breaker.streak = 0
+        else:
+            breaker.done(self._permit, SUCCESS, started, elapsed)
         if breaker.events:
             breaker.deliver()
 

@@ -82,8 +82,8 @@ class Many(Calls):
         started = self._clock()
         settings = self.settings
         return Terms(
-            started=started,
-            deadline=started + settings.op_timeout,
-            protocol=settings.protocol if protocol is None else self._chosen(protocol),
-            fallbacks=None if settings.failover == "fail" else self._router.fallbacks,
+            started,
+            started + settings.op_timeout,
+            settings.protocol if protocol is None else self._chosen(protocol),
+            None if settings.failover == "fail" else self._router.fallbacks,
         )

@@ -78,28 +78,41 @@ def by_node(
     Raises IllegalKey.
     """
     names = keys if type(keys) is list else list(keys)
-    shares: dict[Node, dict[Any, bytes]] = {}
+    kinds = set(map(type, names))
+    if len(set(names)) != len(names) or kinds not in (_TEXT, _BYTES):
+        return _by_node_once(routes, names)  # a key may be there twice: as text and as bytes, say
+    shares: dict[Node, Share] = {}
     for name in names:
         node, wire = routes[name]
         try:
-            shares[node][name] = wire
+            share = shares[node]
         except KeyError:
-            shares[node] = {name: wire}
-    kinds = set(map(type, names))
-    aliases: dict[Any, list[Any]] = {}
-    if len(kinds) > 1:  # then a key may go by two names: as text and as bytes
-        for share in shares.values():
-            _drop_aliases(share, aliases)
-    return {node: (list(share), list(share.values())) for node, share in shares.items()}, aliases
+            share = shares[node] = ([], [])
+        share[0].append(name)
+        share[1].append(wire)
+    return shares, {}
 
 
-def _drop_aliases(share: dict[Any, bytes], aliases: dict[Any, list[Any]]) -> None:
+_TEXT: set[type] = {str}
+_BYTES: set[type] = {bytes}
+
+
+def _by_node_once(
+    routes: Mapping[Key, Route], names: list[Any]
+) -> tuple[dict[Node, Share], dict[Any, list[Any]]]:
+    shares: dict[Node, Share] = {}
     first: dict[bytes, Any] = {}
-    for name, wire in list(share.items()):
-        known = first.setdefault(wire, name)
-        if known is not name:
-            aliases.setdefault(known, []).append(name)
-            del share[name]
+    aliases: dict[Any, list[Any]] = {}
+    for name in dict.fromkeys(names):
+        node, wire = routes[name]
+        if wire in first:
+            aliases.setdefault(first[wire], []).append(name)
+            continue
+        first[wire] = name
+        named, wires = shares.setdefault(node, ([], []))
+        named.append(name)
+        wires.append(wire)
+    return shares, aliases
 
 
 def carry_out(

@@ -32,6 +32,9 @@ class MadeUpConnection:
 
     waits_on_hub = False
     allowed_s = 1.0
+    armed = is_stale = False
+    expires_at = 1_000.0
+    idle_since = 0.0
 
     def __init__(self, store: dict[bytes, bytes]) -> None:
         self.store = store
@@ -80,12 +83,15 @@ class MadeUpConnection:
 
 
 class MadeUpNode:
-    """A node, its pool and its breaker in one. `trouble` is raised where a connection is taken."""
+    """A node, its pool, its breaker and that one's window. `trouble` is raised for a permit."""
 
     speaks_meta = False
-    permit = 1
+    permit = 0
     slow_call_s = None
     events = ()
+    waiters = ()
+    is_closed = False
+    sweep_at = ends_at = 0.0  # so that nothing is written out and all is told here
 
     def __init__(self, label: str) -> None:
         self.label = label
@@ -95,18 +101,20 @@ class MadeUpNode:
         self.requests = 0
         self.now = 0.0
         self.ended: Counter[str] = Counter()
-        self.breaker = self.pool = self
+        self.breaker = self.pool = self.window = self
+        self.idle = [self.connection]
 
     def clock(self) -> float:
         return self.now
 
-    def take_idle(self, _: float) -> MadeUpConnection:
+    def acquire(self) -> int:
         if self.trouble is not None:
             raise self.trouble
-        return self.connection
+        return 1
 
     def release(self, connection: object, _: float) -> None:
         assert connection is self.connection
+        self.idle.append(self.connection)
         self.ended["released"] += 1
 
     def done(self, _: int, verdict: int, *__: float) -> None:
@@ -116,6 +124,7 @@ class MadeUpNode:
     def settle(self, error: BaseException, _: int, connection: object) -> None:
         self.ended[type(error).__name__] += 1
         self.ended["settled"] += connection is not None
+        self.idle = [self.connection]
 
     def count_failure(self, error: MemcacheClientError) -> None:
         self.ended["refused"] += 1
