@@ -19,9 +19,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from client.errors import ProtocolError
+from client.meta import NUMBER_DIGITS
 from client.replies import MAX_LINE, MAX_VALUE, error_of, item_fields
-
-NUMBER_DIGITS = 20  # of 2**64: more are no number of memcached's, and would cost time to read
 
 
 class Reply(Protocol):
@@ -34,14 +33,6 @@ class Reply(Protocol):
         ...
 
 
-class Found(Protocol):
-    """What takes the values of a chunk, all at once: a dict, where values are kept as they are."""
-
-    def update(self, found: Any, /) -> Any:
-        """Take pairs of name and value."""
-        ...
-
-
 class _Values:
     """What both protocols share: pieces of any size in, items out."""
 
@@ -51,7 +42,7 @@ class _Values:
     _found: dict[bytes, tuple[bytes, Any]] | None = None  # None: nothing was looked at yet
 
     def __init__(
-        self, names: Sequence[Any], wires: Sequence[bytes], into: Found, is_plain: bool
+        self, names: Sequence[Any], wires: Sequence[bytes], into: dict[Any, Any], is_plain: bool
     ) -> None:
         self._names = names
         self._wires = wires
@@ -147,7 +138,7 @@ class MetaValues(_Values):
         self,
         names: Sequence[Any],
         wires: Sequence[bytes],
-        into: Found,
+        into: dict[Any, Any],
         opaque: bytes,
         is_plain: bool,
     ) -> None:
