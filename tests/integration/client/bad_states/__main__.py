@@ -1,6 +1,6 @@
-"""Print the table of bad states, each row provoked now: `python -m tests...bad_states [ROW ...]`.
+"""Print the table of bad states: `python -m tests.integration.client.bad_states [ROW ...]`.
 
-A line for each client: the default one, the broken twins, pymemcache's. Rows are chosen by a part
+Every row is provoked now. A line for each client: the default one, the broken twins, pymemcache's. Rows are chosen by a part
 of their name. Exit code 1 when the default client is not clean or a twin is not caught.
 """
 
