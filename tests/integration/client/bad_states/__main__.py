@@ -1,7 +1,8 @@
 """Print the table of bad states: `python -m tests.integration.client.bad_states [ROW ...]`.
 
-Every row is provoked now. A line for each client: the default one, the broken twins, pymemcache's. Rows are chosen by a part
-of their name. Exit code 1 when the default client is not clean or a twin is not caught.
+Every row is provoked now, with a line for each client: the default one, the broken twins,
+pymemcache's. Rows are chosen by a part of their name. Exit code 1 when the default client is not
+clean or a twin is not caught.
 """
 
 from __future__ import annotations
