@@ -50,7 +50,9 @@ class Lines:
         Raises ProtocolError, and ClientError where a request was not understood.
         """
         usual, answer = next(iter(self._answers.items()))
-        if not self.answered and data == (usual + b"\r\n") * len(self._names):
+        # Only of a reply's first bytes: behind the beginning of a line, `STORED` is not stored.
+        is_first = not self.answered and not self._rest
+        if is_first and data == (usual + b"\r\n") * len(self._names):
             self.answered = len(self._names)
             self._accept(self._names, answer)
             return b""

@@ -60,6 +60,15 @@ def test_every_line_goes_to_the_key_of_its_place(
     assert set(told.refused) == {n for n, line in enumerate(lines) if line == TOO_LARGE}
 
 
+def test_the_end_of_a_refusal_is_no_success() -> None:
+    """`NOT_` and `STORED` in two pieces is one line, and a refusal."""
+    told = Told()
+    reply = told.lines(["k"], STORED)
+    assert reply.feed(b"NOT_") is None
+    assert reply.feed(b"STORED\r\n") == b""
+    assert told.answers == {"k": False}
+
+
 BROKEN = {
     "another opaque": (META, b"HD O77\r\nHD O78\r\n", ProtocolError),
     "no opaque": (META, b"HD O77\r\nHD\r\n", ProtocolError),
