@@ -20,7 +20,8 @@ from typing import Any, Protocol
 
 from client.errors import ProtocolError
 from client.meta import NUMBER_DIGITS
-from client.replies import MAX_LINE, MAX_VALUE, error_of, item_fields
+from client.replies import MAX_VALUE, error_of, item_fields
+from client.reply_stream import MAX_LINE
 
 
 class Reply(Protocol):

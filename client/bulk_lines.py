@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from client.errors import ProtocolError, ServerError
-from client.replies import MAX_LINE, error_of
+from client.replies import error_of
+from client.reply_stream import MAX_LINE
 
 
 class Lines:

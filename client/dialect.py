@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 
 from client.connection import Connection
-from client.errors import ConnectRefused, ConnectTimeout, NotMemcached
+from client.errors import ConnectRefused, ConnectTimeout, MetaUnsupported, NotMemcached
 from client.handshake import ask_dialect
 
 ASK_AGAIN_S = 30.0  # long enough not to be felt, short enough to end a wrong guess
@@ -35,8 +35,9 @@ class Dialect:
         self._patience_s = patience_s
         self._clock = clock
         self._is_asking = False
-        self._ask_at = math.inf if protocol != "auto" else -math.inf
-        self.speaks_meta: bool | None = None if protocol == "auto" else protocol == "meta"
+        self._is_demanded = protocol == "meta"
+        self._ask_at = math.inf if protocol == "text" else -math.inf
+        self.speaks_meta: bool | None = {"auto": None, "meta": True, "text": False}[protocol]
 
     def doubt(self) -> None:
         """Ask with the next connection: the node did not understand what it had promised to."""
@@ -45,7 +46,8 @@ class Dialect:
     def connect(self, deadline: float) -> Connection:
         """Open a connection, asking what the node speaks when that is due.
 
-        Raises what connecting raises, and AuthenticationFailed.
+        Raises what connecting raises, AuthenticationFailed, and MetaUnsupported where meta is
+        demanded: a value behind an `ms` that is not understood would be read as commands.
         """
         connection = self._connect(deadline)
         if self._is_asking or self._clock() < self._ask_at:
@@ -67,8 +69,10 @@ class Dialect:
         try:
             speaks_meta = ask_dialect(connection, until)
         except (ConnectTimeout, ConnectRefused, NotMemcached):
-            self._settle(False, now + ASK_AGAIN_S)
+            self._settle(self._is_demanded, now + ASK_AGAIN_S)
             return False
+        if self._is_demanded and not speaks_meta:
+            raise MetaUnsupported
         self._settle(speaks_meta, math.inf)
         return True
 

@@ -19,7 +19,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from client.errors import ProtocolError
-from client.replies import MAX_VALUE, Readable, ReplyStream, error_of
+from client.replies import MAX_VALUE, error_of
+from client.reply_stream import Readable, ReplyStream
 
 # One sequence for the whole process, so that a reply which strays to another connection is found
 # out as well. It starts above 2**41 and thereby never meets the numbers of `Connection.serial`.

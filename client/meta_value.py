@@ -8,7 +8,8 @@ request, whatever it says. The usual case, a reply that arrives whole, is read w
 from __future__ import annotations
 
 from client.errors import ProtocolError
-from client.replies import MAX_VALUE, Readable, ReplyStream, error_of
+from client.replies import MAX_VALUE, error_of
+from client.reply_stream import Readable, ReplyStream
 
 
 def finish_value(

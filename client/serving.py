@@ -10,7 +10,8 @@ from pymemcache.client.base import STAT_TYPES
 from client import commands, replies
 from client.errors import IllegalInput, MemcacheClientError, ProtocolError
 from client.node import Node
-from client.replies import Readable, ReplyStream, error_of
+from client.replies import error_of
+from client.reply_stream import Readable, ReplyStream
 
 MAX_STATS = (
     100_000  # lines of one reply; memcached has some hundred, a peer that babbles any number
