@@ -2,7 +2,7 @@
 # Kept to what GNU Make 3.81 knows (the one of macOS).
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui test check bench clean
+.PHONY: help setup setup-dev run ui test check bench bad-states clean
 
 # Servers built by the set-up win over others of their name, which were found unfit.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
@@ -15,7 +15,7 @@ RUN_OPTIONS := --scenario single-node-failure --time-scale 0.5
 UI_OPTIONS := --web-host 127.0.0.1 --scenario single-node-failure --time-scale 0.5
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile
 
 setup: ## install everything a run needs (.venv, memcached, toxiproxy-server)
 	@sh scripts/setup.sh runtime
@@ -40,6 +40,9 @@ check: setup-dev ## format, lint, types, who may import whom
 
 bench: setup ## CPU per operation against peers, batches, overhead, an outage (7 minutes)
 	@$(PYTHON_BIN) -m bench
+
+bad-states: setup-dev ## each bad state of a client: provoked, detected, and what others do in it
+	@$(PYTHON_BIN) -m tests.integration.client.bad_states
 
 clean: ## remove what set-up and runs left (.venv, .tools, runs, caches)
 	rm -rf .venv .tools runs bench/results
