@@ -20,7 +20,7 @@ from typing import Any
 
 from client import batch_in_turns
 from client.aside import Aside, join_all
-from client.errors import MemcacheClientError, OutOfResources
+from client.errors import ConnectionClosed, Happened, MemcacheClientError, OutOfResources
 from client.exchange import Exchange, Work
 from client.node import Node
 
@@ -115,7 +115,17 @@ class Batch:
         self._report(part, error)
 
     def _report(self, part: Exchange, error: MemcacheClientError) -> None:
-        self._fail(part.node, *part.unanswered(), error)
+        names, wires = part.unanswered()
+        known = 0 if error.happened is Happened.NOT_SENT else 1  # the error is about the first
+        count = part.under_way
+        if self._work.writes and error.happened is not Happened.INDETERMINATE and count > known:
+            # Their requests had left when the connection was given up: nobody knows.
+            unknown = ConnectionClosed("connection given up with requests under way")
+            unknown.node, unknown.__cause__ = part.node.label, error
+            self._fail(part.node, names[:known], wires[:known], error)
+            self._fail(part.node, names[known:count], wires[known:count], unknown)
+            names, wires = names[count:], wires[count:]
+        self._fail(part.node, names, wires, error)
 
 
 _gathers: dict[bool, Any] = {False: batch_in_turns.gather}

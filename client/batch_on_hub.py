@@ -38,13 +38,14 @@ class _Meeting:
 class _Inbox:
     """What has arrived on one connection. Called by the event loop when there is more."""
 
-    __slots__ = ("connection", "data", "error", "meeting", "part", "recv", "size")
+    __slots__ = ("connection", "data", "error", "is_timed", "meeting", "part", "recv", "size")
 
     def __init__(self, part: Exchange, meeting: _Meeting) -> None:
         self.part = part
         self.meeting = meeting
         self.connection: HubConnection = part.connection
         self.recv = self.connection._recv
+        self.is_timed = part.node.breaker.slow_call_s is not None
         self.size = FIRST_READ
         self.data = b""
         self.error: OSError | None = None
@@ -61,6 +62,8 @@ class _Inbox:
         except OSError as error:
             self.error = error
             data = b""
+        if self.is_timed:  # what waits here for other nodes must not look slow
+            self.part.arrived_at = self.part.node.clock()
         if not data:
             self.connection._mark()  # an ended stream stays readable for ever
             self.error = self.error or ConnectionResetError()
@@ -154,6 +157,7 @@ def _take_late(inbox: _Inbox, take: Take, fail: Fail) -> None:
     data = inbox.data
     for _ in range(LATE_READS):
         if not data:
+            part.arrived_at = 0.0
             try:
                 data = inbox.recv(NEXT_READ)
             except OSError:

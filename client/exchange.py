@@ -19,13 +19,15 @@ from client.breaker import SUCCESS
 from client.bulk import Reply
 from client.connection import SMALL_WRITE
 from client.errors import ProtocolError
-from client.node import Node
+from client.node import Node, limit
 
 WINDOW = 2  # chunks under way
 
 
 class Work(Protocol):
     """What a batch asks of each node."""
+
+    writes: bool
 
     def chunk(
         self, node: Node, connection: Any, names: Sequence[Any], wires: Sequence[bytes], at: int
@@ -41,11 +43,13 @@ class Exchange:
         "_answered",
         "_asked",
         "_deadline",
+        "_is_short",
         "_permit",
         "_replies",
         "_started",
         "_unsent",
         "_work",
+        "arrived_at",
         "connection",
         "is_last",
         "names",
@@ -67,9 +71,13 @@ class Exchange:
         self._work = work
         self._started = started
         self._deadline = deadline
+        self._is_short = deadline < started + node.op_timeout  # part of the time is gone already
         self._permit = 0
         self._asked = 0  # keys whose chunk has been made
         self._answered = 0
+        self.arrived_at = (
+            0.0  # when the bytes to be taken next came; 0: they come as they are taken
+        )
         self._replies: deque[tuple[Reply, int]] = deque()  # under way, with their number of keys
         self._unsent: memoryview | None = None  # of the latest request
         self.is_last = False  # nothing but the end of one reply is waited for
@@ -77,7 +85,7 @@ class Exchange:
     def begin(self) -> bool:
         """Send the first chunks over an idle connection; False when `drive` has to go on.
 
-        Never waits. Raises BreakerOpen, ConnectionClosed.
+        Never waits. Raises BreakerOpen, PoolExhausted, ConnectionClosed.
         """
         # `Pool.take_idle` and `send`, written out for the usual case as in `Node.fetch`.
         node, started = self.node, self._started
@@ -96,6 +104,8 @@ class Exchange:
             connection = self.connection = node.pool.take_idle(started)
             if connection is None:
                 return False
+        if self._is_short:
+            limit(connection, self._deadline)
         names = self.names
         request, reply, keys = self._work.chunk(node, connection, names, self.wires, 0)
         self._asked = keys
@@ -140,6 +150,7 @@ class Exchange:
     def drive(self) -> None:
         """Carry the part to its end, waiting for whatever it takes. Raises as a call does."""
         connection, deadline = self.connection, self._deadline
+        self.arrived_at = 0.0
         if connection is None:
             now = self.node.clock()
             connection = self.connection = self.node.pool.acquire(now, deadline)
@@ -157,7 +168,8 @@ class Exchange:
         pool, breaker = node.pool, node.breaker
         elapsed = 0.0
         if breaker.slow_call_s is not None:
-            elapsed = node.clock() - self._deadline + connection.allowed_s
+            ended = self.arrived_at or node.clock()
+            elapsed = ended - self._deadline + connection.allowed_s
         self.connection = None
         if connection.armed or started >= pool.sweep_at:
             pool.release(connection, started)
@@ -195,6 +207,11 @@ class Exchange:
         if self._replies:
             answered += self._replies[0][0].answered
         return self.names[answered:], self.wires[answered:]
+
+    @property
+    def under_way(self) -> int:
+        """The number of keys, the first of those unanswered, whose request may have been read."""
+        return self._asked - (len(self.names) - len(self.unanswered()[0]))
 
     def _make_next(self) -> bytes:
         request, reply, keys = self._work.chunk(

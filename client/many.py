@@ -64,8 +64,10 @@ class Many(Calls):
             data, kept = self._values.encode(key, value, flags)
             return data, commands.check_flags(kept)
 
-        terms = self._terms(protocol)
-        return store_many(self._homes, values, encode, expire, terms, reword=self._router.reword)
+        def begin() -> Terms:
+            return self._terms(protocol)
+
+        return store_many(self._homes, values, encode, expire, begin, reword=self._router.reword)
 
     def delete_many(
         self, keys: Iterable[Key], noreply: bool | None = None, *, protocol: str | None = None

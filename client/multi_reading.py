@@ -20,6 +20,8 @@ Decode = Callable[[Any, bytes, int], Any]  # the caller's key, the bytes, the fl
 class _Reading:
     """The requests of a batch read. `into` gets bytes, or (bytes, flags, cas) when not plain."""
 
+    writes = False
+
     def __init__(self, into: dict[Any, Any], protocol: str, *, with_cas: bool, is_plain: bool):
         self._into = into
         self._protocol = protocol

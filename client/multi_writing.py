@@ -34,6 +34,8 @@ Reword = Callable[[bytes], bytes]  # a single request as it is put to another no
 class _Storing:
     """The requests of a batch store."""
 
+    writes = True
+
     def __init__(
         self,
         values: Mapping[Any, tuple[bytes, int]],
@@ -87,6 +89,8 @@ class _Storing:
 class _Deleting:
     """The requests of a batch delete. `into` gets whether each key was there."""
 
+    writes = True
+
     def __init__(self, into: PartialDict, *, is_meta: bool) -> None:
         self._into = into
         self._is_meta = is_meta
@@ -124,12 +128,13 @@ def store_many(
     values: Mapping[Any, Any],
     encode: Encode,
     expire: int,
-    terms: Terms,
+    begin: Callable[[], Terms],
     *,
     reword: Reword | None = None,
 ) -> FailedKeys:
     """Set every key; `encode(key, value)` gives its bytes and flags. Gives the keys not stored.
 
+    `begin` starts the time when all is serialised: no node is to blame for a slow serde.
     `reword` is how a request is put to a node that is not the key's own. Raises IllegalKey and what
     `encode` raises, before anything is sent. A key whose error says "indeterminate" may be stored.
     """
@@ -138,6 +143,7 @@ def store_many(
     for name, others in aliases.items():  # one key, given twice: the last value counts
         encoded[name] = encoded[others[-1]]
     result = FailedKeys()
+    terms = begin()
     is_meta = terms.protocol == "meta"
 
     def work(reword: Reword | None) -> _Storing:

@@ -74,7 +74,7 @@ class Node:
         )
         self.requests = 0
         self.failures: Counter[str] = Counter()
-        self._op_timeout = settings.op_timeout
+        self.op_timeout = settings.op_timeout
         self._breaker_settings = settings.breaker
         self.clock = clock
         # Bound once: looking them up costs a tenth of the call.
@@ -96,7 +96,7 @@ class Node:
         # the call; whatever is not usual goes to that method. Together they cost more than all
         # the rest of the way.
         started = self.clock()
-        deadline = started + self._op_timeout
+        deadline = started + self.op_timeout
         self.requests += 1
         breaker, pool, idle = self.breaker, self.pool, self._idle
         permit = breaker.permit
@@ -168,7 +168,7 @@ class Node:
         from now. Raises MemcacheClientError; its `happened` says whether the operation took effect.
         """
         started = self.clock()
-        deadline = started + self._op_timeout if until is None else until
+        deadline = started + self.op_timeout if until is None else until
         self.requests += 1
         permit = 0
         connection: Connection | None = None
@@ -176,7 +176,7 @@ class Node:
             permit = self._acquire()
             connection = self._check_out(started, deadline)
             if until is not None:
-                _limit(connection, until)
+                limit(connection, until)
             connection.write(request, deadline)
             result = read(connection, expected, deadline)
         except BaseException as error:
@@ -246,7 +246,7 @@ class Node:
         if (
             isinstance(error, OperationTimeout)
             and connection is not None
-            and connection.allowed_s < self._op_timeout / 2
+            and connection.allowed_s < self.op_timeout / 2
         ):
             return IGNORED  # most of the time was spent waiting for the connection
         return verdict_of(error, self._breaker_settings)
@@ -278,7 +278,8 @@ def _reason(error: BaseException) -> str:
     return error.outcome.value if isinstance(error, MemcacheClientError) else "aborted"
 
 
-def _limit(connection: Connection, deadline: float) -> None:
+def limit(connection: Connection, deadline: float) -> None:
+    """Tell a connection that a call begins part of whose time is gone. Raises PoolExhausted."""
     try:
         connection.begin(deadline)
     except OperationTimeout as error:

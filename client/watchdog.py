@@ -53,12 +53,14 @@ class Watchdog:
             self.arm(earliest)
 
 
-_watchdogs: WeakKeyDictionary[Any, Watchdog] = WeakKeyDictionary()
+# By the clock as well: a time of one clock says nothing on another.
+_watchdogs: WeakKeyDictionary[Any, dict[Callable[[], float], Watchdog]] = WeakKeyDictionary()
 
 
 def watchdog_of(hub: Any, clock: Callable[[], float]) -> Watchdog:
-    """Give the one watchdog of a hub."""
-    dog = _watchdogs.get(hub)
+    """Give the one watchdog of a hub and a clock."""
+    dogs = _watchdogs.setdefault(hub, {})
+    dog = dogs.get(clock)
     if dog is None:
-        dog = _watchdogs[hub] = Watchdog(hub, clock)
+        dog = dogs[clock] = Watchdog(hub, clock)
     return dog

@@ -435,3 +435,22 @@ def test_plain_threads(memcached: Start) -> None:
     """Without gevent, threads share a small pool: large batches, nothing lost, nothing mixed up."""
     ports = [str(memcached().port) for _ in range(3)]
     subprocess.run([sys.executable, "-W", "error", "-c", THREADS, *ports], check=True, timeout=120)
+
+
+def test_a_silent_node_makes_the_others_look_slow_to_nobody(
+    paths: list[Path], client: MakeClient
+) -> None:
+    """A batch ends with its slowest node; each node's own time is what its breaker counts."""
+    settings = BreakerSettings(
+        slow_call_s=0.3, minimum_calls=4, consecutive_failures=100_000, failure_rate=1.0
+    )
+    cache = client(*(path.address for path in paths), op_timeout=0.6, breaker=settings)
+    for _ in range(3):
+        cache.get_many(KEYS)  # each node has a connection
+    silent, *others = (f"{host}:{port}" for host, port in (path.address for path in paths))
+    paths[0].swallow()
+    for _ in range(6):
+        assert cache.get_many(KEYS).failed
+    nodes = cache.snapshot()
+    assert nodes[silent]["failures"]
+    assert [nodes[label]["opened"] for label in others] == [0, 0]

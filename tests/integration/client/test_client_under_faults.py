@@ -15,6 +15,7 @@ import pytest
 from client import (
     BreakerOpen,
     BreakerSettings,
+    ClientSettings,
     ConnectionClosed,
     ConnectRefused,
     MemcacheClient,
@@ -394,3 +395,24 @@ def test_replies_that_arrived_in_time_survive_a_stall(memcached: Start, client: 
         pass  # the whole process is busy elsewhere
     assert [one.get() for one in results] == [b"v"] * 8
     assert only(cache)["breaker"] == "closed"
+
+
+def test_a_client_with_a_clock_of_its_own_keeps_its_deadlines(
+    byte_server: Start, client: MakeClient, memcached: Start
+) -> None:
+    """Clients on one hub may go by clocks that are far apart: each wait ends by its own."""
+
+    def be_silent(connection: socket.socket) -> None:
+        while connection.recv(4096):
+            pass
+
+    assert client(memcached().address).set("k", b"v")  # waits by the usual clock
+    ahead = MemcacheClient(
+        [byte_server(be_silent).address],
+        ClientSettings(op_timeout=0.2, protocol="text"),
+        clock=lambda: time.monotonic() + 1e9,
+    )
+    with ahead, gevent.Timeout(10):
+        seconds, error = took(lambda: ahead.get("k"))
+    assert isinstance(error, OperationTimeout)
+    assert seconds < 2.0

@@ -40,6 +40,7 @@ class MadeUpConnection:
         self.store = store
         self.requests: list[bytes] = []
         self.broken: BaseException | None = None
+        self.begun: list[float] = []
         self._unread = b""
 
     def write(self, data: bytes, _: float) -> None:
@@ -52,6 +53,9 @@ class MadeUpConnection:
 
     def arm(self, _: float) -> None:
         pass
+
+    def begin(self, deadline: float) -> None:
+        self.begun.append(deadline)
 
     def read_before(self, _: float) -> bytes:
         if self.broken is not None:
@@ -86,6 +90,7 @@ class MadeUpNode:
     """A node, its pool, its breaker and that one's window. `trouble` is raised for a permit."""
 
     speaks_meta = False
+    op_timeout = 1.0
     permit = 0
     slow_call_s = None
     events = ()
@@ -168,8 +173,7 @@ def get(cluster: Any, keys: Any, fallbacks: Any = None) -> PartialDict:
 
 
 def put(cluster: Any, values: Any, fallbacks: Any = None, reword: Any = None) -> Any:
-    terms = cluster.terms(fallbacks)
-    return store_many(cluster, values, encode, 0, terms, reword=reword)
+    return store_many(cluster, values, encode, 0, lambda: cluster.terms(fallbacks), reword=reword)
 
 
 SAME_KEY_TWICE = {
@@ -217,7 +221,7 @@ def test_a_key_that_is_illegal_sends_nothing(cluster: Any) -> None:
     with pytest.raises(IllegalKey):
         get(cluster, ["a1", "b1", ""])
     with pytest.raises(TypeError):
-        store_many(cluster, {"a1": 1}, lambda _, value: len(value), 0, cluster.terms())
+        store_many(cluster, {"a1": 1}, lambda _, value: len(value), 0, cluster.terms)
     assert all(node.requests == 0 for node in cluster.nodes.values())
 
 
@@ -352,3 +356,44 @@ def test_a_delete_elsewhere_has_failed_all_the_same(cluster: Any) -> None:
     assert result == {"b1": True}
     assert result.failed == {"a1": own}
     assert cluster.nodes[B].store == {}
+
+
+def test_a_write_behind_one_that_was_not_understood_may_have_happened(cluster: Any) -> None:
+    """The refusal is about one key; the requests behind it had left and may have been carried out.
+
+    What was never sent has failed as definitely as the key itself.
+    """
+    keys = [f"a{index}" for index in range(350)]
+    connection = cluster.nodes[A].connection
+    connection.read_before = lambda _: b"STORED\r\nCLIENT_ERROR bad data chunk\r\n"
+    failed = put(cluster, dict.fromkeys(keys, b"1")).failed
+    assert list(failed) == keys[1:]
+    told = [str(error.happened) for error in failed.values()]
+    assert told == ["server_reply"] + ["indeterminate"] * 198 + ["server_reply"] * 150
+
+
+def test_a_batch_with_little_time_left_says_so_to_its_connections(cluster: Any) -> None:
+    """A node that was asked late is not blamed for the time that others took."""
+    terms = cluster.terms()._replace(deadline=0.25)
+    assert fetch_many(cluster, ["a1"], terms) == {}
+    assert cluster.nodes[A].connection.begun == [0.25]
+    get(cluster, ["b1"])
+    assert cluster.nodes[B].connection.begun == []
+
+
+def test_the_time_of_a_batch_begins_when_all_is_serialised(cluster: Any) -> None:
+    """A slow serde is nobody's failure: the nodes have the whole time."""
+    done: list[str] = []
+
+    def encode_slowly(key: str, value: bytes) -> tuple[bytes, int]:
+        done.append(key)
+        return value, 0
+
+    def begin() -> Terms:
+        assert done == ["a1", "b1"]
+        done.append("begun")
+        terms: Terms = cluster.terms()
+        return terms
+
+    assert store_many(cluster, {"a1": b"1", "b1": b"2"}, encode_slowly, 0, begin) == []
+    assert done[-1] == "begun"
