@@ -445,12 +445,12 @@ def test_a_silent_node_makes_the_others_look_slow_to_nobody(
         slow_call_s=0.3, minimum_calls=4, consecutive_failures=100_000, failure_rate=1.0
     )
     cache = client(*(path.address for path in paths), op_timeout=0.6, breaker=settings)
-    for _ in range(3):
-        cache.get_many(KEYS)  # each node has a connection
+    callers = 8
+    cache.warm_up(callers)  # a connection for each: a new one is waited for beside the others
     silent, *others = (f"{host}:{port}" for host, port in (path.address for path in paths))
     paths[0].swallow()
-    for _ in range(6):
-        assert cache.get_many(KEYS).failed
+    batches = [gevent.spawn(cache.get_many, KEYS) for _ in range(callers)]
+    assert all(batch.get(timeout=PATIENT_S).failed for batch in batches)
     nodes = cache.snapshot()
     assert nodes[silent]["failures"]
     assert [nodes[label]["opened"] for label in others] == [0, 0]
