@@ -69,14 +69,22 @@ class Calls:
 def speaks_meta(node: Node) -> bool:
     """Say whether the node speaks meta; a node that nobody has asked yet is asked.
 
-    That costs the first call to a node a round trip, or two: the connection it opens may ask too.
+    Opening its first connection asks, and takes silence and nonsense for an answer. Only who comes
+    while another caller's connection is asking has to ask by itself.
     """
     known = node.speaks_meta
+    if known is None:
+        node.call(b"", _read_nothing, None)
+        known = node.speaks_meta
     if known is None:
         answer = bool(node.call(b"mn\r\n", meta.read_no_op, None))
         known = node.speaks_meta  # making the first connection may have asked as well
         return answer if known is None else known
     return known
+
+
+def _read_nothing(*_: object) -> None:
+    """Read the reply to no request at all."""
 
 
 def ask(node: Node, request: meta.Request) -> Any:

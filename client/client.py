@@ -54,6 +54,7 @@ class MemcacheClient(Reading, Writing, Counting, Many, Serving):
         self._is_plain = self._values.is_plain
         self._rng = rng
         self._listeners: list[Any] = []
+        self._is_closed = False
         self._router = Router(nodes, self.settings, self._make_node, clock=clock)
         self._follow_router()
 
@@ -79,6 +80,8 @@ class MemcacheClient(Reading, Writing, Counting, Many, Serving):
         for listener in self._listeners:
             added.breaker.add_listener(listener)
         self._follow_router()
+        if self._is_closed:
+            added.pool.close()
 
     def remove_node(self, node: Address) -> None:
         """Take a node out: its keys belong to others, calls under way on it end in peace.
@@ -120,6 +123,7 @@ class MemcacheClient(Reading, Writing, Counting, Many, Serving):
 
         New calls raise ClientClosed at once; what is still in use closes when its call ends.
         """
+        self._is_closed = True  # before the nodes are looked at: one that is added looks here
         try:
             return drain_all(list(self._nodes.values()), timeout_s)
         finally:
@@ -127,6 +131,7 @@ class MemcacheClient(Reading, Writing, Counting, Many, Serving):
 
     def close(self) -> None:
         """Close idle connections at once, those in use when their call ends. May be repeated."""
+        self._is_closed = True
         for node in self._nodes.values():
             node.pool.close()
         self._care.stop()

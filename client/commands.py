@@ -20,6 +20,7 @@ MAX_KEY = 250
 MAX_DELTA = (1 << 64) - 1  # memcached's counters are unsigned 64 bit
 MAX_FLAGS = (1 << 32) - 1
 MAX_EXPIRE = (1 << 31) - 1  # a signed 32-bit time
+MAX_SECONDS = 30 * 24 * 3600  # more is a Unix time to memcached, and long past
 _FORBIDDEN = re.compile(rb"[\x00-\x20\x7f]")
 
 
@@ -57,6 +58,8 @@ def wire_value(value: object) -> bytes:
             return str(value).encode("ascii")
         except UnicodeEncodeError:
             raise IllegalInput("a value that is text must be ASCII: encode it") from None
+        except ValueError:
+            raise IllegalInput("a value that is a number has too many digits") from None
     raise IllegalInput(f"a value must be bytes, text or a number, not {type(value).__name__}")
 
 
@@ -83,14 +86,17 @@ def check_number(number: object, what: str = "a counter's step") -> int:
 
 def check_seconds(seconds: object, what: str) -> int:
     """Give a duration of at least a second that is no absolute time."""
-    if not isinstance(seconds, int) or not 1 <= seconds <= MAX_EXPIRE:
-        raise IllegalInput(f"{what} must be a whole number of seconds, 1 or more")
+    if not isinstance(seconds, int) or not 1 <= seconds <= MAX_SECONDS:
+        raise IllegalInput(f"{what} must be a whole number of seconds, from 1 to 30 days")
     return seconds
 
 
 def check_cas(cas: Any) -> bytes:
     """Give a cas token as its digits: what `gets` gave, or text or a number."""
-    token = cas if isinstance(cas, bytes) else str(cas).encode("ascii", "replace")
+    try:
+        token = cas if isinstance(cas, bytes) else str(cas).encode("ascii", "replace")
+    except ValueError:  # a number with more digits than Python writes
+        token = b""
     if not token.isdigit() or int(token[:MAX_KEY]) > MAX_DELTA:
         raise IllegalInput("a cas token must be digits only")
     return token

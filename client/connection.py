@@ -57,6 +57,7 @@ class Connection:
     waits_on_hub = False  # a batch asks: several such are waited for at once
 
     __slots__ = (
+        "__weakref__",
         "_clock",
         "_is_readable",
         "_late_reads",
@@ -226,6 +227,11 @@ class Connection:
         if not data:
             raise ConnectionClosed
         return data
+
+    def disown(self) -> None:
+        """In a forked process: close this copy, and be stale to whoever has it idle."""
+        self.close()
+        self._is_readable = lambda _: [True]
 
     def close(self) -> None:
         """Close the socket; never raises for a socket that is broken already."""

@@ -15,6 +15,7 @@ from client.addresses import NodeAddress
 from client.connection import MINIMUM_WAIT_S, Connection
 from client.dialing import Dialer
 from client.errors import ConnectTimeout, PoolExhausted
+from client.forking import watch
 from client.handshake import authenticate
 from client.resolver import LookUp, Resolver, SocketAddress, look_up
 from client.settings import ClientSettings
@@ -88,6 +89,7 @@ class Connector:
         except BaseException:
             sock.close()
             raise
+        watch(connection)
         try:
             if self._token is not None:
                 authenticate(connection, self._token, until)

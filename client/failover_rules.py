@@ -58,6 +58,8 @@ _EXPIRE_AT = {
 
 def manner_of(request: bytes) -> Manner:
     """Say what becomes of a single request whose node refused it."""
+    if not request:  # none at all: a connection is wanted, to hear what the node speaks
+        return Manner.MOVES
     fields = _head(request)[0].split(b" ")
     verb = fields[0]
     manner = _MANNERS.get(verb, Manner.STAYS)
@@ -98,7 +100,8 @@ def _capped(expire: bytes, ttl_s: int, now: float) -> bytes:
     if value < 0:
         return expire
     if value > RELATIVE_MAX_S:
-        return b"%d" % min(value, int(now) + ttl_s)
+        # From here on in seconds: memcached's own clock may be a second late.
+        return b"%d" % min(value - int(now), ttl_s) if value > now else expire
     return b"%d" % (min(value, ttl_s) if value else ttl_s)
 
 

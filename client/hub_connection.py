@@ -56,7 +56,7 @@ class HubConnection(Connection):
 
     waits_on_hub = True
 
-    __slots__ = ("__weakref__", "_dog", "_mark", "_switch", "_watcher", "waiter")
+    __slots__ = ("_dog", "_mark", "_switch", "_watcher", "waiter")
 
     def __init__(
         self,
@@ -190,6 +190,11 @@ class HubConnection(Connection):
         if self._wait() is TIMED_OUT:
             return b""
         return self._receive(FIRST_READ) or b""
+
+    def disown(self) -> None:
+        """In a forked process: close this copy, and be stale to whoever has it idle."""
+        self.close()
+        self._mark.is_readable = True
 
     def close(self) -> None:
         """Close the socket; never raises for a socket that is broken already."""

@@ -48,6 +48,7 @@ MANNERS = {
     "flush": (b"flush_all 0\r\n", STAYS),
     "unknown": (b"sing k\r\n", STAYS),
     "nothing": (b"\r\n", STAYS),
+    "no request": (b"", MOVES),
 }
 
 
@@ -72,8 +73,8 @@ CAPS = {
     "longer": (3600, 10),
     "a month": (RELATIVE_MAX_S, 10),
     "at once": (-1, -1),
-    "absolute and far": (int(NOW) + 3600, int(NOW) + 10),
-    "absolute and near": (int(NOW) + 3, int(NOW) + 3),
+    "absolute and far": (int(NOW) + 3600, 10),
+    "absolute and near": (int(NOW) + 3, 3),
     "absolute and over": (int(NOW) - 3, int(NOW) - 3),
 }
 
