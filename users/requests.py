@@ -66,8 +66,11 @@ class Requests:
         self.merge_at = -math.inf
         if _is_untouched(environment):
             self.expected = list(self.listeners)
-            # Before Locust's own listener takes the numbers for the master.
-            environment.events.report_to_master._handlers.insert(0, self._before_report)
+            # Before Locust's own listener takes the numbers for the master, or sets them to zero:
+            # what came before that must not be counted after it.
+            events = environment.events
+            for event in (events.report_to_master, events.spawning_complete, events.reset_stats):
+                event._handlers.insert(0, self._before_change)
 
     def tally(self, kind: str, op: str) -> Tally:
         """Give the tally of one row of Locust's table."""
@@ -116,7 +119,7 @@ class Requests:
                 self._merge(op, kind, tally, wall - (now - tally.last))
         self.merge_at = now + STEP_S - wall % STEP_S
 
-    def _before_report(self, **_: Any) -> None:
+    def _before_change(self, **_: Any) -> None:
         self.merge()
 
     def _merge(self, op: str, kind: str, tally: Tally, at: float) -> None:

@@ -184,3 +184,34 @@ def test_a_listener_that_comes_later_hears_everything_from_then_on() -> None:
     assert requests.listeners != requests.expected
     made.events.request.remove_listener(listener)
     assert requests.listeners == requests.expected
+
+
+def _by_spawning(made: Environment) -> None:
+    made.reset_stats = True
+    made.events.spawning_complete.fire(user_count=1)
+
+
+def _by_button(made: Environment) -> None:
+    made.events.reset_stats.fire()
+    made.stats.reset_all()
+
+
+@pytest.mark.parametrize("reset", [_by_spawning, _by_button], ids=lambda f: f.__name__)
+def test_what_came_before_a_reset_is_not_counted_after_it(time: Time, reset: Any) -> None:
+    """Locust sets its numbers to zero when all users are there, or when it is told to."""
+    singly, bulk = Environment(reset_stats=True), Environment(reset_stats=True)
+    for made in (singly, bulk):
+        made.create_local_runner()
+    requests = Requests(bulk, _ERRORS, clock=time.monotonic, wall=time.wall)
+    requests.merge()
+    early, late = ("mixed", "get", "timeout", 500.0, 0), ("mixed", "get", "hit", 1.0, 10)
+    for now, call in ((0.01, early), (0.02, late)):
+        if call is late:
+            reset(singly)
+            reset(bulk)
+        time.now += now
+        fire(singly, call)
+        tell(requests, time.now, call)
+    requests.merge()
+    assert state(bulk) == state(singly)
+    assert bulk.stats.total.num_requests == 1
