@@ -273,8 +273,10 @@ class Pool(Places):
                 oldest = self.idle[0]
             except IndexError:
                 return
+            if not self.claim(oldest):  # only what nobody else has may be looked at
+                continue
             reason = self.unfit_because(oldest, now)
             if not reason:
+                self.unclaim(oldest)
                 return
-            if self.claim(oldest):
-                self.drop(oldest, reason)
+            self.drop(oldest, reason)

@@ -66,9 +66,10 @@ def _close_unfit(node: Tended, now: float) -> None:
             return "moved"
         return pool.unfit_because(connection, now)
 
-    for connection in list(pool.idle):
-        if why(connection) and pool.claim(connection):
-            # Another thread may have used it since: a reply that was on its way looked stale.
+    # Claimed before it is looked at: in the hands of another thread by now, it is not ours to poll,
+    # and a reply on its way to that one would look stale. The newest first, which keeps the order.
+    for connection in reversed(list(pool.idle)):
+        if pool.claim(connection):
             reason = why(connection)
             if reason:
                 pool.drop(connection, reason)

@@ -330,3 +330,40 @@ def test_drain_closes_all_and_tells_what_is_left() -> None:
     busy.pool.release(held, 0.0)
     assert held.is_closed
     assert busy.counts == (0, 0)
+
+
+class Watched(FakeConnection):
+    """Notes in which list it is whenever somebody looks whether it is stale."""
+
+    node: FakeNode
+    looks = 0
+
+    @property
+    def is_stale(self) -> bool:  # type: ignore[override]
+        self.looks += 1
+        assert self not in self.node.pool.idle, "a caller could take it this very moment"
+        return False
+
+    @is_stale.setter
+    def is_stale(self, _: bool) -> None:
+        pass
+
+
+def test_only_what_nobody_else_can_have_is_looked_at() -> None:
+    """Two threads must not poll one connection; the order of the idle ones stays as it was."""
+    node = FakeNode()
+    connections = [Watched() for _ in range(4)]
+    for connection in connections:
+        connection.node = node
+    fresh = iter(connections)
+    node.pool._connect = lambda _: next(fresh)
+    node.hold(4)
+    before = list(node.pool.idle)
+    node.round()
+    assert [one.looks for one in connections] == [1, 1, 1, 1]
+    assert list(node.pool.idle) == before
+    node.now = 2.0  # past the sweep that a release does
+    node.pool.release(node.pool.acquire(node.now, node.now + 1), node.now)
+    assert connections[0].looks == 2
+    assert list(node.pool.idle) == before
+    assert node.pool.counts()["in_care"] == 0
