@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import _thread
 import logging
+import os
 import threading
 import weakref
 from collections.abc import Callable
+
+from client.runtime import has_hub_io
 
 logger = logging.getLogger(__name__)
 
@@ -27,14 +30,20 @@ Round = Callable[[float, Callable[[], bool]], None]  # (time of the last round, 
 class _Signals:
     """What the worker and its owner share; neither keeps the other alive through it."""
 
-    __slots__ = ("ended", "gate", "is_stopped")
+    __slots__ = ("ended", "gate", "is_stopped", "process")
 
     def __init__(self) -> None:
         self.is_stopped = False
+        self.process = os.getpid()
         self.gate = threading.Lock()  # released to end the wait between rounds
         self.gate.acquire()
         self.ended = threading.Lock()  # released when the worker has ended
         self.ended.acquire()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether this is a forked process and the worker a thread, which stayed in the parent."""
+        return self.process != os.getpid() and not has_hub_io()
 
 
 class Maintenance:
@@ -51,14 +60,15 @@ class Maintenance:
     @property
     def is_running(self) -> bool:
         """Whether there is a worker."""
-        return self._signals is not None
+        signals = self._signals
+        return signals is not None and not signals.is_lost
 
     def start(self) -> None:
         """Start the worker if there is none and it was not stopped; never waits, never raises."""
-        if self._signals is not None or self._is_over:
+        if self._is_cared_for():
             return
         with self._lock:
-            if self._signals is not None or self._is_over:
+            if self._is_cared_for():
                 return
             signals = self._signals = _Signals()
         try:
@@ -73,11 +83,15 @@ class Maintenance:
         with self._lock:
             self._is_over = True
             signals, self._signals = self._signals, None
-        if signals is None:
+        if signals is None or signals.is_lost:
             return
         signals.is_stopped = True
         signals.gate.release()
         signals.ended.acquire(timeout=END_WITHIN_S)
+
+    def _is_cared_for(self) -> bool:
+        signals = self._signals
+        return self._is_over or (signals is not None and not signals.is_lost)
 
 
 def _work(
