@@ -3,7 +3,7 @@
 A call is: route the key, build the command, hand both to the node. The calls of one key are in
 `reading`, `writing` and `counting`, the batches in `many`; here is `get`. What can fail fails as a
 typed error; nothing is retried, nothing is masked as a miss, and nothing is sent without waiting
-for the reply. One client serves all threads or greenlets of a process.
+for the reply. One client serves all threads of a process, under gevent all greenlets of a hub.
 """
 
 from __future__ import annotations
