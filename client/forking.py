@@ -4,7 +4,8 @@ Both would send over one socket, and each could read the other's replies: their 
 So every connection is known here from the moment it was made, and the child closes its copies
 before any of its code runs: idle ones are stale from then on, a call under way ends with
 ConnectionClosed. The parent notices nothing. Places in a pool that other threads of the parent held
-stay taken in the child: fork while no thread is in a call.
+stay taken in the child, and a connection that is being opened is not known here yet: fork while
+nobody is in a call.
 """
 
 from __future__ import annotations

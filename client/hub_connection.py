@@ -193,8 +193,10 @@ class HubConnection(Connection):
 
     def disown(self) -> None:
         """In a forked process: close this copy, and be stale to whoever has it idle."""
-        self.close()
-        self._mark.is_readable = True
+        self._watcher.stop()
+        with contextlib.suppress(OSError):
+            self._socket.close()
+        self._mark.is_readable = True  # the watchdog keeps it: it wakes whoever waits here
 
     def close(self) -> None:
         """Close the socket; never raises for a socket that is broken already."""
