@@ -22,6 +22,9 @@ WINDOWS_NEEDED = 5
 LAG_FACTOR = 1.5
 """Lag beyond this multiple of the baseline's, and 2 ms more, is another machine than before."""
 
+HOPS = 4
+"""Processes that must get their turn for one call: the proxy twice, the node, the load process."""
+
 CPU_GROWTH = 0.25
 """A load process that takes this much more of a core is late by its own doing."""
 _DEVIATIONS = 2.0
@@ -85,12 +88,14 @@ def excused(
     *,
     needed: int = 1,
     by_load: bool = False,
+    was_ms: float = 0.0,
 ) -> CheckResult | None:
     """Judge windows by timing, and take a FAIL back where the harness itself may be to blame.
 
     A FAIL stands when the windows without a saturated generator convict as well, and the harness's
     own clockwork ran as in the baseline: what makes a ticker late makes every call late. With
-    `by_load`, a worker lost on the way excuses less throughput.
+    `by_load`, a worker lost on the way excuses less throughput. `was_ms` is the baseline of a ratio
+    of latencies: then what the ticker's own delay explains is no conviction either.
     """
     chosen = tuple(seconds)
     result = judge(chosen)
@@ -102,7 +107,8 @@ def excused(
         if again is None or again.verdict is not Ruling.FAIL:
             return _taken_back(result, "the generator was saturated then")
         result = again
-    late = disturbance(view, clear)
+    excess_ms = ((result.observed or 0.0) - (result.limit or 0.0)) * was_ms
+    late = disturbance(view, clear, excess_ms)
     if late:
         return _taken_back(result, late)
     lost = [worker.id for worker in view.facts.workers if worker.lost_at_s is not None]
@@ -111,18 +117,20 @@ def excused(
     return result
 
 
-def disturbance(view: View, seconds: Sequence[int]) -> str:
+def disturbance(view: View, seconds: Sequence[int], excess_ms: float = 0.0) -> str:
     """Say how much later the hub's ticker ran than in the baseline, "" where it did not.
 
-    Other work on the machine delays the ticker and the calls alike, on the way through proxy and
-    node several times over. A client that keeps its own process busy is late as well, but then
-    the process takes more of the CPU than before: that is no excuse.
+    Other work on the machine delays the ticker once and a call at each of its HOPS, so an excess of
+    latency up to that many times the ticker's own is explained by it. A client that keeps its own
+    process busy is late as well, but then the process takes more of the CPU than before: that is
+    no excuse.
     """
     before, now = (view.lag_p99s_ms(part) for part in (view.phases.baseline, seconds))
     if not before or not now:
         return ""
     was, late = statistics.median(before), statistics.median(now)
-    if late <= max(LAG_FACTOR * was, was + P99_SLACK_MS):
+    is_explained = 0.0 < excess_ms <= HOPS * (late - was)
+    if not is_explained and late <= max(LAG_FACTOR * was, was + P99_SLACK_MS):
         return ""
     if view.median_cpu(seconds) > view.median_cpu(view.phases.baseline) + CPU_GROWTH:
         return ""

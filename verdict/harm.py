@@ -7,6 +7,7 @@ nothing on any other node.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 
 from telemetry.histogram import lowest_us
@@ -162,7 +163,8 @@ def _node_parts(view: View, node: str, spans: list[FaultSpan]) -> list[CheckResu
         after = [view.sums(second, node).completed for second in chosen]
         return compare_throughput(name, node, usual, after)
 
-    parts = [excused(view, seconds, p99, needed=WINDOWS_NEEDED)]
+    was_ms = statistics.median(before) if before else 0.0
+    parts = [excused(view, seconds, p99, needed=WINDOWS_NEEDED, was_ms=was_ms)]
     for chosen in {tuple(own), tuple(seconds)}:
         sums = view.total(chosen, node)
         parts.append(compare_errors(name, node, sums.failed, sums.operations))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Sequence
 
 from telemetry.window import SLICES_A_SECOND
@@ -182,7 +183,8 @@ def _latency_part(view: View, label: str, after: Sequence[int], *nodes: str) -> 
     def judge(chosen: Sequence[int]) -> CheckResult | None:
         return compare_p99(name, label, before, view.p99s_ms(chosen, *nodes), view.limit(name))
 
-    return excused(view, after, judge, needed=WINDOWS_NEEDED)
+    was_ms = statistics.median(before) if before else 0.0
+    return excused(view, after, judge, needed=WINDOWS_NEEDED, was_ms=was_ms)
 
 
 def _throughput_part(view: View, after: Sequence[int]) -> CheckResult | None:

@@ -51,6 +51,14 @@ def delayed(window: Window) -> None:
     window.lag = {bucket_of(10 * MS): 100}
 
 
+def a_little_delayed(window: Window) -> None:
+    window.lag = {bucket_of(2500): 100}
+
+
+def hardly_delayed(window: Window) -> None:
+    window.lag = {bucket_of(1100): 100}
+
+
 def toiling(window: Window) -> None:
     window.cpu = {"w1": 0.8}
 
@@ -577,6 +585,26 @@ CASES: list[tuple[str, str, Make, str]] = [
             .poke(in_windows(*range(21, 40), change=delayed))
         ),
         "INCONCLUSIVE",
+    ),
+    (
+        "after_recovery_as_before",
+        "p99 3 ms more, the ticker 1.5 ms later: four hops explain it",
+        lambda: (
+            run_with_outage()
+            .poke(in_windows(*range(21, 40), change=slower))
+            .poke(in_windows(*range(21, 40), change=a_little_delayed))
+        ),
+        "INCONCLUSIVE",
+    ),
+    (
+        "after_recovery_as_before",
+        "p99 3 ms more, the ticker 0.1 ms later: nothing explains it",
+        lambda: (
+            run_with_outage()
+            .poke(in_windows(*range(21, 40), change=slower))
+            .poke(in_windows(*range(21, 40), change=hardly_delayed))
+        ),
+        "FAIL",
     ),
     (
         "after_recovery_as_before",
