@@ -131,12 +131,6 @@ def error_of(line: bytes, *, has_data: bool) -> MemcacheClientError:
     return ProtocolError()
 
 
-def item_header(line: bytes) -> tuple[bytes, int, bytes | None]:
-    """Split `VALUE key flags size [cas]` into key, size and cas."""
-    key, _, size, cas = item_fields(line)
-    return key, size, cas
-
-
 def item_fields(line: bytes) -> tuple[bytes, int, int, bytes | None]:
     """Split `VALUE key flags size [cas]` into key, flags, size and cas."""
     fields = line.split(b" ")
