@@ -106,6 +106,7 @@ def _worker(run: MasterRun, worker: str) -> WorkerFacts:
         unaccounted=max(0, seen.unaccounted) if seen else 0,
         clock_error_s=_finite(seen.clock_error_s) if seen else 0.0,
         before=extra.get("before", {}),
+        left_running=tuple(extra.get("left_running", ())),
         after=extra.get("after", {}),
         rss_baseline=float(extra.get("rss_baseline", 0.0)),
         rss_end=_rss_end(run, worker, extra),

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import gevent
 import psutil
 from gevent import Greenlet
 from greenlet import greenlet
@@ -42,8 +44,27 @@ def held(own_ports: Collection[int] = ()) -> dict[str, float]:
 
 
 def foreign_greenlets() -> list[greenlet]:
-    """Give the live greenlets of this process that are not the harness's own."""
-    return [thing for thing in gc.get_objects() if _is_foreign(thing)]
+    """Give the live greenlets of this process that are not the harness's own.
+
+    Nor the hub's own threads: gevent keeps up to ten of them for look-ups of names and never ends
+    one, as many as were asked for at the same time, and each shows as two greenlets or three.
+    """
+    pool = gevent.get_hub().threadpool
+    workers = list(pool._worker_greenlets)
+    threads = {id(part) for w in workers for part in (w, w.parent, w._hub_of_worker)}
+    return [thing for thing in gc.get_objects() if _is_foreign(thing) and id(thing) not in threads]
+
+
+def running() -> Counter[str]:
+    """Count the foreign greenlets by what they run, for the words of a finding."""
+    return Counter(_what_runs(thing) for thing in foreign_greenlets())
+
+
+def _what_runs(thing: greenlet) -> str:
+    function = getattr(thing, "_run", None)
+    name = getattr(function, "__qualname__", None) or type(thing).__name__
+    module = getattr(function, "__module__", None) or type(thing).__module__
+    return f"{module}.{name}"
 
 
 def _is_visit(connection: Any, own_ports: Collection[int]) -> bool:

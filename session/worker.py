@@ -33,6 +33,7 @@ logger = logging.getLogger("locust.memquake")
 
 HELLO_EVERY_S = 1.0
 READY_EVERY_S = 0.2
+LEFT_MAX = 5  # kinds of greenlets named when some were left running
 
 
 class WorkerSession:
@@ -123,6 +124,7 @@ class WorkerRun:
         if str(options.prometheus_port).isdigit():
             self.own_ports.add(int(options.prometheus_port))
         self.before = resources.held(self.own_ports)
+        self.ran_before = resources.running()
         self.client = build_bounded(
             resolve(data["client_spec"]),
             [node.address for node in self.nodes],
@@ -215,10 +217,12 @@ class WorkerRun:
         gevent.killall(self.greenlets, block=True)
         gevent.sleep(0.1)  # the servers need a moment to see the connections go
         after = resources.held(self.own_ports)
+        left = (resources.running() - self.ran_before).most_common(LEFT_MAX)
         self.reporter.finish(
             {
                 "before": self.before,
                 "after": after,
+                "left_running": [f"{count} x {what}" for what, count in left],
                 "rss_baseline": self.rss_baseline,
                 "rss_end": rss,
                 "slots_in_use": in_use,

@@ -46,6 +46,8 @@ def _worker_parts(view: View, worker: WorkerFacts) -> list[CheckResult]:
             continue
         extra = worker.after[what] - worker.before[what]
         why = f"{worker.id}: {extra:.0f} {what} more than before the run"
+        if what == "greenlets" and worker.left_running:
+            why += f": {', '.join(worker.left_running)}"
         parts.append(
             held(name, extra <= slack, why, observed=max(0, extra), limit=slack, unit="count")
         )

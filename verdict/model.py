@@ -35,6 +35,7 @@ class WorkerFacts:
     # Resources before the client was built and after it was closed at the end; empty when lost.
     before: Mapping[str, float] = field(default_factory=dict)  # fds, greenlets
     after: Mapping[str, float] = field(default_factory=dict)
+    left_running: Sequence[str] = ()  # what the greenlets run that were not there before
     rss_baseline: float = 0.0  # bytes, end of the stabilization phase
     rss_end: float = 0.0  # bytes, after quiesce
     slots_in_use: int | None = None  # after quiesce and before close, from snapshot()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 
 import gevent
 import pytest
 
-from session.resources import bytes_of_windows, foreign_greenlets, held
+from session.resources import bytes_of_windows, foreign_greenlets, held, running
 from telemetry.window import Cell, Window
 
 
@@ -50,3 +51,27 @@ def test_a_greenlet_left_behind_is_counted() -> None:
     assert held()["greenlets"] >= 1
     left.kill()
     assert not any(thing is left for thing in foreign_greenlets())
+
+
+def test_the_threads_of_the_hub_are_nobodys_leak() -> None:
+    """Ten names looked up at once leave gevent's own threads behind, whoever asked."""
+    hub = gevent.get_hub()
+    known = {id(thing) for thing in foreign_greenlets()}
+    look_ups = [gevent.spawn(hub.threadpool.apply, time.sleep, (0.05,)) for _ in range(8)]
+    gevent.joinall(look_ups, timeout=10)
+    assert len(hub.threadpool._worker_greenlets) >= 8
+    new = [thing for thing in foreign_greenlets() if id(thing) not in known]
+    assert new == [], running()
+
+
+def test_what_was_left_running_is_named() -> None:
+    """A reader of the verdict learns which function did not end."""
+
+    def poll_for_ever() -> None:
+        gevent.sleep(60)
+
+    left = gevent.spawn(poll_for_ever)
+    gevent.sleep(0)
+    (name,) = [what for what in running() if "poll_for_ever" in what]
+    assert name.startswith(__name__)
+    left.kill()
