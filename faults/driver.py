@@ -11,12 +11,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
-from cluster.toxiproxy_api import ToxiproxyApi
 from faults.backends.base import Backend
-from faults.backends.process import ProcessBackend, ProcessControl
-from faults.backends.toxiproxy import ToxiproxyBackend
+from faults.backends.registry import WAYS_OUT, build_backends
 from faults.errors import FaultError, ScenarioError
 from faults.guard import Guard
 from faults.journal import FaultRecord, Journal
@@ -52,17 +50,6 @@ def start_thread(work: Callable[[], None]) -> Joinable:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
-
-
-def build_backends(cluster: Any) -> dict[str, Backend]:
-    """Give the backends that a cluster (embedded or external) has the means for, by name."""
-    backends: dict[str, Backend] = {}
-    if cluster.toxiproxy_url and any(node.proxy for node in cluster.nodes):
-        api = ToxiproxyApi(cluster.toxiproxy_url)
-        backends["toxiproxy"] = ToxiproxyBackend(api, cluster.nodes)
-    if isinstance(cluster, ProcessControl):
-        backends["process"] = ProcessBackend(cluster)
-    return backends
 
 
 class _Live:
@@ -172,24 +159,27 @@ class FaultDriver:
             where = f"scenario {self.plan.scenario}: fault {fault.id} ({fault.kind})"
             backend = self._backends.get(fault.backend)
             if backend is None:
-                way_out = {
-                    "toxiproxy": "needs proxies in front of the nodes: install toxiproxy-server "
-                    "with `make setup`, or give --toxiproxy-url",
-                    "process": "needs nodes that memquake started: leave --nodes out",
-                }
-                raise ScenarioError(f"{where} {way_out[fault.backend]}")
+                raise ScenarioError(f"{where} {WAYS_OUT[fault.backend]}")
             missing = backend.needs(fault)
             if missing:
                 raise ScenarioError(f"{where} cannot be injected: {missing}")
 
+    def stand_ins(self) -> dict[str, str]:
+        """Give fault id -> what is done in its place on this machine, where it is not the thing."""
+        found = {
+            fault.id: self._backends[fault.backend].stand_in(fault) for fault in self.plan.faults
+        }
+        return {name: words for name, words in found.items() if words}
+
     def _record(self, fault: PlannedFault) -> FaultRecord:
         begin_s = self.plan.stabilization_s
+        instead = self._backends[fault.backend].stand_in(fault)
         return FaultRecord(
             id=fault.id,
             kind=fault.kind,
             effects=fault.effects,
             nodes=fault.nodes,
-            emulated_by=fault.emulated_by,
+            emulated_by=instead or fault.emulated_by,
             planned_at_s=begin_s + fault.at_s,
             planned_end_s=begin_s + fault.end_s,
         )

@@ -28,7 +28,7 @@ class _Fault(BaseModel):
     nodes: tuple[str, ...] = Field(min_length=1)
     at: Seconds
     duration: Seconds
-    attributes: dict[str, float] = Field(default_factory=dict)
+    attributes: dict[str, float | str] = Field(default_factory=dict)
 
 
 class _File(BaseModel):
@@ -176,11 +176,18 @@ def _row(begin_s: float, end_s: float, what: str, more: str) -> str:
 
 
 def _attributes(fault: PlannedFault) -> str:
-    words = []
-    for key, value in fault.attributes.items():
-        name = key.removesuffix("_s")
-        # "latency 200ms", not "latency latency 200ms".
-        words.append(
-            f" {spell_seconds(value)}" if name == fault.kind else f" {name} {spell_seconds(value)}"
-        )
-    return "".join(words)
+    return "".join(f" {_attribute(fault.kind, *pair)}" for pair in fault.attributes.items())
+
+
+def _attribute(kind: str, key: str, value: Any) -> str:
+    """Spell one attribute by the unit in its name: `_s` is seconds, `_share` of 1."""
+    if isinstance(value, str):
+        return f"{key} {value}"
+    if key.endswith("_s"):
+        name, spelled = key.removesuffix("_s"), spell_seconds(value)
+    elif key.endswith("_share"):
+        name, spelled = key.removesuffix("_share"), f"{value * 100:g} %"
+    else:
+        name, spelled = key, f"{value:g}"
+    # "latency 200ms", not "latency latency 200ms".
+    return spelled if name == kind else f"{name} {spelled}"

@@ -204,7 +204,10 @@ class MasterSession:
         if plan is None:
             return None
         backends = build_backends(self.cluster)
-        return FaultDriver(plan, backends, guard=self.guard)
+        driver = FaultDriver(plan, backends, guard=self.guard)
+        for fault, words in driver.stand_ins().items():
+            say(f"fault {fault} cannot be the real thing on this machine: {words}")
+        return driver
 
     def _drive(self, run: MasterRun) -> None:
         if run.finishing:  # stopped while it was being prepared

@@ -30,6 +30,9 @@ class Backend(Protocol):
     def needs(self, fault: PlannedFault) -> str:
         """Say what is missing to inject this fault, "" when nothing is."""
 
+    def stand_in(self, fault: PlannedFault) -> str:
+        """Say in plain words what is done instead where the real thing cannot be, "" if it can."""
+
     def undos(self, fault: PlannedFault) -> Mapping[str, Mapping[str, Any]]:
         """Give node -> undo for the guard, as things are before the injection."""
 

@@ -62,6 +62,10 @@ class ProcessBackend:
         """Nothing: the cluster that is given owns all its nodes."""
         return ""
 
+    def stand_in(self, fault: PlannedFault) -> str:
+        """Nothing: what is done is what the kind says."""
+        return ""
+
     def undos(self, fault: PlannedFault) -> Mapping[str, Mapping[str, Any]]:
         """Start the node again, or wake it."""
         if fault.kind == "crash":

@@ -37,6 +37,10 @@ class ToxiproxyBackend:
         bare = [name for name in fault.nodes if name not in self._nodes]
         return f"{', '.join(bare)} stands behind no Toxiproxy proxy" if bare else ""
 
+    def stand_in(self, fault: PlannedFault) -> str:
+        """Nothing: what is done is what the kind says."""
+        return ""
+
     def undos(self, fault: PlannedFault) -> Mapping[str, Mapping[str, Any]]:
         """Open the proxy, or remove the toxic."""
         if fault.kind == "down":

@@ -59,6 +59,9 @@ class FakeBackend:
     def needs(self, fault: PlannedFault) -> str:
         return self.missing
 
+    def stand_in(self, fault: PlannedFault) -> str:
+        return ""
+
     def undos(self, fault: PlannedFault) -> Mapping[str, Mapping[str, Any]]:
         return {node: {"kind": "toxiproxy"} for node in fault.nodes}
 

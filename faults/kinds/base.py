@@ -1,9 +1,4 @@
-"""The kinds of fault a scenario may name: what each is called, takes and does to a node.
-
-Data only, one class a kind. A kind says which backend carries it out, what it does to a good
-client's world (effects), and in plain words what is really done (`emulated_by`), because a
-Toxiproxy toxic is not a cable pulled out. How it is done is the backend's business.
-"""
+"""What every kind of fault has in common: id, time, target, repetition."""
 
 from __future__ import annotations
 
@@ -13,18 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from faults.quantities import (
-    Duration,
-    PositiveDuration,
-    parse_count,
-    parse_percent,
-    parse_positive_duration,
-)
+from faults.quantities import Duration, PositiveDuration, parse_count, parse_percent
 
 STRICT = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 MOST_REPEATS = 1000
-LONGEST_LATENCY_S = 60.0
-SHORTEST_LATENCY_S = 0.001  # Toxiproxy counts whole milliseconds
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
@@ -104,83 +91,6 @@ class FaultSpec(BaseModel):
             raise ValueError(f"fault {self.id} repeats before it has ended: lengthen `every`")
         return self
 
-    def attributes(self) -> Mapping[str, float]:
-        """Give what this kind takes besides time and target, in base units."""
+    def attributes(self) -> Mapping[str, float | str]:
+        """Give what this kind takes besides time and target: numbers in base units, or words."""
         return {}
-
-
-class Down(FaultSpec):
-    """Nobody listens, open connections end: a node that is switched off."""
-
-    backend = "toxiproxy"
-    effects = frozenset({"unavailable"})
-    emulated_by = "Toxiproxy: proxy disabled, connections closed, new ones refused"
-    kind: Literal["down"]
-
-
-class Timeout(FaultSpec):
-    """Connections are taken and nothing is ever answered."""
-
-    backend = "toxiproxy"
-    effects = frozenset({"unavailable"})
-    emulated_by = (
-        "Toxiproxy: toxic timeout 0, replies dropped, connections stay open; healing closes them"
-    )
-    kind: Literal["timeout"]
-
-
-def _latency(raw: Any) -> float:
-    seconds = parse_positive_duration(raw)
-    if not SHORTEST_LATENCY_S <= seconds <= LONGEST_LATENCY_S:
-        raise ValueError(f"{raw} is out of range: a latency lies between 1ms and 60s")
-    return seconds
-
-
-class Latency(FaultSpec):
-    """Every reply comes later."""
-
-    backend = "toxiproxy"
-    effects = frozenset({"degraded"})
-    emulated_by = "Toxiproxy: toxic latency on replies; connecting is not delayed"
-    kind: Literal["latency"]
-    latency: Annotated[float, BeforeValidator(_latency)]
-    jitter: Duration = 0.0
-
-    @model_validator(mode="after")
-    def _jitter_fits(self) -> Latency:
-        if self.jitter > self.latency:
-            raise ValueError(f"jitter of fault {self.id} is larger than its latency")
-        return self
-
-    def attributes(self) -> Mapping[str, float]:
-        """Give latency_s and jitter_s (uniform, plus and minus)."""
-        return {"latency_s": self.latency, "jitter_s": self.jitter}
-
-
-class Crash(FaultSpec):
-    """The process dies; it comes back empty."""
-
-    backend = "process"
-    effects = frozenset({"unavailable", "cold"})
-    emulated_by = "SIGKILL to memcached, started again empty on the same port"
-    kind: Literal["crash"]
-
-
-class Hang(FaultSpec):
-    """The process stands still: the kernel takes connections, nobody answers."""
-
-    backend = "process"
-    effects = frozenset({"unavailable"})
-    emulated_by = "SIGSTOP to memcached, SIGCONT to heal; requests sent meanwhile are answered late"
-    kind: Literal["hang"]
-
-
-AnyFault = Annotated[Down | Timeout | Latency | Crash | Hang, Field(discriminator="kind")]
-
-KINDS: Mapping[str, type[FaultSpec]] = {
-    "down": Down,
-    "timeout": Timeout,
-    "latency": Latency,
-    "crash": Crash,
-    "hang": Hang,
-}

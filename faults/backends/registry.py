@@ -1,0 +1,32 @@
+"""Which backends a cluster has the means for, and what to do where one is missing.
+
+The one list of backends: a new one is added here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cluster.toxiproxy_api import ToxiproxyApi
+from faults.backends.base import Backend
+from faults.backends.process import ProcessBackend, ProcessControl
+from faults.backends.toxiproxy import ToxiproxyBackend
+
+WAYS_OUT: Mapping[str, str] = {
+    "toxiproxy": "needs proxies in front of the nodes: install toxiproxy-server with "
+    "`make setup`, or give --toxiproxy-url",
+    "process": "needs nodes that memquake started: leave --nodes out",
+}
+"""Backend -> what a user does who lacks it, as the end of a sentence about a fault."""
+
+
+def build_backends(cluster: Any) -> dict[str, Backend]:
+    """Give the backends that a cluster (embedded or external) has the means for, by name."""
+    backends: dict[str, Backend] = {}
+    if cluster.toxiproxy_url and any(node.proxy for node in cluster.nodes):
+        api = ToxiproxyApi(cluster.toxiproxy_url)
+        backends["toxiproxy"] = ToxiproxyBackend(api, cluster.nodes)
+    if isinstance(cluster, ProcessControl):
+        backends["process"] = ProcessBackend(cluster)
+    return backends
