@@ -112,12 +112,12 @@ def _resolve(slot: Slot, nodes: tuple[str, ...], scale: float) -> PlannedFault:
     return PlannedFault(
         id=slot.id,
         kind=_kind(spec),
-        effects=spec.effects,
+        effects=spec.effects_of(spec.attributes()),
         nodes=nodes,
         at_s=at_s,
         duration_s=round(end_s - at_s, MICROSECONDS),
         attributes=dict(spec.attributes()),
-        emulated_by=spec.emulated_by,
+        emulated_by=spec.words_of(spec.attributes()),
     )
 
 
@@ -151,7 +151,8 @@ def _leaves_choice(spec: FaultSpec, count: int) -> bool:
 
 def _hide_each_other(some: Sequence[Slot], others: Sequence[Slot]) -> bool:
     one, other = some[0].spec, others[0].spec
-    hiding = "unavailable" in one.effects | other.effects or _kind(one) == _kind(other)
+    effects = one.effects_of(one.attributes()) | other.effects_of(other.attributes())
+    hiding = "unavailable" in effects or _kind(one) == _kind(other)
     return hiding and any(
         a.at_s < b.end_s - 1e-9 and b.at_s < a.end_s - 1e-9 for a in some for b in others
     )

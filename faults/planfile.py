@@ -125,12 +125,12 @@ def _fault(raw: _Fault) -> PlannedFault:
     return PlannedFault(
         id=raw.id,
         kind=raw.kind,
-        effects=kind.effects,
+        effects=kind.effects_of(raw.attributes),
         nodes=raw.nodes,
         at_s=raw.at,
         duration_s=raw.duration,
         attributes=raw.attributes,
-        emulated_by=kind.emulated_by,
+        emulated_by=kind.words_of(raw.attributes),
     )
 
 

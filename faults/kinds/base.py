@@ -91,6 +91,16 @@ class FaultSpec(BaseModel):
             raise ValueError(f"fault {self.id} repeats before it has ended: lengthen `every`")
         return self
 
+    @classmethod
+    def effects_of(cls, attributes: Mapping[str, Any]) -> frozenset[str]:
+        """Give what a fault of this kind with these attributes does to a node."""
+        return cls.effects
+
+    @classmethod
+    def words_of(cls, attributes: Mapping[str, Any]) -> str:
+        """Say in plain words what is really done for a fault with these attributes."""
+        return cls.emulated_by
+
     def attributes(self) -> Mapping[str, float | str]:
         """Give what this kind takes besides time and target: numbers in base units, or words."""
         return {}
