@@ -2,7 +2,7 @@
 # Kept to what GNU Make 3.81 knows (the one of macOS).
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui test check bench bad-states clean
+.PHONY: help setup setup-dev run ui test prove check bench bad-states clean
 
 # Servers built by the set-up win over others of their name, which were found unfit.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
@@ -31,6 +31,10 @@ ui: setup ## Locust's web UI on http://127.0.0.1:8089
 
 test: setup-dev ## all tests: unit, integration, end to end
 	@$(PYTHON_BIN) -m pytest
+
+# ROUNDS=5 repeats each proof that often.
+prove: setup-dev ## the slow proofs: broken clients, kills at random moments, exact figures
+	@$(PYTHON_BIN) -m pytest -m prove tests
 
 check: setup-dev ## format, lint, types, who may import whom
 	@$(PYTHON_BIN) -m ruff format --check .
