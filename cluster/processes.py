@@ -21,6 +21,7 @@ from typing import IO, Protocol
 import psutil
 
 from cluster.errors import ClusterError
+from cluster.orphans import mark
 
 LOG_LIMIT_BYTES = 64 * 1024
 TERM_GRACE_S = 0.3  # memcached takes up to 1 s to hear it, and keeps nothing worth the wait
@@ -61,7 +62,7 @@ class Child:
                 stderr=self._log,
                 start_new_session=True,
                 cwd="/",
-                env={**os.environ, **(env or {})},
+                env={**os.environ, **mark(), **(env or {})},
             )
         except OSError as why:
             self._log.close()

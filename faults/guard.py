@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cluster.orphans import mark
 from faults.errors import FaultError
 
 HEARTBEAT_EVERY_S = 0.5
@@ -80,6 +81,7 @@ class Guard:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
                 cwd="/",
+                env={**os.environ, **mark()},  # for the servers that it starts again
             )
         finally:
             os.close(child_in)

@@ -20,6 +20,7 @@ from cluster.binaries import find_memcached, find_toxiproxy
 from cluster.embedded import EmbeddedCluster
 from cluster.errors import ClusterError
 from cluster.external import ExternalCluster
+from cluster.orphans import end_orphans
 from faults.driver import FaultDriver, build_backends
 from faults.guard import Guard
 from faults.plan import Plan
@@ -71,6 +72,8 @@ class MasterSession:
     def set_up(self) -> None:
         """Start guard and cluster and try the client once; any problem ends the process."""
         atexit.register(self.close)
+        for line in end_orphans():
+            say(f"cleaned up: {line}")
         try:
             self.guard.start()
             gevent.spawn(self._beat)
