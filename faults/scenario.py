@@ -99,7 +99,7 @@ def parse_scenario(text: Text, *, known_checks: Collection[str] | None = None) -
     for name in scenario.budgets:
         if name not in known:
             problem = f"unknown budget {name!r} ({nearest(name, known)})"
-            raise text.error(("budgets", name), problem)
+            raise text.error(("budgets", name), problem, of_key=True)
     if scenario.load != Load():
         try:
             check_own_load(scenario)
@@ -144,14 +144,13 @@ def _find(name_or_path: str, folder: Path) -> Path:
 def _explain(text: Text, why: ValidationError) -> ScenarioError:
     # One problem at a time, the first in the file: the others are often its consequences.
     errors = why.errors()
-    first = min(errors, key=lambda error: text.line(_place(text, error["loc"])) or 0)
+    first = min(errors, key=lambda error: text.mark(_place(text, error["loc"])))
     place = _place(text, first["loc"])
     word = str(place[-1]) if place else ""
     match first["type"]:
         case "extra_forbidden" | "invalid_key":
             known = _keys_around(text, place)
-            # The line of the key itself, which is where the mapping's value begins too.
-            return text.error(place, f"unknown key {word!r} ({nearest(word, known)})")
+            return text.error(place, f"unknown key {word!r} ({nearest(word, known)})", of_key=True)
         case "missing":
             return text.error(place[:-1], f"{_owner(place)}the key {word!r} is missing")
         case "union_tag_invalid":

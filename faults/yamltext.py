@@ -1,10 +1,13 @@
-"""A YAML file to plain data that still knows its lines. Every problem is one line of text.
+"""A YAML file to plain data that still knows its places. Every problem is one line of text.
+
+It begins with `file:line:column:`, counted from 1, as editors and compilers do it.
 
 Refuses what would be read silently wrong: a key given twice, a structure that contains itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,29 +20,35 @@ MAX_BYTES = 1 << 20  # a plan with a thousand faults is a tenth of this
 MAX_NODES = 100_000  # aliases can make a small file endless
 
 Place = tuple[int | str, ...]
+Mark = tuple[int, int]  # line and column, both from 1
+
+START: Mark = (1, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """A parsed file: its name for people, its data, and the line of each place in it."""
+    """A parsed file: its name for people, its data, and where each key and value in it begins."""
 
     name: str
     data: Any
-    lines: dict[Place, int]
+    values: Mapping[Place, Mark]
+    keys: Mapping[Place, Mark]
 
-    def line(self, place: Place) -> int | None:
-        """Give the 1-based line of a place, or of the nearest thing around it."""
-        while place not in self.lines:
-            if not place:
-                return None
+    def mark(self, place: Place, *, of_key: bool = False) -> Mark:
+        """Give where a place begins, or the nearest thing around it."""
+        if of_key and place in self.keys:
+            return self.keys[place]
+        while place and place not in self.values:
             place = place[:-1]
-        return self.lines[place]
+        return self.values.get(place, START)
 
-    def error(self, place: Place, problem: str) -> ScenarioError:
-        """Make the one line about a place."""
-        line = self.line(place)
-        where = f"{self.name}:{line}" if line is not None and place else self.name
-        return ScenarioError(f"{where}: {' '.join(problem.split())}")
+    def error(self, place: Place, problem: str, *, of_key: bool = False) -> ScenarioError:
+        """Make the one line about a value, or about the key it stands under."""
+        return _error(self.name, self.mark(place, of_key=of_key), problem)
+
+
+def _error(name: str, mark: Mark, problem: str) -> ScenarioError:
+    return ScenarioError(f"{name}:{mark[0]}:{mark[1]}: {' '.join(problem.split())}")
 
 
 def read_file(path: Path, shown: str) -> Text:
@@ -66,46 +75,64 @@ def read_file(path: Path, shown: str) -> Text:
 
 def read_text(content: str, name: str) -> Text:
     """Read YAML text that must be a mapping."""
+    places = _Places(name)
     try:
         root = yaml.compose(content, Loader=yaml.SafeLoader)
         if root is None:
-            raise ScenarioError(f"{name} is empty: a scenario needs at least a name")
-        lines: dict[Place, int] = {}
-        _walk(root, (), lines, [], name)
+            raise _error(name, START, "the file is empty: a scenario needs at least a name")
+        places.walk(root, (), [])
         if not isinstance(root, yaml.MappingNode):
-            raise ScenarioError(
-                f"{name} is no mapping of keys to values: begin with `name: ...` on a line"
-            )
+            problem = "no mapping of keys to values: begin with `name: ...` on a line"
+            raise _error(name, _mark(root.start_mark), problem)
         data = yaml.safe_load(content)
     except yaml.MarkedYAMLError as why:
         mark = why.problem_mark or why.context_mark
-        where = f"{name}:{mark.line + 1}" if mark else name
-        raise ScenarioError(f"{where}: not YAML: {why.problem or why.context}") from None
+        problem = f"not YAML: {why.problem or why.context}"
+        raise _error(name, _mark(mark) if mark else START, problem) from None
+    except yaml.reader.ReaderError as why:
+        raise _error(name, _of_character(content, why), f"not YAML: {why.reason}") from None
     except (yaml.YAMLError, ValueError) as why:
-        raise ScenarioError(f"{name}: not YAML: {str(why).splitlines()[0]}") from None
+        raise _error(name, START, f"not YAML: {str(why).splitlines()[0]}") from None
     except RecursionError:
-        raise ScenarioError(f"{name} is nested too deep") from None
-    return Text(name=name, data=data, lines=lines)
+        raise _error(name, START, "nested too deep: flatten it") from None
+    return Text(name=name, data=data, values=places.values, keys=places.keys)
 
 
-def _walk(
-    node: yaml.Node, place: Place, lines: dict[Place, int], above: list[yaml.Node], name: str
-) -> None:
-    here = node.start_mark.line + 1
-    lines.setdefault(place, here)
-    if any(node is parent for parent in above) or len(lines) > MAX_NODES:
-        raise ScenarioError(f"{name}:{here}: a part contains itself or is repeated without end")
-    above = [*above, node]
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            word = str(key.value)
-            line = key.start_mark.line + 1
-            if word in seen and word != "<<":
-                raise ScenarioError(f"{name}:{line}: the key {word!r} is given twice: keep one")
-            seen.add(word)
-            lines[(*place, word)] = line
-            _walk(value, (*place, word), lines, above, name)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            _walk(value, (*place, index), lines, above, name)
+def _mark(mark: Any) -> Mark:
+    return mark.line + 1, mark.column + 1
+
+
+def _of_character(content: str, why: yaml.reader.ReaderError) -> Mark:
+    before = content[: why.position]
+    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+
+
+class _Places:
+    """Where everything in a document begins; refuses what cannot be told apart by its place."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.values: dict[Place, Mark] = {}
+        self.keys: dict[Place, Mark] = {}
+
+    def walk(self, node: yaml.Node, place: Place, above: list[yaml.Node]) -> None:
+        """Note a node and everything in it."""
+        here = _mark(node.start_mark)
+        self.values[place] = here
+        if any(node is parent for parent in above) or len(self.values) > MAX_NODES:
+            problem = "a part contains itself or is repeated without end: write it out"
+            raise _error(self.name, here, problem)
+        above = [*above, node]
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                self._key(key, (*place, str(key.value)))
+                self.walk(value, (*place, str(key.value)), above)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                self.walk(value, (*place, index), above)
+
+    def _key(self, key: yaml.Node, place: Place) -> None:
+        mark = _mark(key.start_mark)
+        if place in self.keys and place[-1] != "<<":
+            raise _error(self.name, mark, f"the key {place[-1]!r} is given twice: keep one")
+        self.keys[place] = mark

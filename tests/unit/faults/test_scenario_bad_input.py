@@ -174,9 +174,9 @@ def test_one_line_says_what_is_wrong(text: str, expected: str) -> None:
     assert len(line) < 400
 
 
-def test_the_line_number_is_given() -> None:
+def test_line_and_column_are_given() -> None:
     """The place in the file is named where YAML knows it."""
-    with pytest.raises(ScenarioError, match=r"^bad\.yaml:4: "):
+    with pytest.raises(ScenarioError, match=r"^bad\.yaml:4:3: "):
         scenario_from_text("name: x\nphases:\n  testing: 5s\n  recoverry: 5s\n", "bad.yaml")
 
 
