@@ -47,9 +47,15 @@ _PREFIXES = (
 
 
 def summary(
-    verdict: Verdict, facts: RunFacts, run_dir: Path | str, color: bool = False, width: int = 100
+    verdict: Verdict,
+    facts: RunFacts,
+    run_dir: Path | str,
+    color: bool = False,
+    width: int = 100,
+    *,
+    has_report: bool = True,
 ) -> str:
-    """Give the summary of a run as text, without a final newline."""
+    """Give the summary of a run as text, without a final newline; it ends with where to read on."""
     width = max(NARROWEST, width)
     lines = [_paint(verdict.ruling.value, verdict.ruling, color) + "  " + _title(verdict, facts)]
     for check in reading_order(verdict.checks):
@@ -58,7 +64,8 @@ def summary(
     lines += ["", tally([c for c in verdict.checks if c.verdict not in _DECIDING]) or "no check"]
     if found := _figure_lines(verdict.figures, width):
         lines += ["", *found]
-    lines += ["", f"report  {plain(str(run_dir))}/report.html"]
+    place = plain(str(run_dir))
+    lines += ["", f"report  {place}/report.html" if has_report else f"folder  {place}"]
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -268,7 +268,12 @@ class MasterSession:
         if run.verdict is None or run.counted:
             return
         run.counted = True
-        self.environment.process_exit_code = run.verdict.exit_code
+        for line in run.unwritten:
+            say(f"{run.folder.path.name}: {line}")
+        code = run.verdict.exit_code
+        # Whoever reads the folder finds no verdict there: that is no success.
+        lacking = EXIT_CODES[Ruling.INCONCLUSIVE] if run.unwritten else code
+        self.environment.process_exit_code = code or lacking
         key = (run.settings.scenario.name, str(run.verdict.ruling).lower())
         self.runs_ended[key] = self.runs_ended.get(key, 0) + 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import sys
+from collections.abc import Callable
 
 from report.console import summary
 from report.html import write_html
@@ -18,26 +19,43 @@ logger = logging.getLogger("locust.memquake")
 CRASHES = "crashes.txt"
 
 
-def write_outcome(folder: RunFolder, facts: RunFacts, verdict: Verdict, *, report: bool) -> None:
-    """Write every file of the outcome; the verdict first, so that nothing can take it along."""
-    write_json(verdict, facts, folder.file("verdict.json"))
-    write_junit(verdict, facts, folder.file("junit.xml"))
+def write_outcome(
+    folder: RunFolder, facts: RunFacts, verdict: Verdict, *, report: bool
+) -> list[str]:
+    """Write every file of the outcome; the verdict first, so that nothing can take it along.
+
+    Gives a line for each file that could not be written: a full disk costs files, no verdict.
+    """
     traces = [check.trace for check in verdict.checks if check.trace]
     if verdict.trace:
         traces.append(verdict.trace)
+    files: list[tuple[str, Callable[[], object]]] = [
+        ("verdict.json", lambda: write_json(verdict, facts, folder.file("verdict.json"))),
+        ("junit.xml", lambda: write_junit(verdict, facts, folder.file("junit.xml"))),
+    ]
     if traces:
-        folder.write_text(CRASHES, "\n".join(traces))
+        files.append((CRASHES, lambda: folder.write_text(CRASHES, "\n".join(traces))))
     if report:
+        files.append(
+            ("report.html", lambda: write_html(verdict, facts, folder.file("report.html")))
+        )
+    unwritten = []
+    for name, write in files:
         try:
-            write_html(verdict, facts, folder.file("report.html"))
-        except Exception:
-            logger.exception("memquake: report.html could not be written")
+            write()
+        except OSError as error:
+            unwritten.append(f"{name} cannot be written: {error.strerror or error}")
+        except Exception as error:
+            logger.exception("memquake: %s could not be made", name)
+            unwritten.append(f"{name} cannot be made: {type(error).__name__}: {error}")
+    return unwritten
 
 
 def print_summary(verdict: Verdict, facts: RunFacts, folder: RunFolder) -> None:
     """Print the end of a run on standard output."""
     color = sys.stdout.isatty()
     width = shutil.get_terminal_size((100, 24)).columns
-    text = summary(verdict, facts, folder.path, color=color, width=width)
+    has_report = folder.file("report.html").exists()
+    text = summary(verdict, facts, folder.path, color=color, width=width, has_report=has_report)
     sys.stdout.write("\n" + text.rstrip("\n") + "\n")
     sys.stdout.flush()

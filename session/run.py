@@ -92,6 +92,7 @@ class MasterRun:
         self.finished = Event()
         self.facts: RunFacts | None = None
         self.verdict: Verdict | None = None
+        self.unwritten: list[str] = []  # what the folder lacks, a line each
         self.counted = False  # whether the session has taken the verdict over
         self.spawned = Event()
         self.connections_before: dict[str, int] = {}
@@ -308,7 +309,9 @@ class MasterRun:
         if not self.failure:
             self.facts = run_facts(self)
             self.verdict = judge(self.facts)
-            write_outcome(self.folder, self.facts, self.verdict, report=self.settings.write_report)
+            self.unwritten = write_outcome(
+                self.folder, self.facts, self.verdict, report=self.settings.write_report
+            )
             try:
                 self.folder.point_latest_here()
             except OSError as error:

@@ -75,17 +75,25 @@ class TimelineWriter:
         self._next = second + 1
 
     def close(self) -> None:
-        """Replace the file by one that also holds what came late, and end. Safe to repeat."""
+        """Replace the file by one that also holds what came late, and end. Safe to repeat.
+
+        Raises OSError where it cannot be written; what was appended until then stays.
+        """
         if self._file is None:
             return
         self._file.close()
         self._file = None
         beside = self._path.with_name(self._path.name + ".new")
-        with open(beside, "w", encoding="utf-8") as file:
-            file.writelines(self._final_lines())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, self._path)
+        try:
+            with open(beside, "w", encoding="utf-8") as file:
+                file.writelines(self._final_lines())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, self._path)
+        except OSError:
+            # What was appended stays; on a full disk the verdict needs the room.
+            beside.unlink(missing_ok=True)
+            raise
 
     def _final_lines(self) -> Iterator[str]:
         """Give kept lines of seconds that were merged since, then all others as they are now."""
