@@ -134,17 +134,32 @@ class ToxiproxyApi:
         self._call("POST", "proxies", name, body={"enabled": enabled})
 
     def add_toxic(
-        self, proxy: str, name: str, kind: str, attributes: Mapping[str, int], stream: Stream
+        self,
+        proxy: str,
+        name: str,
+        kind: str,
+        attributes: Mapping[str, int],
+        stream: Stream,
+        *,
+        toxicity: float = 1.0,
     ) -> None:
-        """Add a toxic for all connections, open ones too. Attributes in Toxiproxy's units."""
+        """Add a toxic, for open connections too. Attributes in Toxiproxy's units.
+
+        A toxicity below 1 hits that share of the connections, drawn anew at every change.
+        """
         body = {
             "name": name,
             "type": kind,
             "stream": stream,
-            "toxicity": 1.0,
+            "toxicity": toxicity,
             "attributes": dict(attributes),
         }
         self._call("POST", "proxies", proxy, "toxics", body=body)
+
+    def set_toxicity(self, proxy: str, name: str, toxicity: float) -> None:
+        """Set the share of connections a toxic hits, and draw anew which; NoSuchThingError."""
+        # POST, not PATCH, for the same reason as in `set_enabled`.
+        self._call("POST", "proxies", proxy, "toxics", name, body={"toxicity": toxicity})
 
     def remove_toxic(self, proxy: str, name: str) -> bool:
         """Remove a toxic; one that is not there is fine. Tell whether the proxy was made anew.
