@@ -41,6 +41,10 @@ def _line(raw: Any) -> str:
     return " ".join(raw.split())
 
 
+Name = Annotated[str, BeforeValidator(_name)]
+Line = Annotated[str, BeforeValidator(_line)]
+
+
 class Phases(BaseModel):
     """Lengths of the phases; testing may be left out and is then as long as the faults."""
 
@@ -85,8 +89,8 @@ class Scenario(BaseModel):
     """A scenario as written."""
 
     model_config = STRICT
-    name: Annotated[str, BeforeValidator(_name)]
-    description: Annotated[str, BeforeValidator(_line)] = ""
+    name: Name
+    description: Line = ""
     phases: Phases | None = None
     load: Load = Load()
     client: Client = Client()

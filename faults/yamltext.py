@@ -24,6 +24,8 @@ Mark = tuple[int, int]  # line and column, both from 1
 
 START: Mark = (1, 1)
 
+_LISTS = {"scenario": "`python -m faults list`", "suite": "`locust --list-scenarios`"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
@@ -51,35 +53,38 @@ def _error(name: str, mark: Mark, problem: str) -> ScenarioError:
     return ScenarioError(f"{name}:{mark[0]}:{mark[1]}: {' '.join(problem.split())}")
 
 
-def read_file(path: Path, shown: str) -> Text:
-    """Read a file; ScenarioError for one that is missing, no file, unreadable or no YAML."""
+def read_file(path: Path, shown: str, what: str = "scenario") -> Text:
+    """Read a file; ScenarioError for one that is missing, no file, unreadable or no YAML.
+
+    `what` is the file's kind in words.
+    """
     try:
         if path.is_dir():
-            raise ScenarioError(f"{shown} is a folder: give the scenario file in it")
+            raise ScenarioError(f"{shown} is a folder: give the {what} file in it")
         if not path.exists():
             raise ScenarioError(
-                f"{shown} does not exist: give the path of a scenario file, or a name that "
-                "`python -m faults list` shows"
+                f"{shown} does not exist: give the path of a {what} file, or a name that "
+                f"{_LISTS[what]} shows"
             )
         if not path.is_file():
-            raise ScenarioError(f"{shown} is no regular file: give a scenario file")
+            raise ScenarioError(f"{shown} is no regular file: give a {what} file")
         if path.stat().st_size > MAX_BYTES:
-            raise ScenarioError(f"{shown} is larger than 1 MB: that is no scenario")
+            raise ScenarioError(f"{shown} is larger than 1 MB: that is no {what}")
         content = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError:
-        raise ScenarioError(f"{shown} is not text in UTF-8: that is no scenario") from None
+        raise ScenarioError(f"{shown} is not text in UTF-8: that is no {what}") from None
     except OSError as why:
         raise ScenarioError(f"{shown} cannot be read ({why.strerror}): check the path") from None
-    return read_text(content, shown)
+    return read_text(content, shown, what)
 
 
-def read_text(content: str, name: str) -> Text:
+def read_text(content: str, name: str, what: str = "scenario") -> Text:
     """Read YAML text that must be a mapping."""
     places = _Places(name)
     try:
         root = yaml.compose(content, Loader=yaml.SafeLoader)
         if root is None:
-            raise _error(name, START, "the file is empty: a scenario needs at least a name")
+            raise _error(name, START, f"the file is empty: a {what} needs at least a name")
         places.walk(root, (), [])
         if not isinstance(root, yaml.MappingNode):
             problem = "no mapping of keys to values: begin with `name: ...` on a line"
