@@ -7,5 +7,13 @@ class ScenarioError(Exception):
     """A scenario that cannot be run. `str()` is one line: place, problem, way out."""
 
 
+class PlacedError(ValueError):
+    """A value in a file that cannot be; `place` leads from where it is raised to the value."""
+
+    def __init__(self, place: tuple[int | str, ...], problem: str) -> None:
+        super().__init__(problem)
+        self.place = place
+
+
 class FaultError(Exception):
     """A fault could not be injected, seen or healed. `str()` is one line."""

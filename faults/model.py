@@ -9,13 +9,15 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
 
 from faults.budgets import parse_limit
-from faults.errors import ScenarioError
+from faults.errors import PlacedError, ScenarioError
 from faults.kinds import STRICT, AnyFault, Latency
 from faults.quantities import Duration, PositiveDuration, Rate, Share, spell_seconds
 from faults.schedule import Slot, lay_out
+from faults.waiting import Delay, check_waiting
+from faults.yamltext import Place, Text
 
 STABILIZATION_S = 30.0  # the baseline: 28 windows once the first 2 s are left out
 RECOVERY_S = 60.0
@@ -23,7 +25,6 @@ TESTING_S = 30.0  # of a scenario that has phases and no fault
 DEFAULT_USERS = 40
 DEFAULT_RATE = 2000.0
 MOST_USERS = 100_000
-BUSY_USERS = 0.7  # of all users waiting at once on average; beyond it a paced load falls behind
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,59}")
 
@@ -98,6 +99,8 @@ class Scenario(BaseModel):
     budgets: Mapping[str, float] = Field(default_factory=dict)
     abort: Abort | None = None
 
+    _source: Text | None = PrivateAttr(default=None)
+
     @model_validator(mode="before")
     @classmethod
     def _budgets_in_base_units(cls, data: Any) -> Any:
@@ -109,8 +112,18 @@ class Scenario(BaseModel):
             try:
                 limits[name] = parse_limit(str(name), value)
             except ValueError as why:
-                raise ValueError(f"budget {name}: {why}") from None
+                raise PlacedError(("budgets", str(name)), str(why)) from None
         return {**data, "budgets": limits}
+
+    def come_from(self, source: Text) -> None:
+        """Remember the file it was read from, for problems that show later."""
+        self._source = source
+
+    def error(self, place: Place, problem: str) -> ScenarioError:
+        """Make the one line about a place in it, by file, line and column where there is one."""
+        if self._source is not None:
+            return self._source.error(place, problem)
+        return ScenarioError(f"scenario {self.name}: {problem}")
 
     @property
     def has_phases(self) -> bool:
@@ -157,29 +170,23 @@ class Scenario(BaseModel):
         return {name: value for name, value in self.client if value is not None}
 
     def check_load(self, *, users: int, target_rate: float, nodes: int = 3) -> None:
-        """Refuse a paced load that a latency makes impossible; ScenarioError.
+        """Refuse a paced load that a latency makes impossible; ScenarioError."""
+        delays = self.delays(nodes)
+        check_waiting(delays, users=users, target_rate=target_rate, scenario=self.name)
 
-        By Little's law rate x latency users wait at once; a fault on some of the nodes delays
-        their share of the operations only. A rate of 0 is closed loop, which adapts.
-        """
-        waiting, worst = 0.0, ""
-        slots = [(slot, slot.spec) for slot in self.slots()]
-        for slot, _ in slots:
-            together = 0.0
-            for other, spec in slots:
-                if isinstance(spec, Latency) and other.at_s <= slot.at_s < other.end_s:
-                    share = min(1.0, spec.target.count(nodes) / max(1, nodes))
-                    together += target_rate * spec.latency * share
-            if together > waiting:
-                waiting, worst = together, slot.id
-        if waiting > BUSY_USERS * users:
-            possible = BUSY_USERS * users * target_rate / waiting
-            raise ScenarioError(
-                f"scenario {self.name}: fault {worst} makes the load impossible: at "
-                f"{target_rate:g} op/s on average {waiting:.0f} users would wait at once, of "
-                f"{users}; give {int(waiting / BUSY_USERS) + 1} users or at most "
-                f"{possible:.0f} op/s"
+    def delays(self, nodes: int) -> list[Delay]:
+        """Give what keeps calls waiting where there are so many nodes."""
+        return [
+            Delay(
+                fault=slot.id,
+                at_s=slot.at_s,
+                end_s=slot.end_s,
+                latency_s=slot.spec.latency,
+                share=min(1.0, slot.spec.target.count(nodes) / max(1, nodes)),
             )
+            for slot in self.slots()
+            if isinstance(slot.spec, Latency)
+        ]
 
     def too_long(self) -> Slot | None:
         """Give the first fault that ends after the testing phase, if one does."""

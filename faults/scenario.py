@@ -87,7 +87,8 @@ def parse_scenario(text: Text, *, known_checks: Collection[str] | None = None) -
     except ValidationError as why:
         raise _explain(text, why) from None
     except RecursionError:
-        raise text.error((), "is nested too deep") from None
+        raise text.error((), "nested too deep: flatten it") from None
+    scenario.come_from(text)
     try:
         over = scenario.too_long() if scenario.has_phases else None
     except ScheduleError as why:
@@ -159,7 +160,9 @@ def _explain(text: Text, why: ValidationError) -> ScenarioError:
         case "union_tag_not_found":
             return text.error(place, f"the key 'kind' is missing (one of: {', '.join(KINDS)})")
         case "value_error":
-            problem = str(first["ctx"]["error"])
+            raised = first["ctx"]["error"]
+            problem = str(raised)
+            place = (*place, *getattr(raised, "place", ()))
         case _:
             problem = _plain(first["msg"], first["input"])
     return text.error(place, f"{_dotted(place)}{problem}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from faults.errors import PlacedError
 from faults.quantities import Duration, PositiveDuration, parse_count, parse_percent
 
 STRICT = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
@@ -88,7 +89,8 @@ class FaultSpec(BaseModel):
         if (self.at is None) == (self.after is None):
             raise ValueError(f"fault {self.id} needs either `at` or `after`, and one of them only")
         if self.repeat is not None and self.repeat.every < self.duration:
-            raise ValueError(f"fault {self.id} repeats before it has ended: lengthen `every`")
+            problem = f"fault {self.id} repeats before it has ended: lengthen `every`"
+            raise PlacedError(("repeat", "every"), problem)
         return self
 
     @classmethod
