@@ -1,25 +1,22 @@
 """Scenario, seed and node names to a resolved timeline. Pure: no ports, no clock, no I/O.
 
 The time scale touches the scenario's own times (phases, at, duration, repetition) and nothing
-else. Every choice comes from the seed, and each fault draws from a source of its own, so that
-leaving one fault out changes no other. Two faults may overlap, but not on one node when one of
-them would hide the other: a fault that cannot be seen cannot be confirmed.
+else. Every choice comes from the seed.
 """
 
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from faults.budgets import nearest
 from faults.errors import ScenarioError
-from faults.kinds import KINDS, FaultSpec
+from faults.kinds import kind_of
 from faults.model import Scenario
 from faults.planfile import load_plan_text, plan_text, plan_to_yaml
 from faults.planned import MICROSECONDS, Plan, PlannedFault
 from faults.quantities import spell_seconds
 from faults.schedule import Slot
+from faults.targets import choose_nodes
 
 __all__ = ["Plan", "PlannedFault", "load_plan_text", "make_plan", "plan_text", "plan_to_yaml"]
 
@@ -39,7 +36,7 @@ def make_plan(
     """Resolve a scenario; ScenarioError in one line for what cannot be."""
     _check_scale(scenario, time_scale, recovers_within_s)
     slots = scenario.slots()
-    chosen = _choose_all(scenario, slots, nodes, seed)
+    chosen = choose_nodes(scenario, slots, nodes, seed)
     faults = sorted(
         (_resolve(slot, chosen[slot.spec.id], time_scale) for slot in slots),
         key=lambda fault: fault.at_s,
@@ -98,7 +95,7 @@ def _check_scale(scenario: Scenario, scale: float, recovers_within_s: float) -> 
     way_out = f"the smallest time scale that works is {works:g}"
     if works > 1:
         way_out = f"lengthen the phase in the file ({way_out})"
-    raise ScenarioError(f"scenario {scenario.name} at time scale {scale:g}: {problem}: {way_out}")
+    raise scenario.error(("phases",), f"at time scale {scale:g} {problem}: {way_out}")
 
 
 def _scaled(seconds: float, scale: float) -> float:
@@ -111,7 +108,7 @@ def _resolve(slot: Slot, nodes: tuple[str, ...], scale: float) -> PlannedFault:
     at_s, end_s = _scaled(slot.at_s, scale), _scaled(slot.end_s, scale)
     return PlannedFault(
         id=slot.id,
-        kind=_kind(spec),
+        kind=kind_of(spec),
         effects=spec.effects_of(spec.attributes()),
         nodes=nodes,
         at_s=at_s,
@@ -119,72 +116,3 @@ def _resolve(slot: Slot, nodes: tuple[str, ...], scale: float) -> PlannedFault:
         attributes=dict(spec.attributes()),
         emulated_by=spec.words_of(spec.attributes()),
     )
-
-
-def _kind(spec: FaultSpec) -> str:
-    return next(name for name, kind in KINDS.items() if isinstance(spec, kind))
-
-
-def _choose_all(
-    scenario: Scenario, slots: Sequence[Slot], nodes: Sequence[str], seed: int
-) -> dict[str, tuple[str, ...]]:
-    """Give each fault its nodes: the ones that leave no choice first, then by seed."""
-    by_fault: dict[str, list[Slot]] = {}
-    for slot in slots:
-        by_fault.setdefault(slot.spec.id, []).append(slot)
-    chosen: dict[str, tuple[str, ...]] = {}
-    free_last = sorted(scenario.faults, key=lambda spec: _leaves_choice(spec, len(nodes)))
-    for spec in free_last:
-        taken = {
-            node: other
-            for other, theirs in chosen.items()
-            if _hide_each_other(by_fault[spec.id], by_fault[other])
-            for node in theirs
-        }
-        chosen[spec.id] = _choose(scenario.name, spec, nodes, taken, seed)
-    return chosen
-
-
-def _leaves_choice(spec: FaultSpec, count: int) -> bool:
-    return spec.target.nodes is None and spec.target.count(count) < count
-
-
-def _hide_each_other(some: Sequence[Slot], others: Sequence[Slot]) -> bool:
-    one, other = some[0].spec, others[0].spec
-    effects = one.effects_of(one.attributes()) | other.effects_of(other.attributes())
-    hiding = "unavailable" in effects or _kind(one) == _kind(other)
-    return hiding and any(
-        a.at_s < b.end_s - 1e-9 and b.at_s < a.end_s - 1e-9 for a in some for b in others
-    )
-
-
-def _choose(
-    name: str, spec: FaultSpec, nodes: Sequence[str], taken: Mapping[str, str], seed: int
-) -> tuple[str, ...]:
-    where = f"scenario {name}: fault {spec.id}"
-    target = spec.target
-    for node in target.nodes or ():
-        if node not in nodes:
-            raise ScenarioError(f"{where} names the unknown node {node!r} ({nearest(node, nodes)})")
-    count = target.count(len(nodes))
-    if count == 0:
-        raise ScenarioError(
-            f"{where} matches no node: {target.value} percent of {len(nodes)} is less than one; "
-            f"give {math.ceil(100 / max(1, len(nodes)))} or more"
-        )
-    if count > len(nodes):
-        raise ScenarioError(f"{where} wants {count} nodes and there are {len(nodes)}: want fewer")
-    if target.nodes is not None:
-        picked = [node for node in nodes if node in target.nodes]
-    else:
-        # Sampling all, then taking the free ones: a conflict moves no other choice.
-        order = random.Random(f"{seed}:{spec.id}").sample(list(nodes), len(nodes))
-        free = [node for node in order if node not in taken] + [n for n in order if n in taken]
-        picked = [node for node in nodes if node in free[:count]]
-    for node in picked:
-        if node in taken:
-            raise ScenarioError(
-                f"{where} overlaps with fault {taken[node]} on {node}, and one would hide the "
-                "other: move one in time, or name other nodes"
-            )
-    return tuple(picked)

@@ -16,7 +16,17 @@ from faults.kinds import cpu, kernel, process, proxy, server, workers
 from faults.kinds.base import STRICT, FaultId, FaultSpec, Repeat, Target
 from faults.kinds.proxy import Latency
 
-__all__ = ["KINDS", "STRICT", "AnyFault", "FaultId", "FaultSpec", "Latency", "Repeat", "Target"]
+__all__ = [
+    "KINDS",
+    "STRICT",
+    "AnyFault",
+    "FaultId",
+    "FaultSpec",
+    "Latency",
+    "Repeat",
+    "Target",
+    "kind_of",
+]
 
 KINDS: Mapping[str, type[FaultSpec]] = {
     **proxy.KINDS,
@@ -31,3 +41,8 @@ if TYPE_CHECKING:
     AnyFault = FaultSpec
 else:
     AnyFault = Annotated[Union[tuple(KINDS.values())], Field(discriminator="kind")]  # noqa: UP007
+
+
+def kind_of(spec: FaultSpec) -> str:
+    """Give the name under which a fault's kind is known."""
+    return next(name for name, kind in KINDS.items() if isinstance(spec, kind))
