@@ -1,7 +1,9 @@
 """A memcached node as the harness knows it: two addresses and a name.
 
 Clients under test only ever learn `address` (a proxy, or the node itself where nothing is
-proxied); `direct` is for the harness's own eyes, past the proxies.
+proxied); `direct` is for the harness's own eyes, past the proxies. Where a scenario has groups of
+users, each group has a door of its own to the node, so that it can be shut to one of them; groups
+count from 0, and `address` and `proxy` are the door of group 0.
 """
 
 from __future__ import annotations
@@ -20,6 +22,14 @@ def spell(address: Address) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Door:
+    """One way to a node: where its clients connect, and the proxy that listens there."""
+
+    address: Address
+    proxy: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Node:
     """One node. Names are `node1`, `node2`, ... in the order of the options."""
 
@@ -28,6 +38,17 @@ class Node:
     direct: Address
     proxy: str | None = None  # name of its Toxiproxy proxy, None when load goes straight to it
     proxied_from: Address | None = None  # where the proxy sends to, as Toxiproxy knows it
+    more_doors: tuple[Door, ...] = ()  # of group 1, 2, ...
+
+    @property
+    def doors(self) -> tuple[Door, ...]:
+        """Give the ways to it by group."""
+        return (Door(address=self.address, proxy=self.proxy), *self.more_doors)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Give `host:port` by group, as the clients of each see it."""
+        return tuple(spell(door.address) for door in self.doors)
 
     @property
     def label(self) -> str:
@@ -41,6 +62,7 @@ class Node:
             "address": list(self.address),
             "direct": list(self.direct),
             "proxy": self.proxy,
+            "more_doors": [[*door.address, door.proxy] for door in self.more_doors],
         }
 
     @classmethod
@@ -53,4 +75,8 @@ class Node:
             address=(host, port),
             direct=(direct_host, direct_port),
             proxy=data["proxy"],
+            more_doors=tuple(
+                Door(address=(door_host, door_port), proxy=proxy)
+                for door_host, door_port, proxy in data.get("more_doors", ())
+            ),
         )

@@ -62,7 +62,8 @@ class MemcacheUser(PacedUser):
         settings = load.settings
         self.rng = make_rng(settings.seed, settings.worker_index, self.index)
         self.writer = f"w{settings.worker_index}.{self.index}"
-        self.prefill = Prefill(load)
+        self.side = load.deal(self._name)
+        self.prefill = Prefill(load, client=load.clients[self.side])
         self._version = 0
         self._size = settings.value_size
         self._recent: deque[tuple[str, str, str, float]] = deque(maxlen=NEIGHBOURS)
@@ -71,13 +72,18 @@ class MemcacheUser(PacedUser):
         self._requests = requests_of(self.environment, _ERRORS)
         self._gets = self._requests.tally(self.kind, "get")
         load.merge_requests = self._requests.merge
-        self._client = load.client
-        self._client_get = load.client.get
+        load.enrol(self, self.side)
+
+    def take_client(self, client: Any) -> None:
+        """Call this client from now on; a call under way goes on with the one it began with."""
+        self._client = client
+        self._client_get = client.get
 
     def on_stop(self) -> None:
         """Leave the run with nothing untold."""
         if self.load is not None:
             self._requests.merge()
+            self.load.dismiss(self)
         super().on_stop()
 
     # Measured calls ------------------------------------------------------------------------------
@@ -265,6 +271,13 @@ class MemcacheUser(PacedUser):
             self._record(op, node, Outcome.ABORTED, intended, started, ended, keys, 0)
             raise error
         outcome = classify(error)
+        if outcome is Outcome.ABORTED:
+            # Cut off by the harness: neither Locust's tables nor anybody's errors.
+            intended = started if self._intended is None else self._intended
+            self._intended = None
+            node = self._locations.get(key, "") if op != "get_many" else ""
+            self._record(op, node, outcome, intended, started, ended, keys, 0)
+            return FAILED
         if outcome is Outcome.BUG:
             detail = {"op": op, "key": key, "error": f"{type(error).__name__}: {error}"[:300]}
             self._recorder.finding("programming_error", detail)

@@ -11,7 +11,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
@@ -41,9 +41,17 @@ class LoadSettings:
     run_id: str = "run"  # short and without spaces: every key begins with it
 
 
+class Caller(Protocol):
+    """A user, as one who calls a client."""
+
+    def take_client(self, client: Any) -> None:
+        """Call this client from now on."""
+
+
 class LoadContext:
     """One run as the users of one process know it.
 
+    `clients` are the clients under test, one for each group of users, `client` the first of them.
     `locations` says on which node a key lives, as read directly after the prefill. `users` and
     `inside` count, by user class, who is there and who is inside a call of the client.
     `schedules` holds the intended starts by user class; they count only in a paced run.
@@ -56,6 +64,7 @@ class LoadContext:
         self,
         *,
         client: Any,
+        clients: Sequence[Any] = (),
         recorder: Recorder,
         nodes: Sequence[Node],
         settings: LoadSettings,
@@ -63,7 +72,8 @@ class LoadContext:
         go: Event | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.client = client
+        self.clients = list(clients) or [client]
+        self.client = self.clients[0]
         self.recorder = recorder
         self.nodes = list(nodes)
         self.settings = settings
@@ -83,6 +93,9 @@ class LoadContext:
         self.shared: dict[str, Event] = {}  # keys of several users: set once they are stored
         self.is_stopping = False  # set by `stop`: users must begin nothing new
         self._arrived = 0
+        self._dealt: Counter[str] = Counter()
+        self._callers: dict[Caller, int] = {}  # by group
+        self._called = list(self.clients)  # what users call: the clients, or what stands in front
 
     def stop(self) -> None:
         """Let users begin nothing new, for good."""
@@ -102,6 +115,26 @@ class LoadContext:
         self.users[kind] += 1
         self._arrived += 1
         return self._arrived - 1
+
+    def deal(self, kind: str) -> int:
+        """Give a new user of class `kind` its group, in turn: each group has all classes."""
+        self._dealt[kind] += 1
+        return (self._dealt[kind] - 1) % len(self.clients)
+
+    def enrol(self, caller: Caller, group: int) -> None:
+        """Give a user its group's client now, and another one whenever that changes."""
+        self._callers[caller] = group
+        caller.take_client(self._called[group])
+
+    def dismiss(self, caller: Caller) -> None:
+        """Forget a user that ends."""
+        self._callers.pop(caller, None)
+
+    def stand_before(self, wrap: Callable[[Any], Any] | None) -> None:
+        """Let users call what `wrap` makes of each client; None for the clients themselves."""
+        self._called = [client if wrap is None else wrap(client) for client in self.clients]
+        for caller, group in self._callers.items():
+            caller.take_client(self._called[group])
 
     def ready(self) -> None:
         """Count a user whose keys are stored and found."""

@@ -18,6 +18,7 @@ import gevent
 from pymemcache import exceptions as pymemcache
 
 from client.operation import FAILURES, Outcome
+from users.cutting import CutOffError
 
 BUGS = (
     TypeError,
@@ -48,9 +49,9 @@ _BREAKER_WORDS = ("circuit", "breaker")
 def classify(error: BaseException) -> Outcome:
     """Give the outcome that an exception raised out of a call stands for."""
     # The cases, in order: 1. a typed error that names its outcome; 2. a breaker of any library,
-    # by the names of its classes; 3. pymemcache's own errors; 4. the operating system's; 5. a
-    # programming error; 6. an exception that is none (SystemExit and the like, raised by a
-    # stranger's code); 7. a failure that fits nothing.
+    # by the names of its classes; 3. the harness's own cut, then pymemcache's own errors; 4. the
+    # operating system's; 5. a programming error; 6. an exception that is none (SystemExit and the
+    # like, raised by a stranger's code); 7. a failure that fits nothing.
     outcome = _own_word(error)
     if isinstance(outcome, str) and outcome in FAILURES:
         return Outcome(outcome)
@@ -68,6 +69,7 @@ def classify(error: BaseException) -> Outcome:
 
 # The first that matches decides, so subclasses stand before their bases.
 _BY_TYPE: tuple[tuple[type[BaseException], Outcome], ...] = (
+    (CutOffError, Outcome.ABORTED),
     (pymemcache.MemcacheUnexpectedCloseError, Outcome.CLOSED),
     (pymemcache.MemcacheServerError, Outcome.SERVER_ERROR),
     (pymemcache.MemcacheClientError, Outcome.CLIENT_ERROR),

@@ -41,9 +41,15 @@ class Item(NamedTuple):
 class Prefill:
     """Stores the keys of users and learns where they live."""
 
-    def __init__(self, context: LoadContext, sleep: Callable[[float], None] = gevent.sleep) -> None:
+    def __init__(
+        self,
+        context: LoadContext,
+        sleep: Callable[[float], None] = gevent.sleep,
+        *,
+        client: Any = None,
+    ) -> None:
         self._context = context
-        self._client = context.client
+        self._client = context.client if client is None else client
         self._sleep = sleep
 
     def store_shared(self, name: str, make_items: Callable[[], Sequence[Item]]) -> None:
@@ -143,7 +149,7 @@ class Prefill:
         node_for = getattr(self._client, "node_for", None)
         if node_for is None:
             return
-        names = {node.label: node.name for node in self._context.nodes}
+        names = {label: node.name for node in self._context.nodes for label in node.labels}
         said = {key: _said(node_for, key, names) for key in where}
         wrong = [key for key, found in where.items() if found and said[key] not in found]
         if wrong:
