@@ -184,6 +184,10 @@ def _explain(text: Text, why: ValidationError) -> ScenarioError:
             return text.error(place[:-1], f"the key {word!r} is missing")
         case "value_error":
             problem = str(context["error"])
+        case "tuple_type":
+            problem = f"{str(first['input'])[:60]!r} is no list: give [one, another]"
+        case "model_type":
+            problem = f"{str(first['input'])[:60]!r} is no name of a scenario"
         case _:
             shown = repr(first["input"])
             problem = f"{shown[:60]} does not fit: {first['msg'][:1].lower()}{first['msg'][1:]}"
