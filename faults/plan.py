@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from faults.errors import ScenarioError
 from faults.kinds import kind_of
 from faults.model import Scenario
-from faults.planfile import load_plan_text, plan_text, plan_to_yaml
+from faults.planfile import load_plan_text, plan_to_yaml
 from faults.planned import MICROSECONDS, Plan, PlannedFault
+from faults.plantext import plan_text
 from faults.quantities import spell_seconds
 from faults.schedule import Slot
 from faults.targets import choose_nodes

@@ -1,24 +1,32 @@
-"""A plan to text and back: `plan.yaml` for a replay, a timeline for people.
+"""A plan to `plan.yaml` and back: what a replay runs, and what `--scenario` takes like a scenario.
 
-Neither holds a port or a time of day, so one seed gives one text on every machine.
+It holds no port and no time of day, so one seed gives one text on every machine. Beside the plan
+stands under which options it was run (`options`), for a replay; the plan itself knows nothing of
+them. What was written by hand is checked like a scenario.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from faults.budgets import nearest
+from faults.explaining import explain, keys_of
 from faults.kinds import KINDS, STRICT, FaultId
+from faults.model import Client, Load, Name
 from faults.planned import Plan, PlannedFault
-from faults.quantities import spell_seconds
-from faults.yamltext import read_text
+from faults.yamltext import Place, Text, read_text
 
 FORMAT = 1
+SLACK_S = 1e-6  # the last digit of a time in a plan
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Option = str | int | float | bool | list[str]
 
 
 class _Fault(BaseModel):
@@ -27,30 +35,40 @@ class _Fault(BaseModel):
     kind: str
     nodes: tuple[str, ...] = Field(min_length=1)
     at: Seconds
-    duration: Seconds
+    duration: Length
     attributes: dict[str, float | str] = Field(default_factory=dict)
+
+
+class _Abort(BaseModel):
+    model_config = STRICT
+    error_rate_above: float = Field(ge=0, le=1)
+    error_rate_for_s: Seconds
 
 
 class _File(BaseModel):
     model_config = STRICT
     plan: Literal[1]
-    scenario: str
+    scenario: Name
     description: str = ""
-    seed: int
-    time_scale: float
-    nodes: tuple[str, ...]
-    stabilization: Seconds
-    testing: Seconds
-    recovery: Seconds
-    load: dict[str, float] = Field(default_factory=dict)
-    client: dict[str, float] = Field(default_factory=dict)
-    budgets: dict[str, float] = Field(default_factory=dict)
-    abort: dict[str, float] = Field(default_factory=dict)
+    seed: int = Field(ge=0)
+    time_scale: float = Field(gt=0, allow_inf_nan=False)
+    nodes: tuple[str, ...] = Field(min_length=1)
+    stabilization: Length
+    testing: Length
+    recovery: Length
+    load: Load = Load()
+    client: Client = Client()
+    budgets: dict[str, Seconds] = Field(default_factory=dict)
+    abort: _Abort | None = None
     faults: tuple[_Fault, ...] = ()
+    options: dict[str, Option] = Field(default_factory=dict)
 
 
-def plan_to_yaml(plan: Plan) -> str:
-    """Give the resolved plan; `load_plan_text` reads it back to an equal one. Seconds."""
+def plan_to_yaml(plan: Plan, options: Mapping[str, Any] | None = None) -> str:
+    """Give the resolved plan; `load_plan_text` reads it back to an equal one. Seconds.
+
+    `options` are those it was run under, by their names on the command line.
+    """
     data: dict[str, Any] = {
         "plan": FORMAT,
         "scenario": plan.scenario,
@@ -64,7 +82,7 @@ def plan_to_yaml(plan: Plan) -> str:
         "load": dict(plan.load),
         "client": dict(plan.client),
         "budgets": dict(plan.budgets),
-        "abort": dict(plan.abort),
+        "abort": dict(plan.abort) or None,
         "faults": [
             {
                 "id": fault.id,
@@ -77,32 +95,24 @@ def plan_to_yaml(plan: Plan) -> str:
             for fault in plan.faults
         ],
     }
+    if options is not None:
+        data["options"] = dict(options)
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
 
 
 def load_plan_text(text: str, name: str = "plan.yaml") -> Plan:
     """Read a plan; ScenarioError in one line for one that was damaged."""
-    content = read_text(text, name)
+    return load_plan(read_text(text, name))
+
+
+def load_plan(text: Text) -> Plan:
+    """Check what a plan file says; ScenarioError in one line for whatever cannot be."""
     try:
-        file = _File.model_validate(content.data)
+        file = _File.model_validate(text.data)
     except ValidationError as why:
-        first = why.errors()[0]
-        place = tuple(first["loc"])
-        dotted = ".".join(str(step) for step in place)
-        raise content.error(place, f"{dotted}: {first['msg'].lower()}") from None
-    faults = []
-    for index, raw in enumerate(file.faults):
-        if raw.kind not in KINDS:
-            problem = f"unknown kind {raw.kind!r} ({nearest(raw.kind, KINDS)})"
-            raise content.error(("faults", index, "kind"), problem)
-        if raw.at + raw.duration > file.testing + 1e-6:
-            problem = f"fault {raw.id} ends after the testing phase"
-            raise content.error(("faults", index), problem)
-        unknown = set(raw.nodes) - set(file.nodes)
-        if unknown:
-            problem = f"fault {raw.id} names the unknown node {min(unknown)}"
-            raise content.error(("faults", index, "nodes"), problem)
-        faults.append(_fault(raw))
+        raise explain(text, why, keys_around=_keys_around) from None
+    faults = tuple(_fault(text, file, index, raw) for index, raw in enumerate(file.faults))
+    _check_together(text, faults)
     return Plan(
         scenario=file.scenario,
         description=file.description,
@@ -111,16 +121,28 @@ def load_plan_text(text: str, name: str = "plan.yaml") -> Plan:
         stabilization_s=file.stabilization,
         testing_s=file.testing,
         recovery_s=file.recovery,
-        faults=tuple(faults),
+        faults=faults,
         budgets=file.budgets,
         nodes=file.nodes,
-        load=file.load,
-        client=file.client,
-        abort=file.abort,
+        load={name: value for name, value in file.load if value is not None},
+        client={name: value for name, value in file.client if value is not None},
+        abort={} if file.abort is None else dict(file.abort),
     )
 
 
-def _fault(raw: _Fault) -> PlannedFault:
+def _fault(text: Text, file: _File, index: int, raw: _Fault) -> PlannedFault:
+    place: Place = ("faults", index)
+    if raw.kind not in KINDS:
+        problem = f"unknown kind {raw.kind!r} ({nearest(raw.kind, KINDS)})"
+        raise text.error((*place, "kind"), problem)
+    if raw.at + raw.duration > file.testing + SLACK_S:
+        problem = f"fault {raw.id} ends after the testing phase: lengthen `testing`"
+        raise text.error((*place, "duration"), problem)
+    for number, node in enumerate(raw.nodes):
+        if node not in file.nodes:
+            known = nearest(node, file.nodes)
+            problem = f"fault {raw.id} names the unknown node {node!r} ({known})"
+            raise text.error((*place, "nodes", number), problem)
     kind = KINDS[raw.kind]
     return PlannedFault(
         id=raw.id,
@@ -134,60 +156,28 @@ def _fault(raw: _Fault) -> PlannedFault:
     )
 
 
-def plan_text(plan: Plan) -> str:
-    """Give what would happen, to which node and when, for people; times from second 0."""
-    testing = plan.stabilization_s
-    recovery = testing + plan.testing_s
-    lines = [
-        f"scenario {plan.scenario}, seed {plan.seed}, time scale {plan.time_scale:g}, "
-        f"nodes {' '.join(plan.nodes)}",
-    ]
-    if plan.description:
-        lines.append(plan.description)
-    lines += [
-        "",
-        _row(0.0, testing, "stabilization", "load only: the baseline"),
-        _row(testing, recovery, "testing", "faults" if plan.faults else "no fault"),
-    ]
-    for fault in plan.faults:
-        begin = testing + fault.at_s
-        what = f"{fault.kind}{_attributes(fault)} on {' '.join(fault.nodes)}"
-        does = ", ".join(sorted(fault.effects))
-        lines.append(_row(begin, testing + fault.end_s, f"  {fault.id}", f"{what} ({does})"))
-    lines.append(_row(recovery, plan.duration_s, "recovery", "everything healed"))
-    lines += _footer(plan)
-    return "\n".join(lines) + "\n"
+def _check_together(text: Text, faults: Sequence[PlannedFault]) -> None:
+    for (_, one), (index, other) in itertools.combinations(enumerate(faults), 2):
+        if one.id == other.id:
+            problem = f"two faults have the id {one.id}: rename one"
+            raise text.error(("faults", index, "id"), problem)
+        both = [node for node in one.nodes if node in other.nodes]
+        overlap = one.at_s < other.end_s - SLACK_S and other.at_s < one.end_s - SLACK_S
+        if both and overlap and one.hides(other):
+            problem = (
+                f"fault {other.id} overlaps with fault {one.id} on {both[0]}, and one would hide "
+                "the other: move one in time, or name other nodes"
+            )
+            raise text.error(("faults", index), problem)
 
 
-def _footer(plan: Plan) -> list[str]:
-    lines = []
-    emulated = {fault.kind: fault.emulated_by for fault in plan.faults}
-    if emulated:
-        width = max(len(kind) for kind in emulated)
-        lines += ["", *(f"{kind:<{width}}  {how}" for kind, how in sorted(emulated.items()))]
-    for title, values in (("load", plan.load), ("client", plan.client), ("budgets", plan.budgets)):
-        if values:
-            lines.append(f"{title}: " + ", ".join(f"{k} {v:g}" for k, v in sorted(values.items())))
-    return lines
+_KEYS: Mapping[str, type[BaseModel]] = {
+    "load": Load,
+    "client": Client,
+    "abort": _Abort,
+    "faults": _Fault,
+}
 
 
-def _row(begin_s: float, end_s: float, what: str, more: str) -> str:
-    return f"{spell_seconds(begin_s):>9} - {spell_seconds(end_s):<9} {what:<18} {more}"
-
-
-def _attributes(fault: PlannedFault) -> str:
-    return "".join(f" {_attribute(fault.kind, *pair)}" for pair in fault.attributes.items())
-
-
-def _attribute(kind: str, key: str, value: Any) -> str:
-    """Spell one attribute by the unit in its name: `_s` is seconds, `_share` of 1."""
-    if isinstance(value, str):
-        return f"{key} {value}"
-    if key.endswith("_s"):
-        name, spelled = key.removesuffix("_s"), spell_seconds(value)
-    elif key.endswith("_share"):
-        name, spelled = key.removesuffix("_share"), f"{value * 100:g} %"
-    else:
-        name, spelled = key, f"{value:g}"
-    # "latency 200ms", not "latency latency 200ms".
-    return spelled if name == kind else f"{name} {spelled}"
+def _keys_around(place: Place) -> list[str]:
+    return keys_of(_KEYS.get(str(place[0]), _File) if len(place) > 1 else _File)

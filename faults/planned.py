@@ -35,6 +35,10 @@ class PlannedFault:
         """Name of the backend that carries it out."""
         return KINDS[self.kind].backend
 
+    def hides(self, other: PlannedFault) -> bool:
+        """Whether of the two, on one node at one time, one could not be seen."""
+        return "unavailable" in self.effects | other.effects or self.kind == other.kind
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from faults.budgets import COUNTS, nearest
 from faults.errors import ScenarioError
+from faults.explaining import explain, keys_of
 from faults.kinds import KINDS, Repeat, Target
 from faults.model import (
     DEFAULT_RATE,
@@ -85,7 +86,12 @@ def parse_scenario(text: Text, *, known_checks: Collection[str] | None = None) -
     try:
         scenario = Scenario.model_validate(text.data)
     except ValidationError as why:
-        raise _explain(text, why) from None
+        raise explain(
+            text,
+            why,
+            locate=_place,
+            keys_around=partial(_keys_around, text),
+        ) from None
     except RecursionError:
         raise text.error((), "nested too deep: flatten it") from None
     scenario.come_from(text)
@@ -142,33 +148,7 @@ def _find(name_or_path: str, folder: Path) -> Path:
     raise ScenarioError(f"unknown scenario {name_or_path!r} ({nearest(name_or_path, named)})")
 
 
-def _explain(text: Text, why: ValidationError) -> ScenarioError:
-    # One problem at a time, the first in the file: the others are often its consequences.
-    errors = why.errors()
-    first = min(errors, key=lambda error: text.mark(_place(text, error["loc"])))
-    place = _place(text, first["loc"])
-    word = str(place[-1]) if place else ""
-    match first["type"]:
-        case "extra_forbidden" | "invalid_key":
-            known = _keys_around(text, place)
-            return text.error(place, f"unknown key {word!r} ({nearest(word, known)})", of_key=True)
-        case "missing":
-            return text.error(place[:-1], f"{_owner(place)}the key {word!r} is missing")
-        case "union_tag_invalid":
-            kind = str(first["ctx"]["tag"])
-            return text.error((*place, "kind"), f"unknown kind {kind!r} ({nearest(kind, KINDS)})")
-        case "union_tag_not_found":
-            return text.error(place, f"the key 'kind' is missing (one of: {', '.join(KINDS)})")
-        case "value_error":
-            raised = first["ctx"]["error"]
-            problem = str(raised)
-            place = (*place, *getattr(raised, "place", ()))
-        case _:
-            problem = _plain(first["msg"], first["input"])
-    return text.error(place, f"{_dotted(place)}{problem}")
-
-
-def _place(text: Text, loc: Sequence[int | str]) -> Place:
+def _place(loc: Sequence[int | str]) -> Place:
     # pydantic puts the kind of a fault into the path; YAML knows nothing of it.
     steps = list(loc)
     if len(steps) > 2 and steps[0] == "faults" and steps[2] in KINDS:
@@ -185,18 +165,4 @@ def _keys_around(text: Text, place: Place) -> list[str]:
         model = KINDS.get(fault.get("kind"), KINDS["down"])
     else:
         model = _MODELS.get(str(parent[-1]), Scenario)
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _owner(place: Place) -> str:
-    return f"{'.'.join(str(step) for step in place[:-1])}: " if len(place) > 1 else ""
-
-
-def _dotted(place: Place) -> str:
-    return f"{'.'.join(str(step) for step in place)}: " if place else ""
-
-
-def _plain(message: str, value: Any) -> str:
-    shown = repr(value)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return f"{shown} does not fit: {message[:1].lower()}{message[1:]}"
+    return keys_of(model)

@@ -1,0 +1,67 @@
+"""A plan as a timeline for people: what would happen, to which node, when, and by what means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faults.planned import Plan, PlannedFault
+from faults.quantities import spell_seconds
+
+
+def plan_text(plan: Plan) -> str:
+    """Give what would happen, to which node and when, for people; times from second 0."""
+    testing = plan.stabilization_s
+    recovery = testing + plan.testing_s
+    lines = [
+        f"scenario {plan.scenario}, seed {plan.seed}, time scale {plan.time_scale:g}, "
+        f"nodes {' '.join(plan.nodes)}",
+    ]
+    if plan.description:
+        lines.append(plan.description)
+    lines += [
+        "",
+        _row(0.0, testing, "stabilization", "load only: the baseline"),
+        _row(testing, recovery, "testing", "faults" if plan.faults else "no fault"),
+    ]
+    for fault in plan.faults:
+        begin = testing + fault.at_s
+        what = f"{fault.kind}{_attributes(fault)} on {' '.join(fault.nodes)}"
+        does = ", ".join(sorted(fault.effects))
+        lines.append(_row(begin, testing + fault.end_s, f"  {fault.id}", f"{what} ({does})"))
+    lines.append(_row(recovery, plan.duration_s, "recovery", "everything healed"))
+    lines += _footer(plan)
+    return "\n".join(lines) + "\n"
+
+
+def _footer(plan: Plan) -> list[str]:
+    lines = []
+    emulated = {fault.kind: fault.emulated_by for fault in plan.faults}
+    if emulated:
+        width = max(len(kind) for kind in emulated)
+        lines += ["", *(f"{kind:<{width}}  {how}" for kind, how in sorted(emulated.items()))]
+    for title, values in (("load", plan.load), ("client", plan.client), ("budgets", plan.budgets)):
+        if values:
+            lines.append(f"{title}: " + ", ".join(f"{k} {v:g}" for k, v in sorted(values.items())))
+    return lines
+
+
+def _row(begin_s: float, end_s: float, what: str, more: str) -> str:
+    return f"{spell_seconds(begin_s):>9} - {spell_seconds(end_s):<9} {what:<18} {more}"
+
+
+def _attributes(fault: PlannedFault) -> str:
+    return "".join(f" {_attribute(fault.kind, *pair)}" for pair in fault.attributes.items())
+
+
+def _attribute(kind: str, key: str, value: Any) -> str:
+    """Spell one attribute by the unit in its name: `_s` is seconds, `_share` of 1."""
+    if isinstance(value, str):
+        return f"{key} {value}"
+    if key.endswith("_s"):
+        name, spelled = key.removesuffix("_s"), spell_seconds(value)
+    elif key.endswith("_share"):
+        name, spelled = key.removesuffix("_share"), f"{value * 100:g} %"
+    else:
+        name, spelled = key, f"{value:g}"
+    # "latency 200ms", not "latency latency 200ms".
+    return spelled if name == kind else f"{name} {spelled}"
