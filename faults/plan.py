@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 from faults.errors import ScenarioError
+from faults.fixed import FixedScenario
 from faults.kinds import kind_of
 from faults.model import Scenario
 from faults.planfile import load_plan_text, plan_to_yaml
@@ -34,7 +35,13 @@ def make_plan(
     time_scale: float,
     recovers_within_s: float,
 ) -> Plan:
-    """Resolve a scenario; ScenarioError in one line for what cannot be."""
+    """Resolve a scenario; ScenarioError in one line for what cannot be.
+
+    A scenario that is a plan keeps its own seed and time scale.
+    """
+    if isinstance(scenario, FixedScenario):
+        _check_scale(scenario, 1.0, recovers_within_s)
+        return scenario.fit(seed=seed, nodes=nodes, time_scale=time_scale)
     _check_scale(scenario, time_scale, recovers_within_s)
     slots = scenario.slots()
     chosen = choose_nodes(scenario, slots, nodes, seed)

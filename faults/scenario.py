@@ -1,6 +1,7 @@
 """A scenario's name or file to a `Scenario`, or to one line that says what is wrong with it.
 
-Every problem names the file, the line where YAML gives one, the problem and the way out.
+A plan file is a scenario as well: everything in it is decided. Every problem names the file, line
+and column, the problem and the way out.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from faults.budgets import COUNTS, nearest
 from faults.errors import ScenarioError
 from faults.explaining import explain, keys_of
+from faults.fixed import fixed_scenario
 from faults.kinds import KINDS, Repeat, Target
 from faults.model import (
     DEFAULT_RATE,
@@ -82,26 +84,8 @@ def load_scenario(
 
 
 def parse_scenario(text: Text, *, known_checks: Collection[str] | None = None) -> Scenario:
-    """Check what a file says."""
-    try:
-        scenario = Scenario.model_validate(text.data)
-    except ValidationError as why:
-        raise explain(
-            text,
-            why,
-            locate=_place,
-            keys_around=partial(_keys_around, text),
-        ) from None
-    except RecursionError:
-        raise text.error((), "nested too deep: flatten it") from None
-    scenario.come_from(text)
-    try:
-        over = scenario.too_long() if scenario.has_phases else None
-    except ScheduleError as why:
-        raise text.error(("faults", why.index, why.key), str(why)) from None
-    if over is not None:
-        index = scenario.faults.index(over.spec)
-        raise text.error(("faults", index), scenario.overrun(over))
+    """Check what a file says: a scenario, or the plan of one."""
+    scenario = fixed_scenario(text) if "plan" in text.data else _as_written(text)
     known = COUNTS.keys() if known_checks is None else known_checks
     for name in scenario.budgets:
         if name not in known:
@@ -112,6 +96,25 @@ def parse_scenario(text: Text, *, known_checks: Collection[str] | None = None) -
             check_own_load(scenario)
         except ScenarioError as why:
             raise text.error(("load",), str(why)) from None
+    return scenario
+
+
+def _as_written(text: Text) -> Scenario:
+    try:
+        scenario = Scenario.model_validate(text.data)
+    except ValidationError as why:
+        keys_around = partial(_keys_around, text)
+        raise explain(text, why, locate=_place, keys_around=keys_around) from None
+    except RecursionError:
+        raise text.error((), "nested too deep: flatten it") from None
+    scenario.come_from(text)
+    try:
+        over = scenario.too_long() if scenario.has_phases else None
+    except ScheduleError as why:
+        raise text.error(("faults", why.index, why.key), str(why)) from None
+    if over is not None:
+        index = scenario.faults.index(over.spec)
+        raise text.error(("faults", index), scenario.overrun(over))
     return scenario
 
 

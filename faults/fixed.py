@@ -1,0 +1,110 @@
+"""A plan that is run again as it is: a scenario in which everything is decided.
+
+Node names, seed and time scale are the plan's own. What cannot be kept is refused, never bent:
+a plan that ran differently would be another plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import PrivateAttr
+
+from faults.kinds import KINDS
+from faults.model import Client, Load, Phases, Scenario
+from faults.planfile import load_plan
+from faults.planned import Plan
+from faults.waiting import Delay
+from faults.yamltext import Text
+
+UNSAID_SEED = 1  # what the options say where the user says nothing
+UNSAID_SCALE = 1.0
+
+
+class FixedScenario(Scenario):
+    """A scenario made from a plan file. It has no `faults`: the plan has them."""
+
+    _plan: Plan = PrivateAttr()
+
+    @property
+    def has_phases(self) -> bool:
+        """Whether it ends by itself; every plan does."""
+        return True
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as the file has it."""
+        return self._plan
+
+    def holds(self, plan: Plan) -> None:
+        """Take the plan it was made from."""
+        self._plan = plan
+
+    def backends(self) -> set[str]:
+        """Give the names of the backends that its faults need."""
+        return {KINDS[fault.kind].backend for fault in self._plan.faults}
+
+    def delays(self, nodes: int) -> list[Delay]:
+        """Give what keeps calls waiting."""
+        return [
+            Delay(
+                fault=fault.id,
+                at_s=fault.at_s,
+                end_s=fault.end_s,
+                latency_s=float(fault.attributes["latency_s"]),
+                share=len(fault.nodes) / len(self._plan.nodes),
+            )
+            for fault in self._plan.faults
+            if fault.kind == "latency"
+        ]
+
+    def fit(self, *, seed: int, nodes: Sequence[str], time_scale: float) -> Plan:
+        """Give the plan, for these nodes; ScenarioError where it cannot be run as it is."""
+        plan = self._plan
+        if tuple(nodes) != plan.nodes:
+            raise self.error(
+                ("nodes",),
+                f"the plan is for {len(plan.nodes)} nodes ({' '.join(plan.nodes)}) and there are "
+                f"{len(nodes)} ({' '.join(nodes)}): give as many (--embedded-nodes, --nodes)",
+            )
+        if seed not in (UNSAID_SEED, plan.seed):
+            raise self.error(
+                ("seed",), f"a plan has its own seed, {plan.seed}, not {seed}: leave --seed out"
+            )
+        if time_scale not in (UNSAID_SCALE, plan.time_scale):
+            raise self.error(
+                ("time_scale",),
+                f"a plan is run as it is, not at time scale {time_scale:g}: leave it out",
+            )
+        return plan
+
+
+def fixed_scenario(text: Text) -> Scenario:
+    """Read a plan file as a scenario; ScenarioError in one line for what cannot be."""
+    if not {"stabilization", "testing", "recovery", "faults"} & text.data.keys():
+        return _endless(text)
+    plan = load_plan(text)
+    scenario = FixedScenario(
+        name=plan.scenario,
+        description=plan.description,
+        phases=Phases(
+            stabilization=plan.stabilization_s, testing=plan.testing_s, recovery=plan.recovery_s
+        ),
+        load=Load.model_validate(plan.load),
+        client=Client.model_validate(plan.client),
+        budgets=plan.budgets,
+    )
+    scenario.come_from(text)
+    scenario.holds(plan)
+    return scenario
+
+
+def _endless(text: Text) -> Scenario:
+    """Read the plan of a run without phases, which is a name and no more."""
+    name = text.data.get("scenario")
+    try:
+        scenario = Scenario(name=name)
+    except ValueError:
+        raise text.error(("scenario",), f"{name!r} is no name of a scenario") from None
+    scenario.come_from(text)
+    return scenario
