@@ -2,17 +2,20 @@
 
 One instance speaks to one server by its own base URL (nothing global, so two servers can be used
 side by side) and past the proxies of the environment, which would send loopback traffic astray.
-It hides one fault of the server: deleting a toxic can hang under load (Toxiproxy #558); then the
-proxy is deleted and made again on the same address. It validates nothing: the server takes a
-toxicity of 7 without a word, so whoever calls must have checked. See docs/adr/0003.
+It hides one fault of the server: changing a toxic can hang, and every question about its proxy
+with it (Toxiproxy #558). It happens when a client went away in the middle of a reply that a toxic
+holds, so what is held is let go bit by bit first; where it hangs all the same, the proxy is
+deleted and made again on the same address. It validates nothing: the server takes a toxicity of 7
+without a word, so whoever calls must have checked. See docs/adr/0003.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -22,6 +25,11 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 DEADLINE_S = 2.0  # a healthy server answers within milliseconds, on a busy machine within 100 ms
 OWN_PREFIX = "memquake-"  # proxies and toxics with this prefix are ours to remove, others never
 MAX_BODY_BYTES = 1 << 20  # a list of hundreds of proxies; more is not Toxiproxy
+HOLDING = frozenset({"bandwidth", "latency", "slicer"})  # toxics that keep bytes for a while
+FLUSHES = 2  # the first write to a client that is gone still works, the second ends the connection
+FLUSH_PAUSE_S = 0.02  # for the reset of a client that is gone to come back
+MAKE_TRIES = 4  # a port just given up may be somebody's outgoing port for a moment
+MAKE_PAUSE_S = 0.05
 
 Stream = Literal["upstream", "downstream"]
 
@@ -89,6 +97,8 @@ class ToxiproxyApi:
         self.deadline_s = deadline_s
         self._session = requests.Session()
         self._session.trust_env = False
+        self._seen: dict[str, Proxy] = {}  # as last read; a proxy that hangs tells nothing
+        self._owed: dict[str, Proxy] = {}  # deleted by us and not made again yet
 
     def __repr__(self) -> str:
         return f"<ToxiproxyApi {self.url}>"
@@ -114,7 +124,8 @@ class ToxiproxyApi:
 
     def proxy(self, name: str) -> Proxy:
         """Give one proxy with its toxics."""
-        return self._proxy(self._call("GET", "proxies", name))
+        found = self._seen[name] = self._proxy(self._call("GET", "proxies", name))
+        return found
 
     def create(self, name: str, *, listen: str, upstream: str) -> Proxy:
         """Make a proxy; AlreadyThereError, or ToxiproxyError where the address cannot be had."""
@@ -145,16 +156,15 @@ class ToxiproxyApi:
     ) -> None:
         """Add a toxic, for open connections too. Attributes in Toxiproxy's units.
 
-        A toxicity below 1 hits that share of the connections, drawn anew at every change.
+        A toxicity below 1 hits that share of the connections, drawn anew at every change. Where
+        the call hangs, the proxy is made anew with the toxic, and its connections end.
         """
-        body = {
-            "name": name,
-            "type": kind,
-            "stream": stream,
-            "toxicity": toxicity,
-            "attributes": dict(attributes),
-        }
-        self._call("POST", "proxies", proxy, "toxics", body=body)
+        toxic = Toxic(name=name, type=kind, stream=stream, toxicity=toxicity, attributes=attributes)
+        old = self._look(proxy)
+        try:
+            self._call("POST", "proxies", proxy, "toxics", body=_toxic_body(toxic))
+        except ToxiproxyTimeoutError:
+            self._remake(replace(old, toxics=(*_others(old, name), toxic)))
 
     def set_toxicity(self, proxy: str, name: str, toxicity: float) -> None:
         """Set the share of connections a toxic hits, and draw anew which; NoSuchThingError."""
@@ -164,34 +174,65 @@ class ToxiproxyApi:
     def remove_toxic(self, proxy: str, name: str) -> bool:
         """Remove a toxic; one that is not there is fine. Tell whether the proxy was made anew.
 
-        Removing a timeout toxic ends every connection of the proxy.
+        What the toxic holds goes on. Removing a timeout toxic ends every connection of the proxy.
         """
         try:
+            old = self._look(proxy)
+            toxic = old.toxic(name)
+            if toxic is None:
+                return False
+            if toxic.type in HOLDING:
+                self._flush(proxy, toxic)
             self._call("DELETE", "proxies", proxy, "toxics", name)
         except NoSuchThingError:
             return False
         except ToxiproxyTimeoutError:
-            self._remake(proxy, without=name)
+            known = self._seen.get(proxy)
+            if known is None:
+                raise
+            self._remake(replace(known, toxics=_others(known, name)))
             return True
         return False
 
-    def _remake(self, name: str, *, without: str) -> None:
-        # Everything but the one toxic comes back as it was, toxics of others included.
-        old = self.proxy(name)
-        self.delete(name)
-        self.create(name, listen=old.listen, upstream=old.upstream)
-        if not old.enabled:
-            self.set_enabled(name, False)
-        for toxic in old.toxics:
-            if toxic.name != without:
-                body = {
-                    "name": toxic.name,
-                    "type": toxic.type,
-                    "stream": toxic.stream,
-                    "toxicity": toxic.toxicity,
-                    "attributes": dict(toxic.attributes),
-                }
-                self._call("POST", "proxies", name, "toxics", body=body)
+    def _look(self, name: str) -> Proxy:
+        owed = self._owed.get(name)
+        if owed is not None:
+            self._make(owed)
+        return self.proxy(name)
+
+    def _flush(self, proxy: str, toxic: Toxic) -> None:
+        # A link whose client is gone ends at its second write. Were that write made by the
+        # deletion, the server would wait 5 s or for ever for somebody to take the third.
+        for _ in range(FLUSHES):
+            self.set_toxicity(proxy, toxic.name, toxic.toxicity)
+            time.sleep(FLUSH_PAUSE_S)
+
+    def _remake(self, wanted: Proxy) -> None:
+        self._owed[wanted.name] = wanted
+        self.delete(wanted.name)
+        self._make(wanted)
+
+    def _make(self, wanted: Proxy) -> None:
+        # Everything comes back as it was, toxics of others included.
+        for attempt in range(MAKE_TRIES):
+            try:
+                self.create(wanted.name, listen=wanted.listen, upstream=wanted.upstream)
+                break
+            except AlreadyThereError:
+                break
+            except (ToxiproxyTimeoutError, ToxiproxyUnreachableError):
+                raise
+            except ToxiproxyError:
+                if attempt == MAKE_TRIES - 1:
+                    raise
+            time.sleep(MAKE_PAUSE_S)
+        if not wanted.enabled:
+            self.set_enabled(wanted.name, False)
+        for toxic in wanted.toxics:
+            with contextlib.suppress(AlreadyThereError):
+                self._call("POST", "proxies", wanted.name, "toxics", body=_toxic_body(toxic))
+        self._seen[wanted.name] = wanted
+        self._owed.pop(wanted.name, None)
 
     def _proxy(self, raw: Any) -> Proxy:
         try:
@@ -233,6 +274,8 @@ class ToxiproxyApi:
             answer = None
         if status < 300 and answer is not None:
             return answer
+        if status == 503:
+            raise ToxiproxyTimeoutError(f"{what} hung until the server itself gave up")
         said = answer.get("error") if isinstance(answer, dict) else None
         if said is None:
             raise NotToxiproxyError(f"{self.url} answers, but is not Toxiproxy (status {status})")
@@ -254,6 +297,20 @@ class ToxiproxyApi:
                 if len(text) > MAX_BODY_BYTES:
                     raise ValueError("an endless answer")
             return answer.status_code, text
+
+
+def _toxic_body(toxic: Toxic) -> dict[str, Any]:
+    return {
+        "name": toxic.name,
+        "type": toxic.type,
+        "stream": toxic.stream,
+        "toxicity": toxic.toxicity,
+        "attributes": dict(toxic.attributes),
+    }
+
+
+def _others(proxy: Proxy, name: str) -> tuple[Toxic, ...]:
+    return tuple(toxic for toxic in proxy.toxics if toxic.name != name)
 
 
 def _reason(why: Exception) -> str:
