@@ -34,6 +34,7 @@ DEFAULT_SEED = 1  # a fixed seed: two runs of one command line break the same no
 HEADLESS_SECONDS = 60.0  # a headless run of `none` without -t ends by itself after this
 MAX_EMBEDDED_NODES = 50  # a process each; more is a typing error
 MAX_USERS = 100_000  # as in a scenario file; each is a greenlet with keys of its own
+MAX_ROUNDS = 10_000
 MAX_SPAWN_RATE = 100.0  # above this Locust warns; spawning is over before the run's second 0 anyway
 
 
@@ -194,6 +195,7 @@ _RECOVERS_WITHIN_S = float(LIMITS["recovers_within"].default or 0.0)
 _PROFILES = ("default", "catalogue", "off")
 _RINGS = ("ketama", "rendezvous", "jump", "modulo")
 _FAILOVERS = ("fail", "rehash", "gutter")
+_ARRIVALS = ("constant", "poisson")
 _PROTECTIONS = ("none", "lock", "lease")
 
 
@@ -261,6 +263,29 @@ def _load(options: Namespace, scenario: Scenario) -> tuple[int, float]:
     return int(users), float(rate)
 
 
+def _time_scale(options: Namespace) -> float:
+    if options.time_scale in (None, ""):
+        return 1.0
+    what = "a factor above 0, such as 0.3"
+    return _number(options, "time_scale", low=1e-6, high=1000, what=what)
+
+
+def read_seed(options: Namespace) -> int:
+    """Give the seed that the command line says, or the usual one."""
+    if options.seed in (None, ""):
+        return DEFAULT_SEED
+    return _integer(options, "seed", low=0, high=2**63, what="a whole number, 0 or more")
+
+
+def read_rounds(options: Namespace) -> int | None:
+    """Give how often everything is run, None for until it is stopped."""
+    what = f"how many rounds, 1 to {MAX_ROUNDS}"
+    rounds = _integer(options, "repeat", low=1, high=MAX_ROUNDS, what=what)
+    if options.loop and rounds != 1:
+        raise ConfigError("--loop goes round until it is stopped: leave --repeat out, or --loop")
+    return None if options.loop else rounds
+
+
 def _duration(options: Namespace, plan: Plan | None) -> float | None:
     run_time = getattr(options, "run_time", None)
     if plan is None:
@@ -287,6 +312,7 @@ def _user_options(options: Namespace) -> dict[str, Any]:
         "stampede_ttl_s": _integer(
             options, "stampede_ttl", low=1, high=86_400, what="whole seconds, 1 or more"
         ),
+        "arrivals": _choice(options, "arrivals", _ARRIVALS),
         "value_size": _integer(
             options, "value_size", low=0, high=1_000_000, what="bytes from 0 to 1000000"
         ),
@@ -313,17 +339,15 @@ def resolve_settings(options: Namespace) -> Settings:
             "give --nodes host:port,... as well, or leave --toxiproxy-url out"
         )
     scenario = load_scenario(options.scenario, known_checks=known_checks())
-    time_scale = _number(
-        options, "time_scale", low=1e-6, high=1000, what="a factor above 0, such as 0.3"
-    )
-    seed = _integer(options, "seed", low=0, high=2**63, what="a whole number, 0 or more")
+    time_scale, seed = _time_scale(options), read_seed(options)
     budgets = _budgets(options, scenario)
     client_options = _client_options(options, scenario)
     users, rate = _load(options, scenario)
     names = [f"node{i + 1}" for i in range(len(addresses) if addresses else embedded)]
     plan: Plan | None = None
     if scenario.has_phases:
-        scenario.check_load(users=users, target_rate=rate, nodes=len(names))
+        drawn = scenario.drawn(seed=seed, nodes=names)
+        drawn.check_load(users=users, target_rate=rate, nodes=len(names))
         plan = make_plan(
             scenario,
             seed=seed,
@@ -331,6 +355,7 @@ def resolve_settings(options: Namespace) -> Settings:
             time_scale=time_scale,
             recovers_within_s=budgets.get("recovers_within", _RECOVERS_WITHIN_S),
         )
+        seed, time_scale = plan.seed, plan.time_scale  # a plan file has its own
         if addresses is not None and plan.faults:
             refuse_foreign_processes(plan)
             refuse_remote(addresses, options.toxiproxy_url, allow=bool(options.allow_remote_faults))

@@ -6,15 +6,16 @@ Times are seconds as written, before any time scale. Which node is hit is not de
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, TypeAdapter, model_validator
 
 from faults.budgets import parse_limit
 from faults.errors import PlacedError, ScenarioError
 from faults.kinds import STRICT, AnyFault, Latency
 from faults.quantities import Duration, PositiveDuration, Rate, Share, spell_seconds
+from faults.randomly import LEAST_NODES, RandomFaults, draw_faults
 from faults.schedule import Slot, lay_out
 from faults.waiting import Delay, check_waiting
 from faults.yamltext import Place, Text
@@ -26,6 +27,7 @@ DEFAULT_USERS = 40
 DEFAULT_RATE = 2000.0
 MOST_USERS = 100_000
 
+_FAULTS = TypeAdapter(tuple[AnyFault, ...])
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,59}")
 
 
@@ -96,6 +98,7 @@ class Scenario(BaseModel):
     load: Load = Load()
     client: Client = Client()
     faults: tuple[AnyFault, ...] = ()
+    random: RandomFaults | None = None
     budgets: Mapping[str, float] = Field(default_factory=dict)
     abort: Abort | None = None
 
@@ -115,6 +118,15 @@ class Scenario(BaseModel):
                 raise PlacedError(("budgets", str(name)), str(why)) from None
         return {**data, "budgets": limits}
 
+    @model_validator(mode="after")
+    def _drawn_or_written(self) -> Scenario:
+        if self.random is not None and self.faults:
+            raise PlacedError(("random",), "faults are either drawn or written: leave one out")
+        if self.random is not None and self.phases is not None and self.phases.testing is not None:
+            problem = "drawn faults decide how long testing is: leave it out"
+            raise PlacedError(("phases", "testing"), problem)
+        return self
+
     def come_from(self, source: Text) -> None:
         """Remember the file it was read from, for problems that show later."""
         self._source = source
@@ -128,7 +140,7 @@ class Scenario(BaseModel):
     @property
     def has_phases(self) -> bool:
         """Whether it runs through phases and ends by itself; `none` does not."""
-        return self.phases is not None or bool(self.faults)
+        return self.phases is not None or bool(self.faults) or self.random is not None
 
     @property
     def users(self) -> int | None:
@@ -156,6 +168,16 @@ class Scenario(BaseModel):
         if self.phases is not None and self.phases.testing is not None:
             return self.phases.testing
         return max((slot.end_s for slot in self.slots()), default=TESTING_S)
+
+    def drawn(self, *, seed: int, nodes: Sequence[str]) -> Scenario:
+        """Give it with its faults drawn, for these nodes; itself where it draws none."""
+        if self.random is None:
+            return self
+        if len(nodes) < LEAST_NODES:
+            problem = f"faults are drawn for {LEAST_NODES} nodes or more: one has to stay healthy"
+            raise self.error(("random",), problem)
+        faults = _FAULTS.validate_python(draw_faults(self.random, seed=seed, nodes=nodes))
+        return self.model_copy(update={"faults": faults, "random": None})
 
     def slots(self) -> list[Slot]:
         """Give every occurrence of every fault, unscaled, in the order of the file."""

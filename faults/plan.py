@@ -43,6 +43,7 @@ def make_plan(
         _check_scale(scenario, 1.0, recovers_within_s)
         return scenario.fit(seed=seed, nodes=nodes, time_scale=time_scale)
     _check_scale(scenario, time_scale, recovers_within_s)
+    scenario = scenario.drawn(seed=seed, nodes=nodes)
     slots = scenario.slots()
     chosen = choose_nodes(scenario, slots, nodes, seed)
     faults = sorted(

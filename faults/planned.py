@@ -37,7 +37,11 @@ class PlannedFault:
 
     def hides(self, other: PlannedFault) -> bool:
         """Whether of the two, on one node at one time, one could not be seen."""
-        return "unavailable" in self.effects | other.effects or self.kind == other.kind
+        if self.kind == other.kind:
+            return True
+        if "workers" in (self.backend, other.backend):
+            return False  # what load processes do to themselves is seen whatever a node does
+        return "unavailable" in self.effects | other.effects
 
 
 @dataclass(frozen=True, kw_only=True)

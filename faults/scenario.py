@@ -28,6 +28,7 @@ from faults.model import (
     Phases,
     Scenario,
 )
+from faults.randomly import RandomFaults
 from faults.schedule import ScheduleError
 from faults.yamltext import Place, Text, read_file, read_text
 
@@ -44,6 +45,7 @@ _MODELS: Mapping[str, type[BaseModel]] = {
     "error_rate": ErrorRate,
     "target": Target,
     "repeat": Repeat,
+    "random": RandomFaults,
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from faults.__main__ import main
+from faults.scenario import FOLDER
 
 
 def test_a_plan_prints_the_same_for_the_same_seed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,7 +24,7 @@ def test_a_plan_prints_the_same_for_the_same_seed(capsys: pytest.CaptureFixture[
 def test_the_list_has_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
     """As many lines as scenarios."""
     assert main(["list"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 7
+    assert len(capsys.readouterr().out.splitlines()) == len(list(FOLDER.glob("*.yaml")))
 
 
 def test_a_valid_file_is_fine(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,19 +6,17 @@ import pytest
 
 from faults.budgets import COUNTS
 from faults.plan import Plan, make_plan
-from faults.scenario import check_own_load, list_scenarios, load_scenario, scenario_from_text
+from faults.scenario import (
+    FOLDER,
+    check_own_load,
+    list_scenarios,
+    load_scenario,
+    scenario_from_text,
+)
 from verdict.budgets import LIMITS
 
 NODES = ("node1", "node2", "node3")
-NAMES = (
-    "flapping-node",
-    "latency-200ms",
-    "majority-failure",
-    "node-blackhole",
-    "node-crash",
-    "none",
-    "single-node-failure",
-)
+NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 BROKEN = [name for name in NAMES if name != "none"]
 
 
