@@ -343,6 +343,11 @@ def resolve_settings(options: Namespace) -> Settings:
     budgets = _budgets(options, scenario)
     client_options = _client_options(options, scenario)
     users, rate = _load(options, scenario)
+    if not rate and options.arrivals != "constant":
+        raise ConfigError(
+            f"--arrivals {options.arrivals} needs a rate: --target-rate 0 is a closed loop, "
+            "which plans no starts"
+        )
     names = [f"node{i + 1}" for i in range(len(addresses) if addresses else embedded)]
     plan: Plan | None = None
     if scenario.has_phases:

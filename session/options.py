@@ -15,7 +15,9 @@ from typing import Any
 from cluster.errors import ClusterError
 from faults.errors import FaultError, ScenarioError
 from faults.scenario import list_scenarios
+from faults.suite import list_suites
 from session.ports import settle_ports
+from session.suite_plan import SuitePlan, plan_suite
 from settings import MAX_SPAWN_RATE, ConfigError, Settings, check_machine, resolve_settings
 from users.clients import ClientSpecError
 from users.presets import MixError
@@ -39,7 +41,9 @@ WORKER_WAIT_S = 60  # a master that no worker joins gives up after this, unless 
 class Checked:
     """The settings of this process, once the command line has been checked."""
 
-    settings: Settings | None = None
+    settings: Settings | None = None  # of the first run
+    suite: SuitePlan | None = None  # when there are more
+    users_given = False  # whether the command line says how many
     done = False
     worker_wait_s = 0.0  # how long a headless master waits for its workers; 0 is for ever
 
@@ -73,7 +77,7 @@ def add_options(parser: Any) -> None:
     def flag(name: str, text: str) -> None:
         option(name, False, text, action="store_true")
 
-    _run_options(option)
+    _run_options(option, flag)
     _cluster_options(option, flag)
     _client_options(option)
     _user_options(option)
@@ -105,7 +109,8 @@ class Suggestions(list[str]):
         return True
 
 
-def _run_options(option: Callable[..., None]) -> None:
+def _run_options(option: Callable[..., None], flag: Callable[..., None]) -> None:
+    suites = [suite.name for suite in list_suites()]
     names = [scenario.name for scenario in list_scenarios()]
     given = Checked.settings.scenario_given if Checked.settings else ""
     option(
@@ -116,7 +121,24 @@ def _run_options(option: Callable[..., None]) -> None:
         metavar="NAME|PATH",
         choices=Suggestions(names if given in ("", *names) else [*names, given]),
     )
-    option("--seed", "1", "Decides every random choice of the plan.", web=True)
+    option(
+        "--suite",
+        "",
+        f"Scenarios one after the other: {', '.join(suites)}, or the path of a suite file. "
+        "Ends at the first that FAILs or cannot be set up, unless told to keep going.",
+        web=True,
+        metavar="NAME|PATH",
+        choices=Suggestions(["", *suites]),
+    )
+    option("--repeat", "1", "How many rounds of the suite or scenario, each with the next seed.")
+    flag("--loop", "Round after round until stopped, for soak; --run-time ends a suite's.")
+    flag("--keep-going", "Go on in a suite after a scenario that FAILed or could not be set up.")
+    option(
+        "--seed",
+        "",
+        "Decides every random choice of the plan. Without it the suite's own, else 1.",
+        web=True,
+    )
     option(
         "--target-rate",
         "",
@@ -125,9 +147,17 @@ def _run_options(option: Callable[..., None]) -> None:
         web=True,
     )
     option(
+        "--arrivals",
+        "constant",
+        "How intended starts are spaced in a paced run: constant, or poisson as of many strangers.",
+        web=True,
+        choices=["constant", "poisson"],
+    )
+    option(
         "--time-scale",
-        "1",
-        "Factor on the scenario's phases, starts and durations.",
+        "",
+        "Factor on the scenario's phases, starts and durations. "
+        "Without it the suite's own, else 1.",
         web=True,
     )
 
@@ -176,11 +206,13 @@ def _user_options(option: Callable[..., None]) -> None:
 
 
 def list_and_end() -> None:
-    """Print every scenario with its description and end with exit code 0."""
+    """Print every scenario and suite with its description and end with exit code 0."""
     found = list_scenarios()
     width = max(len(scenario.name) for scenario in found)
     for scenario in found:
         sys.stdout.write(f"{scenario.name:<{width}}  {scenario.description}\n")
+    for suite in list_suites():
+        sys.stdout.write(f"{'--suite ' + suite.name:<{width}}  {suite.description}\n")
     raise SystemExit(0)
 
 
@@ -212,13 +244,16 @@ def _refuse_what_says_nothing(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> None:
     try:
         _refuse_what_says_nothing(options)
-        settings = resolve_settings(options)
-        check_machine(settings)
+        suite = plan_suite(options)
+        settings = suite.first[0].settings if suite else resolve_settings(options)
+        for each in [turn.settings for turn in suite.first] if suite else [settings]:
+            check_machine(each)
         settle_ports(options, settings)
     except USER_ERRORS as error:
         fail(str(error))
         return
-    Checked.settings = settings
+    Checked.settings, Checked.suite = settings, suite
+    Checked.users_given = options.num_users is not None
     # Locust would end with exit code 1 and a log line; session/wiring.py waits in its place.
     Checked.worker_wait_s = float(options.expect_workers_max_wait or 0)
     options.expect_workers_max_wait = 0

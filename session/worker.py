@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +20,7 @@ from gevent.event import Event
 
 from cluster.node import Node
 from session import messages, resources
+from session.clientside import OrderBook
 from session.options import USER_ERRORS
 from session.sampling import Sampler
 from session.subject import build_bounded, close_bounded
@@ -27,7 +29,7 @@ from telemetry.report import ClockSync, Reporter
 from users.clients import ClientOptions, resolve
 from users.context import LoadContext, LoadSettings
 from users.origin import Origin
-from users.pacing import Schedule
+from users.pacing import Schedule, poisson
 
 logger = logging.getLogger("locust.memquake")
 
@@ -52,6 +54,7 @@ class WorkerSession:
             (messages.GO, self._on_go),
             (messages.RATE, self._on_rate),
             (messages.MARK, self._on_mark),
+            (messages.ORDERS, self._on_orders),
             (messages.FINISH, self._on_finish),
         ):
             self.runner.register_message(name, handler)
@@ -101,6 +104,11 @@ class WorkerSession:
         if run := self._current(msg):
             run.rss_baseline = resources.rss_bytes()
 
+    def _on_orders(self, msg: Any, **_: Any) -> None:
+        if run := self._current(msg):
+            answer = {"run": run.id, **run.orders.take(msg.data)}
+            self.runner.send_message(messages.ORDERED, answer)
+
     def _on_finish(self, msg: Any, **_: Any) -> None:
         # In a greenlet of its own: this handler also runs inside the loop that receives the acks.
         if run := self._current(msg):
@@ -148,6 +156,7 @@ class WorkerRun:
         )
         self.context.expected_rate = float(data["rate_a_user"])
         environment.memquake = self.context
+        self.orders = OrderBook(self.context)
         self.reporter = Reporter(self.runner, self.recorder, run=self.id, clock_sync=self.clock)
         self.sampler = Sampler(self.context, self.nodes)
         self.greenlets = [gevent.spawn(self._announce)]
@@ -181,12 +190,19 @@ class WorkerRun:
         self.recorder.start(epoch)
         self.sampler.start(epoch)
         for name, rate in rates.items():
-            schedule = Schedule(rate, clock=time.monotonic)
+            schedule = self._schedule(name, rate)
             schedule.start(epoch)
             self.context.schedules[name] = schedule
         self.clock.follow(self.recorder, epoch_master)
         self.greenlets.append(gevent.spawn(self.reporter.run))
         gevent.spawn_later(max(0.0, epoch - time.monotonic()), self.context.go.set)
+
+    def _schedule(self, name: str, rate: float) -> Schedule:
+        settings = self.context.settings
+        if settings.arrivals == "poisson":
+            rng = random.Random(f"{settings.seed}/{settings.worker_index}/{name}")
+            return Schedule(rate, clock=time.monotonic, arrivals=poisson(rng))
+        return Schedule(rate, clock=time.monotonic)
 
     def set_rates(self, rates: Mapping[str, float]) -> None:
         """Take over a new share of the target rate, iterations a second by user class."""
@@ -194,7 +210,7 @@ class WorkerRun:
         for name, rate in rates.items():
             schedule = self.context.schedules.get(name)
             if schedule is None:
-                schedule = self.context.schedules[name] = Schedule(rate, clock=time.monotonic)
+                schedule = self.context.schedules[name] = self._schedule(name, rate)
                 schedule.start(now)
             else:
                 schedule.set_rate(rate, now)
@@ -204,6 +220,7 @@ class WorkerRun:
         if self.finishing:
             return
         self.finishing = True
+        self.orders.close()
         self.context.stop()
         self.context.go.set()  # users that never started must not wait for it
         limit = time.monotonic() + 1.1 * self.op_timeout + 1.0
@@ -235,6 +252,7 @@ class WorkerRun:
         """Let go of a run that the master no longer speaks of."""
         if not self.finishing:
             self.finishing = True
+            self.orders.close()
             self.context.stop()
             self.sampler.stop()
             gevent.killall(self.greenlets, block=False)

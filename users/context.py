@@ -35,6 +35,7 @@ class LoadSettings:
     origin_latency_s: float = 0.05
     stampede_ttl_s: int = 2
     value_size: int = 100
+    arrivals: str = "constant"  # how intended starts are spaced: constant, poisson
     op_timeout: float = 0.5
     seed: int = 1
     worker_index: int = 0
