@@ -18,6 +18,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -28,6 +29,9 @@ from urllib.parse import quote, urlsplit
 BEAT_LIMIT_S = 2.0  # four heartbeats
 POLL_S = 0.1
 CALL_S = 0.7  # of one HTTP call; three of them fit into the 3 s that a dead harness leaves
+TELL_S = 0.5  # of all lines together
+GROUP_S = 0.5
+KILLED_S = 0.3
 ROUND_S = 1.0  # how long one round of undos may keep the guard from reading
 RETRY_S = 0.3
 END_S = 2.2  # all undos of a dead harness; its children are killed after that at the latest
@@ -144,8 +148,27 @@ class Guardian:
                 self.respawned.append(process)
                 self.children[process.pid] = start_time(process.pid) or ""
                 self.say(what="respawned", id=name, pid=process.pid)
+            case "kill":
+                undo_helper(int(undo["pid"]), str(undo.get("start") or ""))
+            case "tell":
+                undo_tell(undo["host"], int(undo["port"]), undo["lines"])
+            case "cgroup":
+                undo_cgroup(undo["group"], undo["home"])
+            case "all":
+                self.undo_all(name, undo["undos"])
             case kind:
                 raise ValueError(f"unknown undo {kind}")
+
+    def undo_all(self, name: str, undos: list[dict[str, Any]]) -> None:
+        """Undo several things in their order, each whatever became of the one before."""
+        troubles = []
+        for undo in undos:
+            try:
+                self.undo_one(name, undo)
+            except Exception as error:
+                troubles.append(error)
+        if troubles:
+            raise troubles[0]
 
     def end(self) -> None:
         """Undo everything, then kill every child: a proxy is healed before its server goes."""
@@ -196,6 +219,61 @@ def send(pid: int, start: str, number: int) -> None:
         return
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def undo_helper(pid: int, start: str) -> None:
+    """Kill a helper of ours and see it gone: what it did last is then over."""
+    send(pid, start, signal.SIGKILL)
+    limit = time.monotonic() + KILLED_S
+    while (now := start_time(pid)) is not None and (not start or now == start):
+        if time.monotonic() > limit:
+            raise TimeoutError(f"process {pid} does not end")
+        time.sleep(0.005)
+
+
+def undo_tell(host: str, port: int, lines: list[tuple[str, list[str]]]) -> None:
+    """Send a memcached one line after the other and hold each answer against the good ones.
+
+    A node that is gone has nothing left to undo.
+    """
+    try:
+        sock = socket.create_connection((host, port), timeout=TELL_S)
+    except ConnectionRefusedError:
+        return
+    with sock:
+        limit = time.monotonic() + TELL_S
+        for line, good in lines:
+            sock.sendall(line.encode() + b"\r\n")
+            answer = b""
+            while not answer.endswith(b"\r\n"):
+                sock.settimeout(max(0.01, limit - time.monotonic()))
+                data = sock.recv(4096)
+                if not data:
+                    raise ConnectionResetError(f"{line}: no answer")
+                answer += data
+            if not answer.startswith(tuple(word.encode() for word in good)):
+                raise RuntimeError(f"{line}: {answer[:100]!r}")
+
+
+def undo_cgroup(group: str, home: str) -> None:
+    """Move the processes of a group of ours back home and remove it; one that is gone is fine."""
+    if not os.path.basename(group).startswith("memquake_"):
+        raise ValueError(f"{group} is no group of memquake")
+    limit = time.monotonic() + GROUP_S
+    while os.path.isdir(group):
+        with contextlib.suppress(FileNotFoundError), open(f"{group}/cgroup.procs") as file:
+            for pid in file.read().split():
+                # One a write, as the kernel wants it; one that has ended meanwhile is fine.
+                with contextlib.suppress(ProcessLookupError), open(home, "w") as procs:
+                    procs.write(pid)
+        try:
+            os.rmdir(group)
+        except FileNotFoundError:
+            return
+        except OSError:  # busy for a moment after the last process has left
+            if time.monotonic() > limit:
+                raise
+            time.sleep(0.01)
 
 
 def undo_toxiproxy(url: str, proxy: str, toxic: str | None) -> None:
