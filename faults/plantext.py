@@ -26,7 +26,7 @@ def plan_text(plan: Plan) -> str:
     for fault in plan.faults:
         begin = testing + fault.at_s
         what = f"{fault.kind}{_attributes(fault)} on {' '.join(fault.nodes)}"
-        does = ", ".join(sorted(fault.effects))
+        does = ", ".join(sorted(fault.effects)) or "no node is touched"
         lines.append(_row(begin, testing + fault.end_s, f"  {fault.id}", f"{what} ({does})"))
     lines.append(_row(recovery, plan.duration_s, "recovery", "everything healed"))
     lines += _footer(plan)

@@ -46,6 +46,8 @@ def _leaves_choice(spec: FaultSpec, count: int) -> bool:
 
 def _hide_each_other(some: Sequence[Slot], others: Sequence[Slot]) -> bool:
     one, other = some[0].spec, others[0].spec
+    if kind_of(one) != kind_of(other) and "workers" in (one.backend, other.backend):
+        return False  # what load processes do to themselves is seen whatever a node does
     effects = one.effects_of(one.attributes()) | other.effects_of(other.attributes())
     hiding = "unavailable" in effects or kind_of(one) == kind_of(other)
     return hiding and any(

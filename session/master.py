@@ -27,8 +27,11 @@ from faults.plan import Plan
 from session import messages
 from session.failure import exit_main, say
 from session.options import USAGE_ERROR, USER_ERRORS, Checked
+from session.orders import Orders
 from session.run import MasterRun, RunError
 from session.subject import build_bounded, close_bounded
+from session.succession import Succession
+from session.suite_plan import plan_suite
 from settings import Settings, resolve_settings
 from telemetry.report import Collector
 from verdict.model import EXIT_CODES, Ruling
@@ -60,12 +63,16 @@ class MasterSession:
         self.run: MasterRun | None = None
         self.runs_ended: dict[tuple[str, str], int] = {}  # (scenario, status) -> count
         self.collector = Collector(self.runner)
+        self.orders = Orders(self.runner)
         self.quitting = False
         self.runs_begun = 0
+        self.succession = Succession(self)
+        self._leaving_stuck: Any = None  # what ends the process when users cannot be ended
         self._asked_at = -math.inf  # when a start was last asked for in the web UI
         self.runner.register_message(messages.HELLO, self._on_hello)
         self.runner.register_message(messages.READY, self._on_ready)
         self.runner.register_message(messages.FAILED, self._on_failed)
+        self.runner.register_message(messages.ORDERED, self._on_ordered)
 
     # -- set-up and end ---------------------------------------------------------------------
 
@@ -78,6 +85,7 @@ class MasterSession:
             self.guard.start()
             gevent.spawn(self._beat)
             self.cluster = self._make_cluster(self.settings)
+            self.succession.check(Checked.suite)
             self._try_client()
         except USER_ERRORS as error:
             self.close()
@@ -96,6 +104,8 @@ class MasterSession:
         now = time.monotonic()
         asked, self._asked_at = self._asked_at, now
         under_way = self.run is not None and not self.run.finished.is_set()
+        if self.succession.under_way:
+            return "a suite is under way: stop it before you start anything else"
         if under_way or now - asked < START_S:
             return "a run is under way: stop it before you start another one"
         return ""
@@ -163,14 +173,21 @@ class MasterSession:
         if self.run is not None and self.run.id == msg.data["run"]:
             self.run.failure = f"worker {msg.node_id}: {msg.data['why']}"
 
+    def _on_ordered(self, msg: Any, **_: Any) -> None:
+        self.orders.answered(msg.node_id, msg.data)
+
     # -- Locust's events --------------------------------------------------------------------
 
     def on_test_start(self, options: Namespace) -> None:
         """Prepare a run; fired before any user is spawned."""
         try:
+            if self.succession.is_starting:
+                self.succession.is_starting = False
             # The first run of --autostart is the command line's, every other one the form's.
-            if not options.headless and not (options.autostart and self.runs_begun == 0):
+            elif not options.headless and not (options.autostart and self.runs_begun == 0):
                 self._take_form(options)
+            else:
+                self.succession.begin(Checked.suite)
             self._begin(self._make_driver(self.settings.plan))
         except (*USER_ERRORS, OSError) as error:
             self._run_failed(str(error))
@@ -190,23 +207,39 @@ class MasterSession:
             driver=driver,
             expected_users=self.runner.target_user_count,
         )
+        fleet = self.run.fleet
+        self.orders.begin(self.run.id, lambda: [member.id for member in fleet.alive])
         self.run.prepare()
         gevent.spawn(self._drive, self.run)
 
     def _take_form(self, options: Namespace) -> None:
         """Read the options again: the web form has changed them."""
         before = self.settings
-        self.settings = resolve_settings(options)
+        plan = plan_suite(form_options(options))
+        self.succession.begin(plan)  # sets the settings
+        if plan is None:
+            self.settings = resolve_settings(options)
         stale = before.needs_proxies != self.settings.needs_proxies
         if self.settings.addresses is not None and stale:
             self.cluster.stop()
             self.cluster = self._make_cluster(self.settings)
         self.cluster.check()
 
+    def backends(self) -> Mapping[str, Backend]:
+        """Give what breaks things on the cluster as it is."""
+        return build_backends(self.cluster, self.orders)
+
+    def renew_cluster(self, settings: Settings) -> None:
+        """Replace the cluster by a fresh one. Raises ClusterError."""
+        if self.cluster is not None:
+            self.cluster.stop()
+        self.cluster = None
+        self.cluster = self._make_cluster(settings)
+
     def _make_driver(self, plan: Plan | None) -> FaultDriver | None:
         if plan is None:
             return None
-        backends = build_backends(self.cluster)
+        backends = build_backends(self.cluster, self.orders)
         driver = FaultDriver(plan, backends, guard=self.guard)
         for fault, words in driver.stand_ins().items():
             say(f"fault {fault} cannot be the real thing on this machine: {words}")

@@ -18,4 +18,6 @@ FAILED = "mq_failed"  # worker -> master: {run, why}: the run cannot start there
 GO = "mq_go"  # master -> worker: {run, epoch, rates: {class: iterations a second}}
 RATE = "mq_rate"  # master -> worker: {run, rates}
 MARK = "mq_mark"  # master -> worker: {run}: take the baseline of memory now
+ORDERS = "mq_orders"  # master -> worker: {run, number, orders}: all faults to do to itself
+ORDERED = "mq_ordered"  # worker -> master: {run, number, said: {order: what came of it}}
 FINISH = "mq_finish"  # master -> worker: {run}: stop, quiesce, close, send the last report

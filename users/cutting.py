@@ -27,8 +27,8 @@ OPERATIONS = frozenset(
 """Methods that are cut off; what is said about the client itself (snapshot, close) is not."""
 
 FIRST_USUAL_S = 0.0005  # a call on loopback; the first few calls correct it
-USUAL_WEIGHT = 0.05  # of the newest call in the running mean: about the last twenty decide
-LATEST = 1.5  # a cut comes within so many usual lengths of a call, so some come too late
+USUAL_STEP = 1.05  # each call moves the running median by this factor, so no outlier drags it
+LATEST = 1.2  # a cut comes within so many usual lengths of a call, so some come too late
 MOST_OWED = 2.0  # cuts that could not be made are made up for, but never in a burst
 
 Call = Callable[..., Any]
@@ -85,7 +85,8 @@ class Knife:
     def _whole(self, method: Call, args: Any, kwargs: Any) -> Any:
         began = self._clock()
         result = method(*args, **kwargs)
-        self._usual_s += (self._clock() - began - self._usual_s) * USUAL_WEIGHT
+        is_longer = self._clock() - began > self._usual_s
+        self._usual_s *= USUAL_STEP if is_longer else 1 / USUAL_STEP
         return result
 
     def _told(self, hit: bool, ended_well: bool, came: Any, how: str) -> Any:

@@ -151,7 +151,7 @@ def _node_parts(view: View, node: str, spans: list[FaultSpan]) -> list[CheckResu
         why = f"{node}: {len(seconds)} windows beside {len(baseline)} of baseline"
         return [inconclusive(name, view.because(f"{why}, {WINDOWS_NEEDED} needed"))]
     before = view.p99s_ms(baseline, node)
-    usual = [view.sums(second, node).completed for second in baseline]
+    usual = [view.sums(second, node).unfailed for second in baseline]
     if not sum(usual):
         return [inconclusive(name, f"{node}: no single-key calls in the baseline")]
 
@@ -160,11 +160,14 @@ def _node_parts(view: View, node: str, spans: list[FaultSpan]) -> list[CheckResu
         return compare_p99(name, node, before, after, view.limit(name))
 
     def throughput(chosen: Sequence[int]) -> CheckResult | None:
-        after = [view.sums(second, node).completed for second in chosen]
+        after = [view.sums(second, node).unfailed for second in chosen]
         return compare_throughput(name, node, usual, after)
 
     was_ms = statistics.median(before) if before else 0.0
-    parts = [excused(view, seconds, p99, needed=WINDOWS_NEEDED, was_ms=was_ms)]
+    calm = [second for second in seconds if not _is_interrupted(view, second)]
+    parts: list[CheckResult | None] = []
+    if len(calm) >= WINDOWS_NEEDED:
+        parts.append(excused(view, calm, p99, needed=WINDOWS_NEEDED, was_ms=was_ms))
     for chosen in {tuple(own), tuple(seconds)}:
         sums = view.total(chosen, node)
         parts.append(compare_errors(name, node, sums.failed, sums.operations))
@@ -172,6 +175,14 @@ def _node_parts(view: View, node: str, spans: list[FaultSpan]) -> list[CheckResu
         if len(settled) >= _ALONE_WINDOWS:
             parts.append(excused(view, settled, throughput, by_load=True))
     return [part for part in parts if part is not None]
+
+
+def _is_interrupted(view: View, second: int) -> bool:
+    """Tell whether calls were cut off then, each of which costs the next call a connection."""
+    return any(
+        "interrupted" in span.record.effects and span.injected < second + 1 and second < span.healed
+        for span in view.phases.spans
+    )
 
 
 def _filled_up(view: View, node: str, spans: list[FaultSpan], own: list[int]) -> list[int]:

@@ -20,6 +20,10 @@ WARM_UP_S = 2.0
 EDGE_LEAD_S = 0.1
 """An injection takes effect a little before its call returns, but never before it was due."""
 
+EXCUSING = frozenset({"unavailable", "degraded", "cold", "pressure"})
+"""A fault with one of these effects excuses its nodes. Any other touches no node, so all that a
+good client shows of it is what the harness did itself."""
+
 _CLOCK_SLACK_S = 0.1
 """Phases begin some milliseconds after the second they were planned for."""
 
@@ -47,6 +51,11 @@ class FaultSpan:
     def hits(self, node: str) -> bool:
         """Tell whether the node is a target."""
         return node in self.record.nodes
+
+    @property
+    def excuses(self) -> bool:
+        """Tell whether its nodes may be worse for it."""
+        return bool(self.record.effects & EXCUSING)
 
     def edges(self) -> list[tuple[float, float]]:
         """Give the spans in which the fault was half there."""
@@ -133,7 +142,8 @@ class Phases:
     def is_affected(self, node: str, begin: float, end: float, recovery_s: float) -> bool:
         """Tell whether a fault on the node, or the time to recover from it, touches a span."""
         return any(
-            span.hits(node)
+            span.excuses
+            and span.hits(node)
             and begin < self.blamed_until(span, recovery_s)
             and end > span.injected - EDGE_LEAD_S
             for span in self.spans

@@ -57,6 +57,11 @@ class Sums:
         """Operations that did what was asked."""
         return self.operations - self.failed - self.aborted
 
+    @property
+    def unfailed(self) -> int:
+        """Operations that did what was asked, or were cut off by the harness before they could."""
+        return self.operations - self.failed
+
     def p99_ms(self) -> float | None:
         """Give the 99th percentile of the attempted operations' service time."""
         value = percentile_us(self.service, 0.99)

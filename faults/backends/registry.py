@@ -12,21 +12,28 @@ from cluster.toxiproxy_api import ToxiproxyApi
 from faults.backends.base import Backend
 from faults.backends.process import ProcessBackend, ProcessControl
 from faults.backends.toxiproxy import ToxiproxyBackend
+from faults.backends.workers import Link, WorkersBackend
 
 WAYS_OUT: Mapping[str, str] = {
     "toxiproxy": "needs proxies in front of the nodes: install toxiproxy-server with "
     "`make setup`, or give --toxiproxy-url",
     "process": "needs nodes that memquake started: leave --nodes out",
+    "workers": "happens in the load processes: start it as a run of Locust",
 }
 """Backend -> what a user does who lacks it, as the end of a sentence about a fault."""
 
 
-def build_backends(cluster: Any) -> dict[str, Backend]:
-    """Give the backends that a cluster (embedded or external) has the means for, by name."""
+def build_backends(cluster: Any, link: Link | None = None) -> dict[str, Backend]:
+    """Give the backends that a cluster (embedded or external) has the means for, by name.
+
+    `link` is the way to the load processes, where there are any.
+    """
     backends: dict[str, Backend] = {}
     if cluster.toxiproxy_url and any(node.proxy for node in cluster.nodes):
         api = ToxiproxyApi(cluster.toxiproxy_url)
         backends["toxiproxy"] = ToxiproxyBackend(api, cluster.nodes)
     if isinstance(cluster, ProcessControl):
         backends["process"] = ProcessBackend(cluster)
+    if link is not None:
+        backends["workers"] = WorkersBackend(link)
     return backends
