@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.node import Address
 from faults.errors import FaultError
 from faults.planned import PlannedFault
 
@@ -86,17 +85,13 @@ def rules_of(kind: str, attributes: Mapping[str, Any], hosts: Sequence[str]) -> 
 
 
 def script(
-    fault: PlannedFault,
-    table: tuple[str, str],
-    address: Address,
-    hosts: Sequence[str],
-    life_s: float,
+    fault: PlannedFault, table: tuple[str, str], port: int, hosts: Sequence[str], life_s: float
 ) -> str:
     """Give what makes a table that does this to one node, and forgets the port after `life_s`."""
     family, name = table
     rules = rules_of(fault.kind, fault.attributes, hosts)
     lines = [f"table {family} {name} {{"]
-    element = f"{address[1]} timeout {round(life_s * 1000)}ms"
+    element = f"{port} timeout {round(life_s * 1000)}ms"
     lines.append(f"set live {{ type inet_service; flags timeout; elements = {{ {element} }}; }}")
     for chain, head in _CHAINS.items():
         own = [rule.text() for rule in rules if rule.chain == chain]
@@ -131,6 +126,16 @@ def counts(listed: Sequence[Mapping[str, Any]]) -> dict[str, Count]:
         into = seen if what == "seen" else treated
         into[side] = into.get(side, 0) + _packets(rule)
     return {side: Count(seen=seen[side], treated=treated[side]) for side in ("to", "from")}
+
+
+def counted(found: Mapping[str, Count]) -> str:
+    """Say what became of the packets of each side."""
+    parts = [
+        f"{count.treated} of {count.seen} packets {side} it"
+        for side, count in found.items()
+        if count.seen
+    ]
+    return " and ".join(parts) + " were hit" if parts else "no packet was seen"
 
 
 def _drop(hosts: Sequence[str], direction: str, odds: int) -> list[Rule]:
