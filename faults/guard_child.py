@@ -31,6 +31,7 @@ POLL_S = 0.1
 CALL_S = 0.7  # of one HTTP call; three of them fit into the 3 s that a dead harness leaves
 TELL_S = 0.5  # of all lines together
 GROUP_S = 0.5
+NFT_S = 0.6  # it takes 10 ms
 KILLED_S = 0.3
 ROUND_S = 1.0  # how long one round of undos may keep the guard from reading
 RETRY_S = 0.3
@@ -154,6 +155,8 @@ class Guardian:
                 undo_tell(undo["host"], int(undo["port"]), undo["lines"])
             case "cgroup":
                 undo_cgroup(undo["group"], undo["home"])
+            case "nft":
+                undo_nft(undo["nft"], undo["tables"])
             case "all":
                 self.undo_all(name, undo["undos"])
             case kind:
@@ -274,6 +277,25 @@ def undo_cgroup(group: str, home: str) -> None:
             if time.monotonic() > limit:
                 raise
             time.sleep(0.01)
+
+
+def undo_nft(program: str, tables: list[tuple[str, str]]) -> None:
+    """Delete tables of the packet filter, all or none; one that is gone is fine."""
+    for _, name in tables:
+        if not name.startswith("memquake_"):
+            raise ValueError(f"{name} is no table of memquake")
+    # Adding a table that exists changes nothing, so the deletion never meets a missing one.
+    lines = [
+        f"add table {family} {name}\ndelete table {family} {name}\n" for family, name in tables
+    ]
+    subprocess.run(
+        [program, "-f", "-"],
+        input="".join(lines).encode(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=NFT_S,
+        check=True,
+    )
 
 
 def undo_toxiproxy(url: str, proxy: str, toxic: str | None) -> None:
