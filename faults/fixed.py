@@ -12,7 +12,7 @@ from pydantic import PrivateAttr
 
 from faults.kinds import KINDS
 from faults.model import Client, Load, Phases, Scenario
-from faults.planfile import load_plan
+from faults.planfile import load_endless, load_plan
 from faults.planned import Plan
 from faults.waiting import Delay
 from faults.yamltext import Text
@@ -100,11 +100,7 @@ def fixed_scenario(text: Text) -> Scenario:
 
 
 def _endless(text: Text) -> Scenario:
-    """Read the plan of a run without phases, which is a name and no more."""
-    name = text.data.get("scenario")
-    try:
-        scenario = Scenario(name=name)
-    except ValueError:
-        raise text.error(("scenario",), f"{name!r} is no name of a scenario") from None
+    """Read the plan of a run without phases, in which nothing was planned."""
+    scenario = Scenario(name=load_endless(text))
     scenario.come_from(text)
     return scenario

@@ -64,6 +64,14 @@ class _File(BaseModel):
     options: dict[str, Option] = Field(default_factory=dict)
 
 
+class _Endless(BaseModel):
+    model_config = STRICT
+    plan: Literal[1]
+    scenario: Name
+    seed: int = Field(ge=0)
+    options: dict[str, Option] = Field(default_factory=dict)
+
+
 def plan_to_yaml(plan: Plan, options: Mapping[str, Any] | None = None) -> str:
     """Give the resolved plan; `load_plan_text` reads it back to an equal one. Seconds.
 
@@ -98,6 +106,20 @@ def plan_to_yaml(plan: Plan, options: Mapping[str, Any] | None = None) -> str:
     if options is not None:
         data["options"] = dict(options)
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+
+
+def endless_to_yaml(scenario: str, seed: int, options: Mapping[str, Any]) -> str:
+    """Give the file of a run without phases, in which nothing is planned."""
+    data = {"plan": FORMAT, "scenario": scenario, "seed": seed, "options": dict(options)}
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+
+
+def load_endless(text: Text) -> str:
+    """Give the scenario's name from such a file; ScenarioError in one line."""
+    try:
+        return _Endless.model_validate(text.data).scenario
+    except ValidationError as why:
+        raise explain(text, why, keys_around=lambda place: keys_of(_Endless)) from None
 
 
 def load_plan_text(text: str, name: str = "plan.yaml") -> Plan:

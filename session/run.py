@@ -14,12 +14,14 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
+from locust.runners import MasterRunner
 
 from faults.driver import FaultDriver
 from faults.journal import Journal
-from faults.plan import plan_to_yaml
+from faults.planfile import endless_to_yaml, plan_to_yaml
 from faults.runner import ScenarioRunner
 from session import messages
+from session.command import run_options
 from session.facts import run_facts
 from session.fleet import Fleet
 from session.folder import RunFolder
@@ -319,9 +321,11 @@ class MasterRun:
         self.journal.close()
 
     def _write_plan(self) -> None:
-        plan = self.settings.plan
+        settings, plan = self.settings, self.settings.plan
+        workers = self.runner.worker_count if isinstance(self.runner, MasterRunner) else 0
+        made_with = run_options(self.environment.parsed_options, settings, workers=workers)
         if plan is not None:
-            text = plan_to_yaml(plan)
+            text = plan_to_yaml(plan, made_with)
         else:
-            text = f"scenario: {self.settings.scenario.name}\nseed: {self.settings.seed}\n"
+            text = endless_to_yaml(settings.scenario.name, settings.seed, made_with)
         self.folder.write_text("plan.yaml", text)
