@@ -85,7 +85,12 @@ def _recovers(view: View, span: FaultSpan, node: str) -> CheckResult:
         return held(name, False, why, observed=took, limit=limit)
     if not is_last and (until - span.healed < limit or not seconds):
         return held(name, True, f"{why}, then the next fault", observed=took, limit=limit)
-    back = _traffic_result(view, node, seconds, until - span.healed, why)
+
+    def judge(chosen: Sequence[int]) -> CheckResult:
+        return _traffic_result(view, node, chosen, until - span.healed, why)
+
+    # A generator that falls behind sends every node less; that is not the client's doing.
+    back = excused(view, seconds, judge, by_load=True) or judge(seconds)
     return dataclasses.replace(back, observed=took) if back.verdict is not Ruling.FAIL else back
 
 
