@@ -76,8 +76,13 @@ class Settings:
 
     @property
     def needs_proxies(self) -> bool:
-        """Whether a fault of the scenario works through Toxiproxy."""
-        return self.plan is not None and self.plan.needs_backend("toxiproxy")
+        """Whether a fault of the scenario works through Toxiproxy, or on the ports of proxies.
+
+        Faults of the kernel hit the proxies' ports only: so the harness still sees the nodes, and
+        nobody else who uses them is hit.
+        """
+        backends = ("toxiproxy", "kernel")
+        return self.plan is not None and any(map(self.plan.needs_backend, backends))
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h)?")

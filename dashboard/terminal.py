@@ -31,6 +31,7 @@ class LiveLine:
         self._shown = ""
         self._key: tuple[str, str] | None = None
         self._last_log = 0.0
+        self._run: Any = None  # the one that is shown
 
     def run(self) -> None:
         """Print until stopped."""
@@ -42,18 +43,24 @@ class LiveLine:
         """End the line, so that what follows starts on one of its own."""
         if not self._stopped:
             self._stopped = True
+            self._tell_news()
             if self.tty and self._shown:
                 sys.stdout.write("\r\x1b[K")
                 sys.stdout.flush()
 
     def _show(self) -> None:
+        self._tell_news()
         if self.session.run is None:
+            return
+        if self.session.run is not self._run:
+            self._run, self._key, self._last_log = self.session.run, None, 0.0
+        elif self._key is not None and self._is_between():
             return
         state = live_state(self.session)
         faults = active_faults(state)
         key = (state["phase"], faults)
         if self._key is None:
-            self._say(headline(state, self.session.run))
+            self._say(headline(state, self.session.run, self._place()))
         if self.tty:
             if key != self._key and self._key is not None:
                 self._say(milestone(state, faults))
@@ -66,19 +73,34 @@ class LiveLine:
             self._say(line(state, faults, color=False, width=200))
         self._key = key
 
+    def _tell_news(self) -> None:
+        """Say what a suite has to say of itself: its length, and how each scenario ended."""
+        suite = self.session.succession.suite
+        while suite is not None and suite.news:
+            self._say(suite.news.pop(0))
+
+    def _is_between(self) -> bool:
+        """Whether a suite waits for its next scenario: the last one has been told of."""
+        return bool(self.session.succession.suite) and self.session.run.finished.is_set()
+
+    def _place(self) -> str:
+        suite = self.session.succession.suite
+        return suite.place if suite is not None else ""
+
     def _say(self, text: str) -> None:
         sys.stdout.write(("\r\x1b[K" if self.tty else "") + text + "\n")
         sys.stdout.flush()
 
 
-def headline(state: dict[str, Any], run: Any) -> str:
-    """Give the first line: what is about to happen."""
+def headline(state: dict[str, Any], run: Any, place: str = "") -> str:
+    """Give the first line: what is about to happen; `place` is that of the run in its suite."""
     rate = run.settings.target_rate
     load = f"{rate:g} iterations/s" if rate else "closed loop"
     length = f"{state['planned_s']:.0f} s" if state["planned_s"] else "until stopped"
     return (
-        f"memquake: {state['scenario']}, client {state['client']}, {run.expected_users} users, "
-        f"{load}, {len(state['nodes'])} nodes, seed {state['seed']}, {length}"
+        f"{place or 'memquake'}: {state['scenario']}, client {state['client']}, "
+        f"{run.expected_users} users, {load}, {len(state['nodes'])} nodes, "
+        f"seed {state['seed']}, {length}"
     )
 
 

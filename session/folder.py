@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 LATEST = "latest"
+LATEST_SUITE = "latest-suite"
 
 
 def now_utc() -> str:
@@ -17,16 +18,22 @@ def now_utc() -> str:
 
 
 class RunFolder:
-    """`<runs-dir>/<UTC time>-<scenario>-<short id>/`, made when the run is prepared."""
+    """`<runs-dir>/<UTC time>-<scenario>-<short id>/`, made when the run is prepared.
 
-    def __init__(self, runs_dir: Path, scenario: str) -> None:
+    That of a suite has a `prefix` and a link of its own.
+    """
+
+    def __init__(
+        self, runs_dir: Path, scenario: str, *, prefix: str = "", link: str = LATEST
+    ) -> None:
         self.id = uuid.uuid4().hex[:6]
         self.started = now_utc()
         stamp = re.sub(r"[-:]", "", self.started)
         safe = re.sub(r"[^A-Za-z0-9._-]+", "-", scenario).strip("-.") or "scenario"
         self.runs_dir = runs_dir
-        self.path = runs_dir / f"{stamp}-{safe[:60]}-{self.id}"
+        self.path = runs_dir / f"{prefix}{stamp}-{safe[:60]}-{self.id}"
         self.path.mkdir(parents=True)
+        self._link = link
 
     def file(self, name: str) -> Path:
         """Give the path of a file of the run."""
@@ -41,15 +48,15 @@ class RunFolder:
         return target
 
     def point_latest_here(self) -> None:
-        """Let `<runs-dir>/latest` lead to this run; two runs at once never see half a link.
+        """Let `<runs-dir>/latest` lead here; two runs at once never see half a link.
 
         Raises OSError where there cannot be such a link, and leaves nothing behind.
         """
-        link = self.runs_dir / f".{LATEST}-{self.id}"
+        link = self.runs_dir / f".{self._link}-{self.id}"
         link.unlink(missing_ok=True)
         link.symlink_to(self.path.name)
         try:
-            os.replace(link, self.runs_dir / LATEST)
+            os.replace(link, self.runs_dir / self._link)
         except OSError:
             link.unlink(missing_ok=True)
             raise

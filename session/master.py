@@ -26,8 +26,9 @@ from faults.guard import Guard
 from faults.plan import Plan
 from session import messages
 from session.failure import exit_main, say
-from session.options import USAGE_ERROR, USER_ERRORS, Checked
+from session.options import USAGE_ERROR, USER_ERRORS, Checked, form_options
 from session.orders import Orders
+from session.outcome import print_suite
 from session.run import MasterRun, RunError
 from session.subject import build_bounded, close_bounded
 from session.succession import Succession
@@ -188,7 +189,7 @@ class MasterSession:
                 self._take_form(options)
             else:
                 self.succession.begin(Checked.suite)
-            self._begin(self._make_driver(self.settings.plan))
+            self._begin(self.make_driver(self.settings.plan))
         except (*USER_ERRORS, OSError) as error:
             self._run_failed(str(error))
         except Exception as error:
@@ -225,10 +226,6 @@ class MasterSession:
             self.cluster = self._make_cluster(self.settings)
         self.cluster.check()
 
-    def backends(self) -> Mapping[str, Backend]:
-        """Give what breaks things on the cluster as it is."""
-        return build_backends(self.cluster, self.orders)
-
     def renew_cluster(self, settings: Settings) -> None:
         """Replace the cluster by a fresh one. Raises ClusterError."""
         if self.cluster is not None:
@@ -236,12 +233,13 @@ class MasterSession:
         self.cluster = None
         self.cluster = self._make_cluster(settings)
 
-    def _make_driver(self, plan: Plan | None) -> FaultDriver | None:
+    def make_driver(self, plan: Plan | None, *, quiet: bool = False) -> FaultDriver | None:
+        """Give what carries a plan out. Raises FaultError for what this machine cannot do."""
         if plan is None:
             return None
         backends = build_backends(self.cluster, self.orders)
         driver = FaultDriver(plan, backends, guard=self.guard)
-        for fault, words in driver.stand_ins().items():
+        for fault, words in driver.stand_ins().items() if not quiet else ():
             say(f"fault {fault} cannot be the real thing on this machine: {words}")
         return driver
 
@@ -266,7 +264,7 @@ class MasterSession:
         options = self.environment.parsed_options
         if options.headless:
             limit = FINISH_S + options_timeout(run) + STUCK_S
-            gevent.spawn_later(limit, self._leave_stuck, run)
+            self._leaving_stuck = gevent.spawn_later(limit, self._leave_stuck, run)
         try:
             run.finish(run.failure)
         except Exception as error:
@@ -278,11 +276,22 @@ class MasterSession:
         self._note_end(run)
         if self.quitting or self.runner.state in ("stopped", "stopping", "cleanup"):
             return
-        if options.headless:
+        if not self.succession.ended(run):
+            self.leave()
+
+    def leave(self) -> None:
+        """End the process where nobody is there to start another run, else only the users."""
+        if self.environment.parsed_options.headless:
             self.runner.quit()
             return
         self.runner.stop()
         self._auto_quit()
+
+    def users_are_gone(self) -> None:
+        """Call off the end of the process that users who cannot be ended would need."""
+        if self._leaving_stuck is not None:
+            self._leaving_stuck.kill(block=False)
+            self._leaving_stuck = None
 
     def _auto_quit(self) -> None:
         options = self.environment.parsed_options
@@ -294,7 +303,11 @@ class MasterSession:
     def _leave_stuck(self, run: MasterRun) -> None:
         """End the process when a user cannot be killed: its client swallows even that."""
         say("users cannot be ended, the client under test swallows their end: leaving them behind")
+        self.succession.stopped(None, by_all_means=True)
         self.close()
+        if suite := self.succession.suite:
+            print_suite(suite)
+            os._exit(suite.result().exit_code)
         os._exit(USAGE_ERROR if run.verdict is None else run.verdict.exit_code)
 
     def _note_end(self, run: MasterRun) -> None:
@@ -312,6 +325,9 @@ class MasterSession:
 
     def _run_failed(self, line: str) -> None:
         options = self.environment.parsed_options
+        if self.succession.refused(line):
+            say(line)
+            return
         if options.headless:
             self.give_up(line)
             return
@@ -335,9 +351,13 @@ class MasterSession:
             natural = run.settings.plan is None and run.epoch is not None
             run.finish("" if natural else "stopped before its end")
             self._note_end(run)
+            self.succession.stopped(run)
+        else:
+            self.succession.stopped(None)
 
     def on_quitting(self) -> None:
         """End what is under way; fired on a normal end, SIGINT and SIGTERM alike."""
         self.quitting = True
         self.on_test_stopping()
+        self.succession.stopped(None, by_all_means=True)
         self.close()

@@ -8,6 +8,7 @@ is the only moment before Locust has logged, forked or started anything.
 from __future__ import annotations
 
 import argparse
+import copy
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -44,6 +45,7 @@ class Checked:
     settings: Settings | None = None  # of the first run
     suite: SuitePlan | None = None  # when there are more
     users_given = False  # whether the command line says how many
+    spawn_rate: float | None = None  # as the command line says
     done = False
     worker_wait_s = 0.0  # how long a headless master waits for its workers; 0 is for ever
 
@@ -253,7 +255,7 @@ def _check(options: argparse.Namespace) -> None:
         fail(str(error))
         return
     Checked.settings, Checked.suite = settings, suite
-    Checked.users_given = options.num_users is not None
+    Checked.users_given, Checked.spawn_rate = options.num_users is not None, options.spawn_rate
     # Locust would end with exit code 1 and a log line; session/wiring.py waits in its place.
     Checked.worker_wait_s = float(options.expect_workers_max_wait or 0)
     options.expect_workers_max_wait = 0
@@ -266,10 +268,21 @@ def _check(options: argparse.Namespace) -> None:
         options.only_summary = True  # the live view takes the place of Locust's repeated table
 
 
+def form_options(options: argparse.Namespace) -> argparse.Namespace:
+    """Give what a form says for a suite: users it left as they were are those of each scenario."""
+    changed = copy.copy(options)
+    if Checked.settings and not Checked.users_given and options.num_users == Checked.settings.users:
+        changed.num_users = None
+    return changed
+
+
 def check_form(options: argparse.Namespace) -> str | None:
     """Give the line that says why a filled-in web form cannot be started, or None."""
     try:
-        check_machine(resolve_settings(options))
+        plan = plan_suite(form_options(options))
+        runs = [turn.settings for turn in plan.first] if plan else [resolve_settings(options)]
+        for settings in runs:
+            check_machine(settings)
     except USER_ERRORS as error:
         return str(error)
     return None

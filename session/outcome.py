@@ -12,6 +12,7 @@ from report.html import write_html
 from report.json import write_json
 from report.junit import write_junit
 from session.folder import RunFolder
+from session.suite import SuiteSession
 from verdict.model import RunFacts, Verdict
 
 logger = logging.getLogger("locust.memquake")
@@ -58,4 +59,12 @@ def print_summary(verdict: Verdict, facts: RunFacts, folder: RunFolder) -> None:
     has_report = folder.file("report.html").exists()
     text = summary(verdict, facts, folder.path, color=color, width=width, has_report=has_report)
     sys.stdout.write("\n" + text.rstrip("\n") + "\n")
+    sys.stdout.flush()
+
+
+def print_suite(suite: SuiteSession) -> None:
+    """Print the table of a suite on standard output."""
+    color = sys.stdout.isatty()
+    width = shutil.get_terminal_size((100, 24)).columns
+    sys.stdout.write("\n" + suite.text(color=color, width=width) + "\n")
     sys.stdout.flush()

@@ -21,7 +21,7 @@ from dashboard.web import address_line, install_web
 from session.master import MasterSession
 from session.metrics import make_metrics, serve_metrics
 from session.options import Checked, add_options, check_form
-from session.outcome import print_summary
+from session.outcome import print_suite, print_summary
 from session.worker import WorkerSession
 
 logger = logging.getLogger("locust.memquake")
@@ -144,6 +144,8 @@ def _on_quit(**_: Any) -> None:
     if Process.master is not None and Process.master.run is not None:
         if Process.live is not None:
             Process.live.stop()
-        run = Process.master.run
-        if run.verdict is not None and run.facts is not None:
+        run, suite = Process.master.run, Process.master.succession.suite
+        if suite is not None:
+            print_suite(suite)
+        elif run.verdict is not None and run.facts is not None:
             print_summary(run.verdict, run.facts, run.folder)
