@@ -12,6 +12,9 @@ from faults.errors import ScenarioError
 from faults.planned import Plan
 
 
+PROCESS_BACKENDS = ("process", "cpu")
+
+
 def refuse_remote(
     nodes: Sequence[Node | Address], toxiproxy_url: str | None, allow: bool = False
 ) -> None:
@@ -30,9 +33,9 @@ def refuse_remote(
 
 
 def refuse_foreign_processes(plan: Plan) -> None:
-    """Raise ScenarioError when a plan kills or halts nodes that memquake did not start."""
+    """Raise ScenarioError when a plan treats the processes of nodes that memquake did not start."""
     for fault in plan.faults:
-        if fault.backend == "process":
+        if fault.backend in PROCESS_BACKENDS:
             raise ScenarioError(
                 f"scenario {plan.scenario}: fault {fault.id} ({fault.kind}) needs nodes that "
                 "memquake started: leave --nodes out, or choose another scenario"

@@ -10,6 +10,9 @@ from typing import Any
 
 from cluster.toxiproxy_api import ToxiproxyApi
 from faults.backends.base import Backend
+from faults.backends.cpu import CpuBackend
+from faults.backends.kernel import kernel_backend
+from faults.backends.memcached_admin import MemcachedAdminBackend
 from faults.backends.process import ProcessBackend, ProcessControl
 from faults.backends.toxiproxy import ToxiproxyBackend
 from faults.backends.workers import Link, WorkersBackend
@@ -18,6 +21,7 @@ WAYS_OUT: Mapping[str, str] = {
     "toxiproxy": "needs proxies in front of the nodes: install toxiproxy-server with "
     "`make setup`, or give --toxiproxy-url",
     "process": "needs nodes that memquake started: leave --nodes out",
+    "cpu": "needs nodes that memquake started: leave --nodes out",
     "workers": "happens in the load processes: start it as a run of Locust",
 }
 """Backend -> what a user does who lacks it, as the end of a sentence about a fault."""
@@ -31,9 +35,16 @@ def build_backends(cluster: Any, link: Link | None = None) -> dict[str, Backend]
     backends: dict[str, Backend] = {}
     if cluster.toxiproxy_url and any(node.proxy for node in cluster.nodes):
         api = ToxiproxyApi(cluster.toxiproxy_url)
-        backends["toxiproxy"] = ToxiproxyBackend(api, cluster.nodes)
+        proxies = ToxiproxyBackend(api, cluster.nodes)
+        # The kernel's stand-ins are cleaned first: one may hold the port of a closed proxy.
+        backends["kernel"] = kernel_backend(cluster.nodes, proxies, api)
+        backends["toxiproxy"] = proxies
+    else:
+        backends["kernel"] = kernel_backend(cluster.nodes)
     if isinstance(cluster, ProcessControl):
         backends["process"] = ProcessBackend(cluster)
+        backends["cpu"] = CpuBackend(cluster)
+    backends["memcached_admin"] = MemcachedAdminBackend(cluster.nodes)
     if link is not None:
         backends["workers"] = WorkersBackend(link)
     return backends
