@@ -46,6 +46,7 @@ from faults.planned import PlannedFault
 EXPIRES_AFTER_S = 10.0  # beyond its planned end; the guard is due after 5
 BRIEF_S = 1.5  # a fault shorter than this is over before a silence of 0.5 s is surely heard
 LOOK_S = 3.0
+LATE_S = 0.1  # half of the time after which Linux sends a lost segment again
 PROBES_A_ROUND = 20  # about 160 packets: of 2 percent loss 1 round in 25 sees nothing
 
 _instances = itertools.count(1)
@@ -235,16 +236,12 @@ class PacketFilter:
         """Send until a packet was treated: by chance the first ones may all come through."""
         limit = time.monotonic() + LOOK_S
         while True:
-            for _ in range(PROBES_A_ROUND):
-                with contextlib.suppress(ProbeError):
-                    version(door.address, SILENCE_S)
-                if time.monotonic() > limit:
-                    break
             found = counts(self._listed(fault, door))
             if any(count.treated for count in found.values()):
                 return f"{door.node}: {counted(found)}"
             if time.monotonic() > limit:
                 raise FaultError(f"nothing was seen to happen to {door.node}: {counted(found)}")
+            _ask_until_late(door)
 
     def _close(self, fault: str) -> None:
         for key in [key for key in self._open if key[0] == fault]:
@@ -254,3 +251,13 @@ class PacketFilter:
 def _by_chance(fault: PlannedFault) -> bool:
     share = fault.attributes.get("loss_share", 1.0)
     return fault.kind == "duplicate" or share < 1
+
+
+def _ask_until_late(door: Door) -> None:
+    """Send a round of questions, ended early by one that is late: its packets may be the ones."""
+    for _ in range(PROBES_A_ROUND):
+        began = time.monotonic()
+        with contextlib.suppress(ProbeError):
+            version(door.address, SILENCE_S)
+        if time.monotonic() - began > LATE_S:
+            return
