@@ -11,7 +11,6 @@ from cluster.node import Address, Node, spell
 from faults.errors import ScenarioError
 from faults.planned import Plan
 
-
 PROCESS_BACKENDS = ("process", "cpu")
 
 

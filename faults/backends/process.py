@@ -7,7 +7,7 @@ that owns them, never by a pid of its own finding.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from cluster.errors import ClusterError
@@ -146,12 +146,12 @@ class ProcessBackend:
         states = {node.name: self._state(node.name) for node in self._control.nodes}
         return [f"{name} is {state}" for name, state in states.items() if state != "running"]
 
-    def _act(self, fault: PlannedFault, act: Any) -> None:
-        for name in fault.nodes:
-            try:
-                act(name)
-            except ClusterError as why:
-                raise FaultError(str(why)) from None
+    def _act(self, fault: PlannedFault, act: Callable[[str], None]) -> None:
+        # All at once: the first of several must not be back, or gone, before the last is.
+        try:
+            on_each(fault.nodes, act)
+        except ClusterError as why:
+            raise FaultError(str(why)) from None
 
     def _await(self, name: str, wanted: str) -> None:
         deadline = time.monotonic() + SIGNALLED_WITHIN_S
