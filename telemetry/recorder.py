@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +58,8 @@ class _Second:
         default_factory=lambda: [{} for _ in range(SLICES_A_SECOND)]
     )
     batch_failed: dict[str, int] = field(default_factory=dict)
+    batch_keys: dict[str, int] = field(default_factory=dict)
+    own: dict[str, list[int]] = field(default_factory=dict)
     pacing: Pacing | None = None
     lag: Histogram = field(default_factory=dict)
     cpu: float | None = None
@@ -80,6 +82,8 @@ class _Second:
         optional: tuple[tuple[str, Any], ...] = (
             ("s", slices),
             ("b", self.batch_failed),
+            ("k", self.batch_keys),
+            ("o", self.own),
             ("l", flat(self.lag)),
             ("n", {node: pack_state(state) for node, state in self.nodes.items()}),
         )
@@ -217,6 +221,22 @@ class Recorder:
         data = self._at(started)
         if data is not None:
             data.batch_failed[node] = data.batch_failed.get(node, 0) + keys
+
+    def batch_asked(self, nodes: Iterable[str], started: float) -> None:
+        """Count the keys of a batch sent at `started` by the node they live on, "" for unknown."""
+        data = self._at(started)
+        if data is not None:
+            counts = data.batch_keys
+            for node in nodes:
+                counts[node] = counts.get(node, 0) + 1
+
+    def own_traffic(self, at: float, node: str, connections: int, commands: int) -> None:
+        """Count what this process asked of a node directly, past the client under test."""
+        data = self._at(at)
+        if data is not None:
+            sums = data.own.setdefault(node, [0, 0])
+            sums[0] += connections
+            sums[1] += commands
 
     def pacing(  # noqa: PLR0917 - the counts of one sample, usually given by name
         self,

@@ -103,6 +103,9 @@ class Window:
     cells: dict[tuple[str, str, str], Cell] = field(default_factory=dict)  # (op, node, outcome)
     slices: dict[tuple[int, str], Slice] = field(default_factory=dict)  # (tenth 0-9, node)
     batch_failed: dict[str, int] = field(default_factory=dict)  # node -> keys named in `.failed`
+    batch_keys: dict[str, int] = field(default_factory=dict)  # node -> keys asked for in batches
+    own_connections: dict[str, int] = field(default_factory=dict)  # node -> made by the harness
+    own_commands: dict[str, int] = field(default_factory=dict)  # node -> keys it asked directly
     pacing: Pacing = field(default_factory=Pacing)
     lag: Histogram = field(default_factory=dict)  # hub lag of the workers, us
     cpu: dict[str, float] = field(default_factory=dict)  # worker -> share of one core, 0-1
@@ -126,6 +129,13 @@ class Window:
             self.slices.setdefault((0, node), Slice()).add(part)
         for node, keys in later.batch_failed.items():
             self.batch_failed[node] = self.batch_failed.get(node, 0) + keys
+        for mine, theirs in (
+            (self.batch_keys, later.batch_keys),
+            (self.own_connections, later.own_connections),
+            (self.own_commands, later.own_commands),
+        ):
+            for node, count in theirs.items():
+                mine[node] = mine.get(node, 0) + count
         self.pacing.add(later.pacing)
         merge_into(self.lag, later.lag)
         for worker, share in later.cpu.items():

@@ -16,7 +16,8 @@ from telemetry.window import Cell, NodeState, Pacing, Slice, Window
 CellKey = tuple[str, str, str]
 
 Wire = dict[str, Any]
-"""Keys: t second, c cells, s slices, b batch_failed, p pacing, l lag, r origin calls and peak;
+"""Keys: t second, c cells, s slices, b batch_failed, k batch_keys, o the harness's own connections
+and commands by node, p pacing, l lag, r origin calls and peak;
 and, of this process alone: u users, n node states, g share of a core."""
 
 
@@ -130,6 +131,11 @@ def add_counts(window: Window, second: Wire) -> None:
         add_slice(window.slices, packed)
     for node, keys in second.get("b", {}).items():
         window.batch_failed[node] = window.batch_failed.get(node, 0) + keys
+    for node, keys in second.get("k", {}).items():
+        window.batch_keys[node] = window.batch_keys.get(node, 0) + keys
+    for node, (connections, commands) in second.get("o", {}).items():
+        window.own_connections[node] = window.own_connections.get(node, 0) + connections
+        window.own_commands[node] = window.own_commands.get(node, 0) + commands
     if "p" in second:
         window.pacing.add(Pacing(*second["p"]))
     add_flat(window.lag, second.get("l", ()))
