@@ -48,8 +48,10 @@ def case_line(case: SuiteCase, color: bool = False) -> str:
 def reason(case: SuiteCase) -> str:
     """Say why a scenario did not pass, "" when it did."""
     text = f"{case.check}: {plain(case.why)}" if case.check else plain(case.why)
-    if case.state is State.INTERRUPTED:
-        text = f"interrupted; {text}" if text else "interrupted"
+    if case.state is State.INTERRUPTED and case.ruling is Ruling.FAIL:
+        text = f"{text}; interrupted"
+    elif case.state is State.INTERRUPTED:
+        return "stopped before its end"
     return f"{text} (and {case.more} more)" if case.more else text
 
 
@@ -101,7 +103,8 @@ def _block(case: SuiteCase, row: str, color: bool, width: int, room: int) -> lis
     else:
         lines = [painted]
         below += _note(f"by {means}" if means else "", width)
-    if case.state is not State.NOT_RUN:  # why it was not is the suite's business, said once
+    # Why a place was not reached, or not to its end, is the suite's business and said once.
+    if case.state is State.JUDGED or case.state is State.NOT_SET_UP or case.ruling is Ruling.FAIL:
         below += _note(reason(case), width)
     if case.run and case.ruling is not Ruling.PASS:
         below.append(" " * (_VERDICT_WIDTH + 2) + plain(case.run))
@@ -119,6 +122,7 @@ def _summary(result: SuiteResult, color: bool, width: int) -> list[str]:
         "FAIL": "failed",
         "NOT SET UP": "not set up",
         "INCONCLUSIVE": "inconclusive",
+        "interrupted": "interrupted",
         "PASS": "passed",
         "not run": "not run",
     }
@@ -135,6 +139,8 @@ def _summary(result: SuiteResult, color: bool, width: int) -> list[str]:
 def _word(case: SuiteCase) -> str:
     if case.state is State.NOT_SET_UP:
         return "NOT SET UP"
+    if case.state is State.INTERRUPTED and case.ruling is not Ruling.FAIL:
+        return State.INTERRUPTED.value
     return case.ruling.value if case.ruling is not None else State.NOT_RUN.value
 
 

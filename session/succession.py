@@ -92,7 +92,8 @@ class Succession:
         suite = self.suite
         if suite is None or suite.over or (self._is_stopping and not by_all_means):
             return
-        suite.stop_asked = suite.stop_asked or STOPPED
+        endless = suite.plan.rounds is None  # somebody's word is the only end it has
+        suite.stop_asked = suite.stop_asked or ("stopped" if endless else STOPPED)
         if run is not None:
             suite.note_run(run, interrupted=True)
         suite.end()

@@ -102,8 +102,7 @@ class SuiteSession:
 
     def _note(self, case: SuiteCase) -> None:
         self._cases.append(case)
-        done = sum(1 for other in self._cases if other.round == case.round)
-        self.news.append(f"{case_line(case)} ({done} of {len(self.plan.first)} done)")
+        self.news.append(f"{self.place}: {case_line(case)}")
         self._write()
 
     def end(self) -> None:
