@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from client.breaker_settings import BreakerSettings
 from faults.journal import PhaseRecord
 from session.resources import bytes_of_windows
-from verdict.model import RunFacts, WorkerFacts
+from verdict.model import LedgerFacts, RunFacts, WorkerFacts
 
 UNTOLD_PROBES = 3  # granted to a client of whose breaker nothing is known
 LOCAL = "local"  # Locust's name for the only worker of a local run
@@ -53,7 +53,9 @@ def run_facts(run: MasterRun) -> RunFacts:
         connections_are_ours=settings.addresses is None
         and run.epoch is not None
         and all(member.lost_at_s is None for member in run.fleet.members.values()),
-        moves_keys=options.failover != "fail",
+        # A split sends writes of one key to two nodes, by whatever failover the client has.
+        moves_keys=options.failover != "fail" or _groups(run) > 1,
+        groups=_groups(run),
     )
 
 
@@ -63,6 +65,11 @@ def _void_from(run: MasterRun) -> float:
         return math.inf
     injected = [f.injected_at_s for f in run.journal.faults if f.injected_at_s is not None]
     return math.floor(min([run.void_from_s, *injected]))
+
+
+def _groups(run: MasterRun) -> int:
+    """Give how many groups of users there were, each with a client of its own in every process."""
+    return 1 if run.settings.plan is None else run.settings.plan.groups
 
 
 def _probes(run: MasterRun) -> int:
@@ -93,6 +100,15 @@ def _finite(value: float) -> float:
     return value if math.isfinite(value) else 0.0
 
 
+def _ledger(told: Any) -> LedgerFacts | None:
+    if not told:
+        return None
+    found = dict(told)
+    for name in ("lost", "masked", "unproven"):
+        found[name] = [(str(node), int(second), int(n)) for node, second, n in told[name]]
+    return LedgerFacts(**found)
+
+
 def _worker(run: MasterRun, worker: str) -> WorkerFacts:
     member = run.fleet.members[worker]
     seen = run.collector.workers.get(worker)
@@ -112,4 +128,5 @@ def _worker(run: MasterRun, worker: str) -> WorkerFacts:
         rss_end=_rss_end(run, worker, extra),
         slots_in_use=extra.get("slots_in_use"),
         hung_calls=int(extra.get("hung_calls", 0)),
+        ledger=_ledger(extra.get("ledger")),
     )

@@ -6,8 +6,10 @@ tested as a table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+
+from session.riders import rate_of_riders
 
 
 @dataclass(slots=True)
@@ -27,10 +29,17 @@ class Member:
 
 
 class Fleet:
-    """All workers of one run. `paces` holds the classes that do not iterate like the others."""
+    """All workers of one run. `paces` holds the classes that do not iterate like the others.
 
-    def __init__(self, paces: Mapping[str, float] | None = None) -> None:
+    Users of the classes `riders` ride along: they count for nothing but their own, fixed part of
+    the rate.
+    """
+
+    def __init__(
+        self, paces: Mapping[str, float] | None = None, riders: Collection[str] = ()
+    ) -> None:
         self.members: dict[str, Member] = {}
+        self._riders = frozenset(riders)
         self._paces = dict(paces or {})  # user class -> how often one iterates beside the others
 
     def heard(self, worker: str, users: Mapping[str, int], ready: int, problem: str) -> bool:
@@ -67,8 +76,12 @@ class Fleet:
 
     @property
     def user_count(self) -> int:
-        """Users of all live members."""
-        return sum(member.user_count for member in self.alive)
+        """Users of all live members, those that ride along not counted."""
+        return sum(member.user_count for member in self.alive) - self._rider_count
+
+    @property
+    def _rider_count(self) -> int:
+        return sum(m.users.get(name, 0) for m in self.alive for name in self._riders)
 
     def all_ready(self, users: int) -> bool:
         """Whether at least `users` users are there and every one of them has prefilled."""
@@ -81,19 +94,25 @@ class Fleet:
     def split(self, rate: float) -> dict[str, dict[str, float]]:
         """Share `rate` (iterations a second): worker -> user class -> rate.
 
-        Every user gets the same part, times the pace of its class.
+        Every user gets the same part, times the pace of its class, of what those that ride along
+        leave.
         """
-        parts = {
-            member.id: {name: self._pace(name) * count for name, count in member.users.items()}
-            for member in self.alive
-        }
-        total = sum(part for of_member in parts.values() for part in of_member.values())
-        if total <= 0 or rate <= 0:
-            return {worker: {} for worker in parts}
+        riders = self._rider_count
+        rider_rate = rate_of_riders(rate, riders) if riders else 0.0
+        total = sum(self._pace(name) * count for m in self.alive for name, count in m.users.items())
+        if rate <= 0 or (total <= 0 and not riders):
+            return {member.id: {} for member in self.alive}
+        per_part = (rate - rider_rate) / total if total else 0.0
+        per_rider = rider_rate / riders if riders else 0.0
         return {
-            worker: {name: rate * part / total for name, part in of_member.items()}
-            for worker, of_member in parts.items()
+            member.id: {
+                name: per_rider * count
+                if name in self._riders
+                else per_part * self._pace(name) * count
+                for name, count in member.users.items()
+            }
+            for member in self.alive
         }
 
     def _pace(self, name: str) -> float:
-        return self._paces.get(name, 1.0)
+        return 0.0 if name in self._riders else self._paces.get(name, 1.0)

@@ -20,7 +20,7 @@ from faults.driver import FaultDriver
 from faults.journal import Journal
 from faults.planfile import endless_to_yaml, plan_to_yaml
 from faults.runner import ScenarioRunner
-from session import messages
+from session import messages, riders
 from session.command import run_options
 from session.facts import run_facts
 from session.fleet import Fleet
@@ -75,7 +75,8 @@ class MasterRun:
         self.folder = RunFolder(settings.runs_dir, settings.scenario.name)
         self.id = self.folder.id
         self.fleet = Fleet(
-            {kind.__name__: getattr(kind, "pace", 1.0) for kind in environment.user_classes}
+            {kind.__name__: getattr(kind, "pace", 1.0) for kind in environment.user_classes},
+            riders.NAMES,
         )
         self.timeline = Timeline()
         self.writer = TimelineWriter(self.folder.file("timeline.jsonl"), self.timeline)
@@ -164,6 +165,7 @@ class MasterRun:
             "run": self.id,
             "nodes": [node.to_wire() for node in self.cluster.nodes],
             "client_spec": settings.client,
+            "groups": 1 if settings.plan is None else settings.plan.groups,
             "client": {
                 "pool_size": options.pool_size,
                 "op_timeout": options.op_timeout,

@@ -7,6 +7,7 @@ nowhere else.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from cluster.node import Node
 from telemetry.evidence import plain
 from telemetry.window import NodeState
 from users.context import LoadContext
+from users.direct_counts import DIRECT
 
 TICK_S = 0.01
 SNAPSHOT_LIMIT_S = 1.0  # it is asked once a second, and only counts what the client knows
@@ -29,12 +31,15 @@ class Sampler:
     def __init__(self, context: LoadContext, nodes: Sequence[Node]) -> None:
         self.context = context
         self.recorder = context.recorder
-        self.names = {node.label: node.name for node in nodes}
+        self.names = {label: node.name for node in nodes for label in node.labels}
+        self.ticked_at = math.inf  # when the ticker last ran; a watchdog looks at it
         self._greenlets: list[Any] = []
         self._snapshot_broken = False
 
     def start(self, epoch: float) -> None:
         """Begin at `epoch`, in this process's monotonic clock."""
+        DIRECT.take()  # the prefill, which the servers counted before second 0
+        self.ticked_at = epoch
         delay = max(0.0, epoch - time.monotonic())
         self._greenlets = [
             gevent.spawn_later(delay, self._tick),
@@ -55,7 +60,7 @@ class Sampler:
         while True:
             due = clock() + TICK_S
             sleep(TICK_S)
-            now = clock()
+            self.ticked_at = now = clock()
             lag(now, max(0.0, now - due))
             count += 1
             if count % BACKLOG_EVERY_TICKS == 0:
@@ -89,16 +94,24 @@ class Sampler:
                 self.recorder.pacing(moment, planned=planned, dropped=dropped)
         calls, peak = self.context.origin.take()
         self.recorder.origin(now, calls, peak)
-        self.recorder.users(now, sum(self.context.users.values()))
+        for node, (connections, commands) in DIRECT.take().items():
+            self.recorder.own_traffic(now, node, connections, commands)
+        self.recorder.users(now, self.context.user_count)
         states = self.node_states()
         if states:
             self.recorder.node_states(now, states)
 
     def snapshot(self) -> dict[str, Any]:
-        """Give the client's own `snapshot()`, or nothing when it has none or it is broken."""
-        if self._snapshot_broken or not hasattr(self.context.client, "snapshot"):
-            return {}
-        asking = gevent.spawn(self._ask)
+        """Give what the clients' own `snapshot()` says, nothing when one of them is broken."""
+        said: dict[str, Any] = {}
+        for client in self.context.clients:  # each group has addresses of its own
+            if self._snapshot_broken or not hasattr(client, "snapshot"):
+                return {}
+            said |= self._snapshot_of(client)
+        return said
+
+    def _snapshot_of(self, client: Any) -> dict[str, Any]:
+        asking = gevent.spawn(self._ask, client)
         asking.join(SNAPSHOT_LIMIT_S)
         if not asking.ready():
             asking.kill(block=False)
@@ -106,10 +119,10 @@ class Sampler:
         found: dict[str, Any] | str = asking.value
         return self._give_up(found) if isinstance(found, str) else found
 
-    def _ask(self) -> dict[str, Any] | str:
+    def _ask(self, client: Any) -> dict[str, Any] | str:
         """Give the client's words, or what kept it from saying them."""
         try:
-            found = self.context.client.snapshot()
+            found = client.snapshot()
             # A stranger's words: only plain types go further, as deep as the contract reaches.
             return {str(label): plain(dict(state), 4) for label, state in found.items()}
         except BaseException as error:  # a stranger's code may even exit
@@ -129,7 +142,7 @@ class Sampler:
                 continue
             pool = _mapping(said.get("pool"))
             breaker = said.get("breaker")
-            states[name] = NodeState(
+            state = NodeState(
                 breaker={str(breaker): 1} if breaker else {},
                 idle=_count(pool.get("idle")),
                 in_use=_count(pool.get("in_use")),
@@ -137,6 +150,7 @@ class Sampler:
                 probes_total=_count(said.get("probes")),
                 created_total=_count(pool.get("created")),
             )
+            states.setdefault(name, NodeState()).add(state)
         return states
 
     def slots_in_use(self) -> int | None:

@@ -22,6 +22,7 @@ from cluster.node import Node
 from session import messages, resources
 from session.clientside import OrderBook
 from session.options import USER_ERRORS
+from session.riders import Riders
 from session.sampling import Sampler
 from session.subject import build_bounded, close_bounded
 from telemetry.recorder import Recorder
@@ -133,15 +134,19 @@ class WorkerRun:
             self.own_ports.add(int(options.prometheus_port))
         self.before = resources.held(self.own_ports)
         self.ran_before = resources.running()
-        self.client = build_bounded(
-            resolve(data["client_spec"]),
-            [node.address for node in self.nodes],
-            ClientOptions(**data["client"]),
-        )
+        self.clients = [
+            build_bounded(
+                resolve(data["client_spec"]),
+                [node.doors[group].address for node in self.nodes],
+                ClientOptions(**data["client"]),
+            )
+            for group in range(int(data["groups"]))
+        ]
         self.recorder = Recorder()
         self.recorder.paced = bool(data["paced"])
         self.context = LoadContext(
-            client=self.client,
+            client=self.clients[0],
+            clients=self.clients,
             recorder=self.recorder,
             nodes=self.nodes,
             settings=LoadSettings(
@@ -156,6 +161,8 @@ class WorkerRun:
         )
         self.context.expected_rate = float(data["rate_a_user"])
         environment.memquake = self.context
+        self.riders = Riders(environment)
+        self.riders.start()
         self.orders = OrderBook(self.context)
         self.reporter = Reporter(self.runner, self.recorder, run=self.id, clock_sync=self.clock)
         self.sampler = Sampler(self.context, self.nodes)
@@ -193,6 +200,7 @@ class WorkerRun:
             schedule = self._schedule(name, rate)
             schedule.start(epoch)
             self.context.schedules[name] = schedule
+        self.context.accounts.start(lambda: self.recorder.epoch)
         self.clock.follow(self.recorder, epoch_master)
         self.greenlets.append(gevent.spawn(self.reporter.run))
         gevent.spawn_later(max(0.0, epoch - time.monotonic()), self.context.go.set)
@@ -230,6 +238,8 @@ class WorkerRun:
         self.sampler.stop()
         in_use = self.sampler.slots_in_use()
         rss = resources.rss_bytes()
+        self.riders.stop()
+        ledger = self.context.accounts.finish()
         self._close_client()
         gevent.killall(self.greenlets, block=True)
         gevent.sleep(0.1)  # the servers need a moment to see the connections go
@@ -244,6 +254,7 @@ class WorkerRun:
                 "rss_end": rss,
                 "slots_in_use": in_use,
                 "hung_calls": hung,
+                "ledger": ledger,
             }
         )
         self.clock.unfollow()
@@ -255,11 +266,14 @@ class WorkerRun:
             self.orders.close()
             self.context.stop()
             self.sampler.stop()
+            self.riders.stop()
+            self.context.accounts.stop()
             gevent.killall(self.greenlets, block=False)
             self._close_client()
 
     def _close_client(self) -> None:
-        """Close the client under test; that it raises or hangs is a finding."""
-        why = close_bounded(self.client)
-        if why:
-            self.recorder.finding("close_failed", {"error": why})
+        """Close the clients under test; that one raises or hangs is a finding."""
+        for client in self.clients:
+            why = close_bounded(client)
+            if why:
+                self.recorder.finding("close_failed", {"error": why})

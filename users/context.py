@@ -18,6 +18,7 @@ from gevent.lock import BoundedSemaphore
 
 from cluster.node import Node
 from telemetry.recorder import Recorder
+from users.accounts import Accounts
 from users.origin import Origin
 from users.pacing import Schedule
 from users.presets import ZIPF_ALPHA
@@ -55,7 +56,9 @@ class LoadContext:
     `clients` are the clients under test, one for each group of users, `client` the first of them.
     `locations` says on which node a key lives, as read directly after the prefill. `users` and
     `inside` count, by user class, who is there and who is inside a call of the client.
-    `schedules` holds the intended starts by user class; they count only in a paced run.
+    `riders` are the classes among them that ride along unasked, `accounts` what they and other
+    single writers know. `schedules` holds the intended starts by user class; they count only in a
+    paced run.
     `notes` counts what the prefill found odd (a key on no node, on several nodes): an evicted key
     is no broken contract. `expected_rate` is iterations a second and user, 0 in a closed loop.
     `problem` is the one line for which the run cannot start.
@@ -85,6 +88,7 @@ class LoadContext:
         self.locations: dict[str, str] = {}
         self.inside: dict[str, int] = defaultdict(int)
         self.users: dict[str, int] = defaultdict(int)
+        self.riders: set[str] = set()
         self.expected_rate = 0.0
         self.notes: Counter[str] = Counter()
         self.ready_count = 0
@@ -93,6 +97,8 @@ class LoadContext:
         self.prefill_gate = BoundedSemaphore(PREFILLS_AT_ONCE)
         self.shared: dict[str, Event] = {}  # keys of several users: set once they are stored
         self.is_stopping = False  # set by `stop`: users must begin nothing new
+        self.accounts = Accounts(self.nodes, self.locations, clock=clock)
+        self.accounts.value_bytes = settings.value_size
         self._arrived = 0
         self._dealt: Counter[str] = Counter()
         self._callers: dict[Caller, int] = {}  # by group
@@ -108,8 +114,8 @@ class LoadContext:
 
     @property
     def user_count(self) -> int:
-        """How many users of all classes are there."""
-        return sum(self.users.values())
+        """How many users are there, those that ride along not counted."""
+        return sum(count for name, count in self.users.items() if name not in self.riders)
 
     def arrive(self, kind: str) -> int:
         """Count a new user of class `kind` and give it a number of its own in this process."""

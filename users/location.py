@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from cluster.node import Node
+from users.direct_counts import DIRECT
 
 DIRECT_TIMEOUT_S = 5.0  # nothing is broken yet while this runs: a node this slow is a problem
 KEYS_A_REQUEST = 100
@@ -32,6 +33,7 @@ class DirectNode:
             self._socket = socket.create_connection(node.direct, timeout_s)
         except OSError as error:
             raise self._trouble(error) from error
+        DIRECT.connections[node.name] += 1
         self._replies: BinaryIO = self._socket.makefile("rb")
 
     def __enter__(self) -> DirectNode:
@@ -56,24 +58,39 @@ class DirectNode:
         for part in _parts(keys):
             try:
                 self._socket.sendall(f"get {' '.join(part)}\r\n".encode())
+                DIRECT.commands[self.node.name] += len(part)
+                found.update(key for key, _ in self._read_values())
+            except OSError as error:
+                raise self._trouble(error) from error
+        return found
+
+    def fetch(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """Give the values of those of `keys` that the node holds."""
+        found: dict[str, bytes] = {}
+        for part in _parts(keys):
+            try:
+                self._socket.sendall(f"get {' '.join(part)}\r\n".encode())
+                DIRECT.commands[self.node.name] += len(part)
                 found.update(self._read_values())
             except OSError as error:
                 raise self._trouble(error) from error
         return found
 
-    def _read_values(self) -> Iterable[str]:
+    def _read_values(self) -> Iterable[tuple[str, bytes]]:
         while (line := self._replies.readline()) != b"END\r\n":
             words = line.split()
             if len(words) < 4 or words[0] != b"VALUE":
                 raise self._trouble(f"unexpected reply {line[:60]!r}")
-            self._replies.read(int(words[3]) + 2)
-            yield words[1].decode()
+            length = int(words[3])
+            value = self._replies.read(length + 2)[:length]
+            yield words[1].decode(), value
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove `keys` from the node, whether it holds them or not."""
         for part in _parts(keys):
             try:
                 self._socket.sendall("".join(f"delete {key}\r\n" for key in part).encode())
+                DIRECT.commands[self.node.name] += len(part)
                 for _ in part:
                     line = self._replies.readline()
                     if line not in (b"DELETED\r\n", b"NOT_FOUND\r\n"):

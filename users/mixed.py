@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from users import keys
 from users.base import MemcacheUser
+from users.bounds import Bounds
+from users.context import LoadContext
+from users.counting import step
 from users.prefill import Item
 from users.presets import MIXED
 from users.steady import LONG_TTL_S, remaining_ttl
+from users.values import names_versions, version_of
 
 HOT_KEYS = 10
 HOT_SHARE = 0.3
@@ -28,6 +32,13 @@ class MixedUser(MemcacheUser):
     kind = "mixed"
     weight = 6
 
+    def join(self, load: LoadContext) -> None:
+        """Become a user of this run, with a book for the keys that nobody else writes."""
+        super().join(load)
+        self._accounts = load.accounts
+        self._book = load.accounts.open_book(self.writer)
+        self._pages = self._book.pages
+
     def prepare(self) -> None:
         """Choose the keys and store what the steady state of the mix holds."""
         assert self.load is not None
@@ -42,7 +53,10 @@ class MixedUser(MemcacheUser):
         self._keys = keys.hot_set(self.rng, hot, own, HOT_SHARE)
         self._counter = keys.uniform(self.rng, self.counters)
         self.prefill.store_shared("mixed", lambda: self._hot_items(hot))
-        self.prefill.store(self._own_items(own))
+        began = self._clock()
+        items = self._own_items(own)
+        self.prefill.store(items)
+        self._enter(items, began)
 
     def _hot_items(self, hot: list[str]) -> list[Item]:
         # Changed several times a second: within a second they are as if they had always been.
@@ -64,6 +78,19 @@ class MixedUser(MemcacheUser):
             items.append(Item(key, value, ttl_s or LONG_TTL_S, stay=ttl_s is not None))
         return items
 
+    def _enter(self, items: list[Item], began: float) -> None:
+        """Note what the prefill has stored, for keys whose values name their version."""
+        for item in items:
+            version = version_of(item.value, self.writer)
+            if item.key in self.counters:
+                self._accounts.counters[item.key] = Bounds(int(ZERO))
+            elif version is None or not names_versions(item.key, self.writer, self._size):
+                continue
+            elif item.stay:
+                self._book.known(item.key, version, began, item.ttl_s)
+            else:
+                self._book.unknown(item.key)
+
     def _iterations_a_s(self) -> float:
         assert self.load is not None
         return self.load.expected_rate or CLOSED_LOOP_RATE / max(1, self.load.user_count)
@@ -81,16 +108,44 @@ class MixedUser(MemcacheUser):
         """Do one operation of the mix."""
         op = next(self._ops)
         if op == "get":
-            self.get(next(self._keys))
-        elif op == "incr":
-            self._count(next(self._counter))
-        elif op == "delete":
-            self.delete(next(self._keys))
-        else:
             key = next(self._keys)
-            write = self.set if op == "set" else self.add
-            write(key, self.new_value(key), self._write_ttl())
+            page = self._pages.get(key)
+            value = self.get(key)
+            if page is None:
+                return
+            if value.__class__ is bytes and value.startswith(page[0]):
+                self._book.agreed += 1
+            else:
+                self._accounts.look(self._book, key, page, value)
+        elif op == "incr":
+            step(self, self._accounts, self.incr, next(self._counter), ZERO)
+        elif op == "delete":
+            self._delete(next(self._keys))
+        else:
+            self._store(op, next(self._keys))
 
-    def _count(self, counter: str) -> None:
-        if self.incr(counter) is None:  # the node lost it: begin again
-            self.add(counter, ZERO, LONG_TTL_S)
+    def _store(self, op: str, key: str) -> None:
+        write = self.set if op == "set" else self.add
+        value, ttl_s = self.new_value(key), self._write_ttl()
+        if key not in self._pages:
+            write(key, value, ttl_s)
+            return
+        book, version, asked_at = self._book, self._version, self._clock()
+        book.begin(key, version)
+        result = write(key, value, ttl_s)
+        if result is True:
+            book.acknowledged(key, version, asked_at, ttl_s)
+        elif result is False:
+            book.undecided(key)
+
+    def _delete(self, key: str) -> None:
+        if key not in self._pages:
+            self.delete(key)
+            return
+        self._version += 1  # what is written after this is newer than the delete
+        self._book.begin_delete(key)
+        result = self.delete(key)
+        if result is True:
+            self._book.deleted(key, self._version, self._clock())
+        elif result is False:
+            self._book.not_found(key)

@@ -23,6 +23,8 @@ CRC_RESIDUE = 0x2144DF1C  # CRC-32 of any message followed by its own CRC-32, li
 _SHORT_VERSIONS = 16  # a short value spends half of its first byte on the version
 _EVIDENCE_BYTES = 64  # enough for a header; evidence is kept in memory and in verdict.json
 _FILLER = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
+_HEAD = b"%b%b %b %d "  # magic, key, writer, version
+_LONGEST_VERSION = 10**9  # nobody writes a key more often in a run
 
 
 class Problem(StrEnum):
@@ -53,12 +55,30 @@ def make(key: str, writer: str, version: int, size: int) -> bytes:
     `key` and `writer` hold no spaces. Below about 40 bytes there is no room for a header; such a
     value proves its key with the bits it has.
     """
-    head = b"%b%b %b %d " % (MAGIC, key.encode(), writer.encode(), version)
+    head = _HEAD % (MAGIC, key.encode(), writer.encode(), version)
     room = size - len(head) - CRC_BYTES
     if room < 0:
         return _short(key, version % _SHORT_VERSIONS, size)
     body = head + _filler(room)
     return body + crc32(body).to_bytes(CRC_BYTES, "little")
+
+
+def head_of(key: str, writer: str, version: int) -> bytes:
+    """Give how the value of this version of `key` begins, if it has room for a header."""
+    return _HEAD % (MAGIC, key.encode(), writer.encode(), version)
+
+
+def names_versions(key: str, writer: str, size: int) -> bool:
+    """Tell whether values of this size name their version, however often they are written."""
+    return len(head_of(key, writer, _LONGEST_VERSION)) + CRC_BYTES <= size
+
+
+def version_of(value: bytes, writer: str) -> int | None:
+    """Give the version that a value names, None when it names none or another writer."""
+    parts = value[:1024].split(b" ", 4)
+    if len(parts) < 5 or not value.startswith(MAGIC) or parts[2] != writer.encode():
+        return None
+    return int(parts[3]) if parts[3].isdigit() else None
 
 
 def _short(key: str, version: int, size: int) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 
-from verdict import breaker, cleanliness, correctness, credibility, harm, recovery
+from verdict import breaker, cleanliness, correctness, credibility, harm, ledger, recovery
 from verdict.budgets import known_checks
 from verdict.model import CheckResult
 from verdict.view import View
@@ -17,10 +17,6 @@ from verdict.view import View
 Check = Callable[[View], CheckResult]
 
 _NOT_YET: Mapping[str, str] = {
-    "no_lost_writes": "Keep every acknowledged write until its TTL ends.",
-    "no_lost_updates": "Keep counters and cas chains within what was acknowledged.",
-    "no_stale_reads": "Read nothing older than the last acknowledged version.",
-    "no_masked_misses": "Report no miss for a key that its node still has.",
     "hub_not_blocked": "Never block the event loop for over 100 ms.",
     "no_reconnect_storm": "Open no more connections after a heal than the pools hold.",
     "retry_amplification": "Send a healthy node at most 1.2 commands a call.",
@@ -29,6 +25,10 @@ _NOT_YET: Mapping[str, str] = {
 
 _JUDGED: Mapping[str, Check] = {
     "no_wrong_values": correctness.no_wrong_values,
+    "no_lost_writes": ledger.no_lost_writes,
+    "no_lost_updates": ledger.no_lost_updates,
+    "no_stale_reads": ledger.no_stale_reads,
+    "no_masked_misses": ledger.no_masked_misses,
     "predictable_errors": correctness.predictable_errors,
     "enough_requests": credibility.enough_requests,
     "steady_baseline": credibility.steady_baseline,

@@ -24,6 +24,22 @@ EXIT_CODES: Mapping[Ruling, int] = {Ruling.PASS: 0, Ruling.FAIL: 1, Ruling.INCON
 
 
 @dataclass(frozen=True, kw_only=True)
+class LedgerFacts:
+    """What the single writers of one load process found out. Triples are (node, second, count)."""
+
+    writes: int = 0  # acknowledged
+    updates: int = 0  # acknowledged: steps of counters, links of cas chains
+    reads: int = 0  # held against the last acknowledged version
+    stale: int = 0
+    wrong_updates: int = 0
+    unasked: int = 0  # questions that no server could be asked
+    lost: Sequence[tuple[str, int, int]] = ()  # writes, by the second they were acknowledged in
+    masked: Sequence[tuple[str, int, int]] = ()  # misses, by the second of the read
+    unproven: Sequence[tuple[str, int, int]] = ()  # misses while the node could not be asked
+    evidence: Sequence[Mapping[str, Any]] = ()  # the first of each kind
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerFacts:
     """One load-generating process. `lost_at_s` is None for one that reported to the end."""
 
@@ -40,6 +56,7 @@ class WorkerFacts:
     rss_end: float = 0.0  # bytes, after quiesce
     slots_in_use: int | None = None  # after quiesce and before close, from snapshot()
     hung_calls: int = 0  # calls still inside the client after the quiesce
+    ledger: LedgerFacts | None = None  # None for a worker that was lost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +86,8 @@ class RunFacts:
     # node -> the server's curr_connections (before any client, after all clients were closed)
     connections_are_ours: bool = True  # nobody else connects to the nodes, no worker was lost
     stopped_early: str = ""  # why the run did not last as long as planned, "" when it did
-    moves_keys: bool = False  # failover moves keys between nodes (rehash, gutter)
+    moves_keys: bool = False  # failover or a split moves keys between nodes
+    groups: int = 1  # of users, each with a client of its own in every process
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,261 @@
+"""The ledger of a process: what its single writers know, held against reads and servers.
+
+Users hand in every read of a single-writer key that is not the last acknowledged version; the
+servers are asked, directly, what they have; what contradicts an acknowledgement is a finding. The
+evidence is counted whole and kept by the first few, and leaves with the last report of the worker.
+
+Rule: a finding needs the servers' word wherever they can be asked. Excuses that only the master can
+see (a node that restarted, evicted or was flushed) are not applied here: findings carry the node
+and the seconds for it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cluster.node import Node
+from telemetry.evidence import Evidence
+from users.audit import About, Answer, Auditor, Question
+from users.book import Book, Page
+from users.bounds import Bounds
+from users.values import version_of
+
+FINAL_LIMIT_S = 3.0  # for all that is asked at the end: some 100,000 keys on an idle machine
+FINAL_MOST_BYTES = 32 * 1024 * 1024  # values read at the end; large ones are looked at by sample
+
+Told = tuple[Book, Page]
+
+
+class Accounts:
+    """Everything known about the single-writer keys of one process.
+
+    `keys` are those of the ledger users with their books: any ledger user may read them. Of these,
+    `held` are waiting for a server's word and must not be written meanwhile, `gone` are certainly
+    not there any more.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        locations: Mapping[str, str],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.books: list[Book] = []
+        self.keys: dict[str, Book] = {}
+        self.order: list[str] = []  # the keys as a list, to draw from
+        self.chains: set[str] = set()  # keys of cas chains, among `keys`
+        self.counters: dict[str, Bounds] = {}
+        self.value_bytes = 100  # of one value of the run, about
+        self.updates = 0  # acknowledged
+        self.held: set[str] = set()
+        self.gone: set[str] = set()
+        self.is_ready = True  # False while ledger users still store their keys
+        self.auditor = Auditor(nodes, self._is_right, self._settle, clock=clock)
+        self._locations = locations
+        self._clock = clock
+        self._epoch: Callable[[], float] = lambda: math.inf
+        self._evidence = Evidence()
+        self._lost: Counter[tuple[str, int]] = Counter()  # (node, second of the acknowledgement)
+        self._masked: Counter[tuple[str, int]] = Counter()  # (node, second of the read)
+        self._unproven: Counter[tuple[str, int]] = Counter()
+        self._stale = self._wrong_updates = self._unasked = 0
+
+    def open_book(self, writer: str) -> Book:
+        """Give a new writer its book."""
+        book = Book(writer)
+        self.books.append(book)
+        return book
+
+    # During the run ------------------------------------------------------------------------------
+
+    def start(self, epoch: Callable[[], float]) -> None:
+        """Begin to ask the servers; `epoch` gives second 0 in the local clock."""
+        self._epoch = epoch
+        self.auditor.start()
+
+    def wrote(self, book: Book, key: str) -> None:
+        """Have an acknowledged write of a ledger user looked for on its node."""
+        self._ask(About.WRITE, book, key, book.pages[key])
+
+    def look(self, book: Book, key: str, page: Page, value: object) -> None:
+        """Take a read that did not begin like `page`, the key's page when the read began.
+
+        `value` is a verified value, None for a miss, or whatever stands for a failure.
+        """
+        if value is None:
+            if book.is_there(key, page, self._clock()):
+                self._ask(About.MISS, book, key, page)
+            elif key in self.keys and key not in self.held:
+                self.gone.add(key)
+            return
+        if not isinstance(value, bytes) or not page.version:
+            return
+        version = version_of(value, book.writer)
+        if version is None:
+            return
+        if book.was_refused(key, version):
+            self.wrong_update(key, f"version {version} is there, which was answered as not stored")
+        elif version >= page.version:
+            book.agreed += 1
+        elif not book.may_be_seen(key, version):
+            self._ask(About.STALE, book, key, page, stale=version)
+
+    def wrong_update(self, key: str, what: str) -> None:
+        """Note an update that was lost, or happened although it must not have."""
+        self._wrong_updates += 1
+        self._keep("lost_update", key, what, {})
+
+    # What the servers say ------------------------------------------------------------------------
+
+    def _ask(self, about: About, book: Book, key: str, page: Page, stale: int = 0) -> None:
+        if key in self.held:
+            return  # what is being asked already will say it
+        home = self._locations.get(key, "")
+        context = (book, page, stale)
+        now = self._clock()
+        question = Question(about, key, home, page.version, now, context)
+        if not self.auditor.ask(question):
+            self._unasked += 1
+        elif key in self.keys:
+            self.held.add(key)
+
+    def _is_right(self, question: Question, value: bytes) -> bool:
+        if question.about is About.COUNT:
+            return True
+        book: Book = question.context[0]
+        version = version_of(value, book.writer)
+        if version is None:
+            return False
+        return version >= question.version or book.may_be_seen(question.key, version)
+
+    def _settle(self, question: Question, answer: Answer) -> None:
+        self.held.discard(question.key)
+        if question.about is About.COUNT:
+            self._counted(question, answer)
+            return
+        book, page, stale = question.context
+        found = None if answer.value is None else version_of(answer.value, book.writer)
+        if question.about is About.MISS:
+            self._missed(question, answer, found)
+        if question.about is About.STALE and (answer.where or answer.value is None):
+            self._stale_read(question.key, page, stale, answer.where or "none")
+        elif not answer.where and book.is_there(question.key, page, self._clock()):
+            self._lost_write(question, page, found)
+        if not answer.where:
+            book.lost(question.key, page)
+            if answer.value is None and question.key in self.keys:
+                self.gone.add(question.key)
+
+    def _missed(self, question: Question, answer: Answer, found: int | None) -> None:
+        """Judge a miss: masked when the very version was on its node all the time."""
+        at = (question.home, self._second(question.asked_at))
+        if answer.where == question.home and found == question.version:
+            self._masked[at] += 1
+            what = f"a miss, while {question.home} has version {found}"
+            self._keep("masked_miss", question.key, what, {"read_s": at[1]})
+        elif question.was_out and not answer.where:
+            self._unproven[at] += 1
+
+    def _stale_read(self, key: str, page: Page, stale: int, where: str) -> None:
+        self._stale += 1
+        what = f"version {stale} was read after {page.version} was acknowledged"
+        since = self._second(page.since)
+        self._keep("stale_read", key, what, {"acknowledged_s": since, "newer_on": where})
+
+    def _lost_write(self, question: Question, page: Page, found: int | None) -> None:
+        there = "nothing" if found is None else f"version {found}"
+        what = f"version {page.version} was acknowledged, the servers have {there}"
+        if question.key in self.chains and found is not None:
+            self.wrong_update(question.key, f"cas: {what}")  # a key that is gone begins a new chain
+            return
+        since = self._second(page.since)
+        self._lost[question.home, since] += 1
+        self._keep("lost_write", question.key, what, {"acknowledged_s": since})
+
+    def _counted(self, question: Question, answer: Answer) -> None:
+        try:
+            value = int(answer.value or b"")
+        except ValueError:
+            return  # gone with its node, or not a number: wrong values are another matter
+        wrong = self.counters[question.key].seen(value)
+        if wrong:
+            self.wrong_update(question.key, f"the server has {wrong}")
+
+    def _keep(self, kind: str, key: str, what: str, more: Mapping[str, Any]) -> None:
+        node = self._locations.get(key, "")
+        at = self._second(self._clock())
+        detail = {"kind": kind, "key": key, "node": node, "what": what, "at_s": at, **more}
+        self._evidence.add(kind, detail)
+
+    def _second(self, at: float) -> int:
+        epoch = self._epoch()
+        return -1 if epoch == math.inf else math.floor(at - epoch)
+
+    # The end -------------------------------------------------------------------------------------
+
+    def finish(self, limit_s: float = FINAL_LIMIT_S) -> dict[str, Any]:
+        """Ask for everything that must be there, and give what came of the run, in plain types.
+
+        The load has stopped. Takes `limit_s` at most.
+        """
+        epoch = self._epoch()
+        if epoch != math.inf:
+            self._ask_for_all(epoch)
+            self.auditor.finish(limit_s)
+        self.auditor.stop()
+        for question in self.auditor.waiting():
+            self._unanswered(question)
+        reads = sum(book.agreed for book in self.books) + self._stale
+        return {
+            "writes": sum(book.writes for book in self.books),
+            "updates": self.updates,
+            "reads": reads,
+            "stale": self._stale,
+            "wrong_updates": self._wrong_updates,
+            "unasked": self._unasked,
+            "lost": [[*at, count] for at, count in sorted(self._lost.items())],
+            "masked": [[*at, count] for at, count in sorted(self._masked.items())],
+            "unproven": [[*at, count] for at, count in sorted(self._unproven.items())],
+            "evidence": self._evidence.kept,
+        }
+
+    def stop(self) -> None:
+        """End without a word."""
+        self.auditor.stop()
+
+    def _ask_for_all(self, epoch: float) -> None:
+        """Ask for every key that was written in this run and has not expired, and every counter."""
+        now = self._clock()
+        pending = {question.key for question in self.auditor.waiting()}
+        left = FINAL_MOST_BYTES
+        for key, bounds in self.counters.items():
+            home = self._locations.get(key, "")
+            if bounds.value is not None:
+                question = Question(About.COUNT, key, home, 0, now)
+                self.auditor.ask(question, however_many=True)
+        for book in self.books:
+            for key, page in book.pages.items():
+                if page.since < epoch or key in pending or not book.is_there(key, page, now):
+                    continue
+                left -= self.value_bytes
+                if left < 0:
+                    return
+                home = self._locations.get(key, "")
+                context = (book, page, 0)
+                question = Question(About.WRITE, key, home, page.version, now, context)
+                self.auditor.ask(question, however_many=True)
+
+    def _unanswered(self, question: Question) -> None:
+        """Judge by the read alone what no server could be asked about."""
+        if question.about is About.STALE:
+            _, page, stale = question.context
+            self._stale_read(question.key, page, stale, "nobody could be asked")
+        elif question.about is About.MISS:
+            self._unproven[question.home, self._second(question.asked_at)] += 1
+        else:
+            self._unasked += 1

@@ -1,0 +1,42 @@
+"""One step of a counter that only one user moves, for every kind of user that has some.
+
+A counter that its node lost begins again, which is no finding. Whether it was lost is the client's
+word and the server's: a counter that cannot be added because it exists was never gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from users.accounts import Accounts
+from users.bounds import Bounds
+from users.steady import LONG_TTL_S
+
+
+class Adding(Protocol):
+    """A user, as one that stores a counter that is gone."""
+
+    def add(self, key: str, value: bytes, ttl_s: int) -> Any:
+        """Store a value where there is none: True, False, or something else for a failure."""
+
+
+def step(
+    user: Adding, accounts: Accounts, move: Callable[[str, int], Any], key: str, begin_at: bytes
+) -> None:
+    """Move a counter by one with a measured call; begin again where there is none."""
+    bounds: Bounds = accounts.counters[key]
+    bounds.begin()
+    result = move(key, 1)
+    if type(result) is int:
+        accounts.updates += 1
+        wrong = bounds.answered(result)
+        if wrong:
+            accounts.wrong_update(key, f"the answer was {wrong}")
+    elif result is None:
+        known = bounds.forget()  # until the call below has an answer
+        added = user.add(key, begin_at, LONG_TTL_S)
+        if added is True:
+            bounds.restarted(int(begin_at))
+        elif added is False:
+            bounds.value = known

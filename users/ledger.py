@@ -1,0 +1,275 @@
+"""The ledger's own traffic: a few keys whose every version has one writer who remembers.
+
+It rides along in every run, beside the users of the run and not among them: sets with rising
+versions, reads one by one and in batches, chains of cas and counters, in key spaces of its own and
+with TTLs that outlive any run. Each acknowledged write is looked for on its server before the key
+is written again, so that none can be lost unseen. What the reads and the servers say is held
+against each other by `users.accounts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gevent
+
+from client.operation import Outcome
+from users import keys
+from users.accounts import Accounts
+from users.base import FAILED, MemcacheUser
+from users.book import Book, Page
+from users.bounds import Bounds
+from users.context import LoadContext
+from users.counting import step
+from users.prefill import Item
+from users.steady import LONG_TTL_S
+from users.values import check, describe
+
+VALUE_SIZE = 100  # the ledger is about versions; values of the run's own size prove themselves
+SETS = 150  # three seconds' worth of writes on each node: one is free while others are looked for
+CHAINS = 50
+COUNTERS = 15  # in each direction
+BATCH = 32
+DUEL_EVERY = 4
+"""One in so many links of a chain is followed by a cas with the token that it has used up."""
+
+UP_FROM, DOWN_FROM = b"0", b"1000000000"  # memcached does not count below nothing
+PAUSE_S = 0.02  # between iterations where nobody paces them: 50 a second
+
+MIX = {"set": 25, "get": 20, "get_many": 12, "count": 25, "chain": 18}
+"""In iterations. A batch checks 32 keys at the price of one operation, so that a short run at a low
+rate has its thousand checked reads."""
+
+
+class LedgerUser(MemcacheUser):
+    """Writes and reads what nobody else writes. Started by the session, never by Locust."""
+
+    abstract = True
+    kind = "ledger"
+
+    def end(self) -> None:
+        """Believe the kill that is about to come."""
+        self._is_ending = True
+
+    def join(self, load: LoadContext) -> None:
+        """Become a user beside those that were asked for."""
+        load.riders.add(self._name)
+        super().join(load)
+        self._size = VALUE_SIZE
+
+    def prepare(self) -> None:
+        """Store all keys and counters and enter them in the book."""
+        assert self.load is not None
+        prefix = f"{self.load.settings.run_id}:l{self.load.settings.worker_index}.{self.index}"
+        self.accounts: Accounts = self.load.accounts
+        self.book: Book = self.accounts.open_book(self.writer)
+        self._sets = [f"{prefix}:s{i}" for i in range(SETS)]
+        chains = [f"{prefix}:c{i}" for i in range(CHAINS)]
+        self._has_cas = self._offers("gets") and self._offers("cas")
+        self._chains = chains if self._has_cas else []
+        self._up = [f"{prefix}:u{i}" for i in range(COUNTERS)]
+        self._down = [f"{prefix}:d{i}" for i in range(COUNTERS)] if self._offers("decr") else []
+        self._ops = keys.mixed_ops(self.rng, MIX)
+        self._links = 0
+        self._store()
+
+    def _offers(self, method: str) -> bool:
+        return callable(getattr(self._client, method, None))
+
+    def _store(self) -> None:
+        own = [*self._sets, *self._chains]
+        items = [Item(key, self.new_value(key), LONG_TTL_S) for key in own]
+        items += [Item(key, UP_FROM, LONG_TTL_S) for key in self._up]
+        items += [Item(key, DOWN_FROM, LONG_TTL_S) for key in self._down]
+        began = self._clock()
+        self.prefill.store(items)
+        for version, key in enumerate(own, 1):
+            self.book.known(key, version, began, LONG_TTL_S)
+            self.accounts.keys[key] = self.book
+        self.accounts.chains.update(self._chains)
+        for key in self._up:
+            self.accounts.counters[key] = Bounds(int(UP_FROM))
+        for key in self._down:
+            self.accounts.counters[key] = Bounds(int(DOWN_FROM), sign=-1)
+
+    def iterate(self) -> None:
+        """Do one entry of the mix."""
+        if not self._recorder.paced:
+            gevent.sleep(PAUSE_S)
+        op = next(self._ops)
+        if op == "set":
+            self._set_one()
+        elif op == "count":
+            self._count_one()
+        elif op == "chain" and self._chains:
+            self._link(self.rng.choice(self._chains))
+        elif op == "get_many":
+            self._read_many()
+        else:
+            self._read_one()
+
+    # Sets and reads ------------------------------------------------------------------------------
+
+    def _set_one(self) -> None:
+        """Write a key, unless a server is being asked about it."""
+        key = self.rng.choice(self._sets)
+        if key in self.accounts.held:
+            self._read(key)
+        else:
+            self._write_next(key)
+
+    def _write_next(self, key: str) -> None:
+        value, asked_at = self.new_value(key), self._clock()
+        version = self._version
+        self.book.begin(key, version)
+        if self.set(key, value, LONG_TTL_S) is True:
+            self._acknowledged(key, version, asked_at)
+
+    def _acknowledged(self, key: str, version: int, asked_at: float) -> None:
+        self.book.acknowledged(key, version, asked_at, LONG_TTL_S)
+        self.accounts.gone.discard(key)
+        self.accounts.wrote(self.book, key)
+
+    def _read_one(self) -> None:
+        self._read(self.rng.choice(self._everybodys()))
+
+    def _everybodys(self) -> Sequence[str]:
+        """Give the keys of all ledger users: in a divided run they have different clients."""
+        accounts = self.accounts
+        if len(accounts.order) != len(accounts.keys):
+            accounts.order = list(accounts.keys)
+        return accounts.order
+
+    def _read(self, key: str) -> None:
+        book = self.accounts.keys[key]
+        page = book.pages[key]
+        value = self.get(key)
+        self._compare(book, key, page, value)
+        if value is None and book is self.book and key in self.accounts.gone:
+            self._write_next(key)  # what a node lost is filled in again, as everybody would
+
+    def _compare(self, book: Book, key: str, page: Page, value: object) -> None:
+        if type(value) is bytes and value.startswith(page.head):
+            book.agreed += 1
+        else:
+            self.accounts.look(book, key, page, value)
+
+    def _read_many(self) -> None:
+        accounts = self.accounts
+        batch = self.rng.sample(self._everybodys(), BATCH)
+        pages = {key: accounts.keys[key].pages[key] for key in batch}
+        self._answer: tuple[Mapping[str, Any], frozenset[str]] = {}, frozenset(batch)
+        verified = self.get_many(batch)
+        if verified is FAILED:
+            return
+        values, failed = self._answer
+        for key, page in pages.items():
+            if key not in failed:
+                value = verified.get(key, FAILED) if key in values else None
+                self._compare(accounts.keys[key], key, page, value)
+
+    def _finish_batch(
+        self,
+        keys: Sequence[str],
+        values: Mapping[str, Any],
+        failed: Sequence[str],
+        started: float,
+        ended: float,
+    ) -> Any:
+        self._answer = values, frozenset(failed)
+        return super()._finish_batch(keys, values, failed, started, ended)
+
+    # Counters and chains -------------------------------------------------------------------------
+
+    def _count_one(self) -> None:
+        """Move the one of a few counters whose bounds are tightest."""
+        counters = self.accounts.counters
+        few = self.rng.sample([*self._up, *self._down], 4)
+        key = min(few, key=lambda name: counters[name].pending)
+        if counters[key].sign > 0:
+            step(self, self.accounts, self.incr, key, UP_FROM)
+        else:
+            step(self, self.accounts, self.decr, key, DOWN_FROM)
+
+    def _link(self, key: str) -> None:
+        """Add a link to a chain of cas: read, then replace exactly what was read."""
+        book, page = self.book, self.book.pages[key]
+        found = self.gets(key)
+        if found is FAILED:
+            return
+        value, token = found
+        self._compare(book, key, page, value)
+        if key in self.accounts.held:
+            return
+        if value is None:
+            if key in self.accounts.gone:
+                self._write_next(key)
+            return
+        new, asked_at = self.new_value(key), self._clock()
+        version = self._version
+        book.begin(key, version)
+        stored = self.cas(key, new, token, LONG_TTL_S)
+        if stored is False:
+            book.undecided(key)
+        if stored is not True:
+            return
+        self.accounts.updates += 1
+        book.acknowledged(key, version, asked_at, LONG_TTL_S)
+        self._links += 1
+        if self._links % DUEL_EVERY == 0:
+            self._duel(key, token)
+        if key not in self.accounts.held:
+            self.accounts.wrote(book, key)
+
+    def _duel(self, key: str, used_token: Any) -> None:
+        """Try to replace what another writer, with the same token, has just replaced."""
+        loser, asked_at = self.new_value(key), self._clock()
+        version = self._version
+        self.book.begin(key, version)
+        stored = self.cas(key, loser, used_token, LONG_TTL_S)
+        if stored is True:
+            before = self.book.pages[key].version
+            self.book.acknowledged(key, version, asked_at, LONG_TTL_S)
+            what = f"version {version} was stored over {before} with a token that was used up"
+            self.accounts.wrong_update(key, f"cas: {what}")
+        elif stored is False:
+            self.book.refused(key)
+
+    # Measured calls ------------------------------------------------------------------------------
+
+    def gets(self, key: str) -> Any:
+        """Read a key with its token: (verified value or None, token), or FAILED."""
+        clock, inside, name = self._clock, self._inside, self._name
+        inside[name] += 1
+        started = clock()
+        try:
+            found = self._client.gets(key)
+            ended = clock()
+        except BaseException as error:
+            return self._raised("gets", key, started, clock(), error)
+        finally:
+            inside[name] -= 1
+        if type(found) is not tuple or len(found) != 2:
+            self._find_bad_result("gets", key, describe(found))
+            self._finish("gets", key, str(Outcome.BAD_RESULT), started, ended)
+            return FAILED
+        value = found[0]
+        if value is None:
+            self._finish("gets", key, str(Outcome.MISS), started, ended)
+            return None, None
+        if type(value) is bytes and check(key, value, self._size) is None:
+            hit = str(Outcome.HIT)
+            self._finish("gets", key, hit, started, ended, length=len(value), hits=1)
+            return found
+        outcome = self._blame("gets", key, value, ended)
+        self._finish("gets", key, outcome, started, ended)
+        return FAILED
+
+    def cas(self, key: str, value: bytes, token: Any, ttl_s: int) -> Any:
+        """Store what nobody has changed. True, False or None when it was, or FAILED."""
+        return self._write("cas", key, self._client.cas, key, value, token, ttl_s)
+
+    def decr(self, key: str, by: int = 1) -> Any:
+        """Take from a counter. The new count, None when there is no such counter, or FAILED."""
+        return self._write("decr", key, self._client.decr, key, by)
