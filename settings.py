@@ -81,8 +81,8 @@ class Settings:
         Faults of the kernel hit the proxies' ports only: so the harness still sees the nodes, and
         nobody else who uses them is hit.
         """
-        backends = ("toxiproxy", "kernel")
-        return self.plan is not None and any(map(self.plan.needs_backend, backends))
+        plan, backends = self.plan, ("toxiproxy", "kernel")
+        return plan is not None and (plan.groups > 1 or any(map(plan.needs_backend, backends)))
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h)?")
@@ -204,8 +204,12 @@ _ARRIVALS = ("constant", "poisson")
 _PROTECTIONS = ("none", "lock", "lease")
 
 
-def _failover(options: Namespace) -> tuple[str, tuple[Address, ...]]:
-    failover = _choice(options, "failover", _FAILOVERS)
+def _failover(options: Namespace, wish: str = "fail") -> tuple[str, tuple[Address, ...]]:
+    if options.failover in (None, ""):
+        # A foreign client has a failover of its own, whatever the scenario would like.
+        failover = "fail" if options.client.startswith("pymemcache-") else wish
+    else:
+        failover = _choice(options, "failover", _FAILOVERS)
     given = options.gutter_nodes
     if failover == "gutter" and not given:
         raise ConfigError("--failover gutter needs --gutter-nodes: give host:port,... as well")
@@ -240,7 +244,7 @@ def _client_options(options: Namespace, scenario: Scenario) -> ClientOptions:
         connect_timeout = float(wish["connect_timeout"])
     else:
         connect_timeout = _seconds(options, "connect_timeout", low=0.001, high=600, default="250ms")
-    failover, gutter_nodes = _failover(options)
+    failover, gutter_nodes = _failover(options, str(wish.get("failover", "fail")))
     return ClientOptions(
         pool_size=_integer(
             options, "pool_size", low=1, high=100_000, what="connections a node, 1 or more"

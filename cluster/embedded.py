@@ -11,6 +11,7 @@ import contextlib
 import signal
 import threading
 import time
+from functools import partial
 from types import TracebackType
 
 import psutil
@@ -18,7 +19,7 @@ import psutil
 from cluster.addresses import names_of
 from cluster.binaries import find_memcached, find_toxiproxy
 from cluster.errors import ClusterError
-from cluster.node import Node, spell
+from cluster.node import Address, Door, Node, spell
 from cluster.ports import free_port
 from cluster.probe import ProbeError, stats
 from cluster.processes import Child, Keeper, stop_all
@@ -110,6 +111,19 @@ class EmbeddedCluster:
             with contextlib.suppress(psutil.Error):
                 process.kill()
                 process.wait(timeout=2)
+
+    def open_doors(self, groups: int) -> None:
+        """Give every node a proxy of its own for each group of users; again is fine."""
+        if self.toxiproxy_url is None:
+            raise ClusterError("groups of users need proxies in front of the nodes")
+        api = ToxiproxyApi(self.toxiproxy_url)
+        try:
+            self.nodes[:] = [
+                node.with_doors(groups, partial(_make_door, api, node.direct[1]))
+                for node in self.nodes
+            ]
+        finally:
+            api.close()
 
     def check(self) -> None:
         """Raise ClusterError when a process died by itself; to be called now and then."""
@@ -242,7 +256,22 @@ class EmbeddedCluster:
         raise ClusterError(f"no node {name!r}: there are {', '.join(n.name for n in self.nodes)}")
 
 
+def _make_door(api: ToxiproxyApi, port: int, name: str) -> Door:
+    return Door(address=_proxied(api, name, port), proxy=OWN_PREFIX + name)
+
+
 def _behind_proxy(api: ToxiproxyApi, name: str, port: int) -> Node:
+    return Node(
+        name=name,
+        address=_proxied(api, name, port),
+        direct=(HOST, port),
+        proxy=OWN_PREFIX + name,
+        proxied_from=(HOST, port),
+    )
+
+
+def _proxied(api: ToxiproxyApi, name: str, port: int) -> Address:
+    """Make a proxy for a port and give where it listens."""
     for _ in range(PORT_TRIES):
         own = free_port(HOST)
         try:
@@ -250,11 +279,5 @@ def _behind_proxy(api: ToxiproxyApi, name: str, port: int) -> Node:
         except ToxiproxyError as why:
             trouble = str(why)
             continue
-        return Node(
-            name=name,
-            address=(HOST, own),
-            direct=(HOST, port),
-            proxy=OWN_PREFIX + name,
-            proxied_from=(HOST, port),
-        )
+        return HOST, own
     raise ClusterError(f"no proxy for {name}: {trouble}")

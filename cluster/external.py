@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterable, Sequence
+from functools import partial
 from types import TracebackType
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from cluster.addresses import is_wildcard, names_of, parse_nodes, split_listen
 from cluster.binaries import find_toxiproxy
 from cluster.errors import ClusterError
 from cluster.names import NoAnswerError, look_up
-from cluster.node import Address, Node, spell
+from cluster.node import Address, Door, Node, spell
 from cluster.ports import free_port
 from cluster.probe import (
     HungUpError,
@@ -113,6 +114,22 @@ class ExternalCluster:
                     api.delete(name)
             api.close()
 
+    def open_doors(self, groups: int) -> None:
+        """Give every node a proxy of its own for each group of users; again is fine."""
+        if self.toxiproxy_url is None or not self._with_proxies:
+            raise ClusterError("groups of users need proxies in front of the nodes")
+        api = ToxiproxyApi(self.toxiproxy_url)
+        try:
+            there = api.proxies()
+            self.nodes[:] = [
+                node.with_doors(groups, partial(self._door, api, node.direct, there))
+                for node in self.nodes
+            ]
+        except ToxiproxyError as why:
+            raise ClusterError(str(why)) from None
+        finally:
+            api.close()
+
     def check(self) -> None:
         """Raise ClusterError when our own toxiproxy-server died; to be called now and then."""
         server = self._own_server
@@ -159,6 +176,12 @@ class ExternalCluster:
             proxy=proxy.name,
             proxied_from=split_listen(proxy.upstream),
         )
+
+    def _door(
+        self, api: ToxiproxyApi, address: Address, there: dict[str, Proxy], name: str
+    ) -> Door:
+        proxy = self._create(api, name, address, there)
+        return Door(address=self._seen_by_clients(proxy, address), proxy=proxy.name)
 
     def _create(
         self, api: ToxiproxyApi, name: str, address: Address, there: dict[str, Proxy]

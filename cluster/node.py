@@ -8,8 +8,8 @@ count from 0, and `address` and `proxy` are the door of group 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 Address = tuple[str, int]
@@ -54,6 +54,12 @@ class Node:
     def label(self) -> str:
         """Give `host:port` as the client under test sees it (the key of `snapshot()`)."""
         return spell(self.address)
+
+    def with_doors(self, groups: int, make: Callable[[str], Door]) -> Node:
+        """Give the node with a door for each group; `make` is called with a name for a new one."""
+        missing = range(len(self.doors) + 1, groups + 1)
+        made = tuple(make(f"{self.name}.group{number}") for number in missing)
+        return replace(self, more_doors=(*self.more_doors, *made)) if made else self
 
     def to_wire(self) -> dict[str, Any]:
         """Give plain types for a message to a worker."""

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, TypeAdapter, model_validator
 
 from faults.budgets import parse_limit
 from faults.errors import PlacedError, ScenarioError
-from faults.kinds import STRICT, AnyFault, Latency
+from faults.kinds import STRICT, AnyFault, FaultSpec, Latency
+from faults.kinds.doors import MOST_GROUPS, Split
 from faults.quantities import Duration, PositiveDuration, Rate, Share, spell_seconds
 from faults.randomly import LEAST_NODES, RandomFaults, draw_faults
 from faults.schedule import Slot, lay_out
@@ -26,6 +27,7 @@ TESTING_S = 30.0  # of a scenario that has phases and no fault
 DEFAULT_USERS = 40
 DEFAULT_RATE = 2000.0
 MOST_USERS = 100_000
+ONE_DOOR = ("toxiproxy", "kernel")  # backends that know one way to a node
 
 _FAULTS = TypeAdapter(tuple[AnyFault, ...])
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,59}")
@@ -71,6 +73,7 @@ class Client(BaseModel):
     model_config = STRICT
     op_timeout: PositiveDuration | None = None
     connect_timeout: PositiveDuration | None = None
+    failover: Literal["fail", "rehash"] | None = None
 
 
 class ErrorRate(BaseModel):
@@ -88,6 +91,20 @@ class Abort(BaseModel):
     error_rate: ErrorRate
 
 
+def _group_problem(fault: FaultSpec, groups: int) -> str:
+    """Say what keeps a fault from a scenario with so many groups of users, "" when nothing does."""
+    if isinstance(fault, Split) and fault.group > groups:
+        if groups == 1:
+            return f"fault {fault.id} splits groups and there is one: add `groups: 2`"
+        return f"fault {fault.id} names group {fault.group} and there are {groups}"
+    if groups > 1 and fault.backend in ONE_DOOR:
+        return (
+            f"fault {fault.id} works on the way of one group and would spare the others: use kind "
+            "split, or leave groups out"
+        )
+    return ""
+
+
 class Scenario(BaseModel):
     """A scenario as written."""
 
@@ -97,6 +114,7 @@ class Scenario(BaseModel):
     phases: Phases | None = None
     load: Load = Load()
     client: Client = Client()
+    groups: int = Field(default=1, ge=1, le=MOST_GROUPS, strict=True)
     faults: tuple[AnyFault, ...] = ()
     random: RandomFaults | None = None
     budgets: Mapping[str, float] = Field(default_factory=dict)
@@ -125,6 +143,16 @@ class Scenario(BaseModel):
         if self.random is not None and self.phases is not None and self.phases.testing is not None:
             problem = "drawn faults decide how long testing is: leave it out"
             raise PlacedError(("phases", "testing"), problem)
+        return self
+
+    @model_validator(mode="after")
+    def _groups_fit(self) -> Scenario:
+        if self.random is not None and self.groups > 1:
+            raise PlacedError(("groups",), "drawn faults hit all users alike: leave groups out")
+        for index, fault in enumerate(self.faults):
+            problem = _group_problem(fault, self.groups)
+            if problem:
+                raise PlacedError(("faults", index), problem)
         return self
 
     def come_from(self, source: Text) -> None:
@@ -187,7 +215,7 @@ class Scenario(BaseModel):
         """Give its limits by check name, in base units (seconds, shares, counts)."""
         return dict(self.budgets)
 
-    def client_settings(self) -> Mapping[str, float]:
+    def client_settings(self) -> Mapping[str, float | str]:
         """Give the client settings it needs: op_timeout, connect_timeout in seconds."""
         return {name: value for name, value in self.client if value is not None}
 

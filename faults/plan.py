@@ -65,6 +65,7 @@ def make_plan(
         nodes=tuple(nodes),
         load={name: value for name, value in scenario.load if value is not None},
         client=scenario.client_settings(),
+        groups=scenario.groups,
         abort={}
         if scenario.abort is None
         else {

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError
 from faults.budgets import nearest
 from faults.explaining import explain, keys_of
 from faults.kinds import KINDS, STRICT, FaultId
+from faults.kinds.doors import MOST_GROUPS
 from faults.model import Client, Load, Name
 from faults.planned import Plan, PlannedFault
 from faults.yamltext import Place, Text, read_text
@@ -58,6 +59,7 @@ class _File(BaseModel):
     recovery: Length
     load: Load = Load()
     client: Client = Client()
+    groups: int = Field(default=1, ge=1, le=MOST_GROUPS)
     budgets: dict[str, Seconds] = Field(default_factory=dict)
     abort: _Abort | None = None
     faults: tuple[_Fault, ...] = ()
@@ -89,6 +91,7 @@ def plan_to_yaml(plan: Plan, options: Mapping[str, Any] | None = None) -> str:
         "recovery": plan.recovery_s,
         "load": dict(plan.load),
         "client": dict(plan.client),
+        "groups": plan.groups,
         "budgets": dict(plan.budgets),
         "abort": dict(plan.abort) or None,
         "faults": [
@@ -148,6 +151,7 @@ def load_plan(text: Text) -> Plan:
         nodes=file.nodes,
         load={name: value for name, value in file.load if value is not None},
         client={name: value for name, value in file.client if value is not None},
+        groups=file.groups,
         abort={} if file.abort is None else dict(file.abort),
     )
 

@@ -59,7 +59,8 @@ class Plan:
     budgets: Mapping[str, float] = field(default_factory=dict)  # check name -> limit, base units
     nodes: tuple[str, ...] = ()
     load: Mapping[str, float] = field(default_factory=dict)  # users, target_rate as the file says
-    client: Mapping[str, float] = field(default_factory=dict)  # op_timeout, ... in seconds
+    client: Mapping[str, float | str] = field(default_factory=dict)  # op_timeout, ... in seconds
+    groups: int = 1  # of users, each with proxies and clients of its own
     abort: Mapping[str, float] = field(default_factory=dict)  # error_rate_above, error_rate_for_s
 
     @property

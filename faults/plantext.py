@@ -41,8 +41,16 @@ def _footer(plan: Plan) -> list[str]:
         lines += ["", *(f"{kind:<{width}}  {how}" for kind, how in sorted(emulated.items()))]
     for title, values in (("load", plan.load), ("client", plan.client), ("budgets", plan.budgets)):
         if values:
-            lines.append(f"{title}: " + ", ".join(f"{k} {v:g}" for k, v in sorted(values.items())))
+            lines.append(
+                f"{title}: " + ", ".join(_setting(*item) for item in sorted(values.items()))
+            )
+    if plan.groups > 1:
+        lines.append(f"groups of users: {plan.groups}")
     return lines
+
+
+def _setting(name: str, value: float | str) -> str:
+    return f"{name} {value}" if isinstance(value, str) else f"{name} {value:g}"
 
 
 def _row(begin_s: float, end_s: float, what: str, more: str) -> str:

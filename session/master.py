@@ -237,6 +237,8 @@ class MasterSession:
         """Give what carries a plan out. Raises FaultError for what this machine cannot do."""
         if plan is None:
             return None
+        if plan.groups > 1:
+            self.cluster.open_doors(plan.groups)
         backends = build_backends(self.cluster, self.orders)
         driver = FaultDriver(plan, backends, guard=self.guard)
         for fault, words in driver.stand_ins().items() if not quiet else ():

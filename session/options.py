@@ -181,7 +181,7 @@ def _client_options(option: Callable[..., None]) -> None:
     option("--pool-size", "100", "Connections a node and process, at most.")
     option("--op-timeout", "", "Deadline of an operation, such as 500ms. Defaults to 0.5 s.")
     option("--connect-timeout", "", "Deadline of a connect. Defaults to 0.25 s.")
-    option("--failover", "fail", "Keys of a dead node: fail, rehash (other nodes), gutter.")
+    option("--failover", "", "Keys of a dead node: fail (default), rehash (other nodes), gutter.")
     option("--gutter-nodes", "", "memcached nodes of --failover gutter, host:port,...")
     option("--ring", "ketama", "How keys find nodes: ketama, rendezvous, jump, modulo.")
     option("--breaker-profile", "default", "Numbers of the breaker: default, catalogue, off.")

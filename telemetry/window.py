@@ -89,6 +89,16 @@ class NodeState:
     probes_total: int = 0
     created_total: int = 0  # connections made since the start, all processes
 
+    def add(self, other: NodeState) -> None:
+        """Add what another client says of the same node."""
+        for name, clients in other.breaker.items():
+            self.breaker[name] = self.breaker.get(name, 0) + clients
+        self.idle += other.idle
+        self.in_use += other.in_use
+        self.opened_total += other.opened_total
+        self.probes_total += other.probes_total
+        self.created_total += other.created_total
+
 
 @dataclass(slots=True)
 class Window:

@@ -17,6 +17,7 @@ import gevent
 from gevent.event import Event
 
 from users.context import LoadContext
+from users.direct_counts import DIRECT
 from users.location import KEYS_A_REQUEST, DirectNode, holders
 from users.outcomes import ends_the_user
 
@@ -134,6 +135,8 @@ class Prefill:
     def _learn(self, nodes: Sequence[DirectNode], items: Sequence[Item]) -> None:
         where = holders(nodes, [item.key for item in items])
         self._context.locations.update({key: names[0] for key, names in where.items() if names})
+        for names in where.values():
+            DIRECT.commands.update(names[:1])  # the client under test stored it, unmeasured
         gone = {item.key for item in items if not item.stay}
         for node in nodes:
             mine = [key for key in gone if node.node.name in where[key]]

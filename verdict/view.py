@@ -144,8 +144,8 @@ class View:
 
     @property
     def processes(self) -> int:
-        """How many processes had a client of their own."""
-        return max(1, len(self.facts.workers))
+        """How many clients there were: one in each process, for each group of users."""
+        return max(1, len(self.facts.workers)) * self.facts.groups
 
     @property
     def recovery_s(self) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 from cluster.toxiproxy_api import ToxiproxyApi
 from faults.backends.base import Backend
 from faults.backends.cpu import CpuBackend
+from faults.backends.doors import DoorsBackend
 from faults.backends.kernel import kernel_backend
 from faults.backends.memcached_admin import MemcachedAdminBackend
 from faults.backends.process import ProcessBackend, ProcessControl
@@ -22,6 +23,8 @@ WAYS_OUT: Mapping[str, str] = {
     "`make setup`, or give --toxiproxy-url",
     "process": "needs nodes that memquake started: leave --nodes out",
     "cpu": "needs nodes that memquake started: leave --nodes out",
+    "doors": "needs proxies in front of the nodes: install toxiproxy-server with `make setup`, "
+    "or give --toxiproxy-url",
     "workers": "happens in the load processes: start it as a run of Locust",
 }
 """Backend -> what a user does who lacks it, as the end of a sentence about a fault."""
@@ -39,6 +42,7 @@ def build_backends(cluster: Any, link: Link | None = None) -> dict[str, Backend]
         # The kernel's stand-ins are cleaned first: one may hold the port of a closed proxy.
         backends["kernel"] = kernel_backend(cluster.nodes, proxies, api)
         backends["toxiproxy"] = proxies
+        backends["doors"] = DoorsBackend(api, lambda: cluster.nodes)
     else:
         backends["kernel"] = kernel_backend(cluster.nodes)
     if isinstance(cluster, ProcessControl):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
-from faults.kinds import cpu, kernel, process, proxy, server, workers
+from faults.kinds import cpu, doors, kernel, process, proxy, server, workers
 from faults.kinds.base import STRICT, FaultId, FaultSpec, Repeat, Target
 from faults.kinds.proxy import Latency
 
@@ -35,6 +35,7 @@ KINDS: Mapping[str, type[FaultSpec]] = {
     **server.KINDS,
     **cpu.KINDS,
     **workers.KINDS,
+    **doors.KINDS,
 }
 
 if TYPE_CHECKING:
