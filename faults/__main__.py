@@ -1,10 +1,14 @@
-"""`python -m faults`: look at scenarios without touching any node.
+"""`python -m faults`: look at scenarios without touching a node, and run failed ones again.
 
     list                     the scenarios, a line each
-    validate FILE...         check scenario files
-    plan NAME                print what would happen, to which node and when
+    validate FILE...         check scenario and plan files
+    plan NAME                print what would happen, to which node, when and by what means
+    random --seed S          draw a scenario
+    replay RUN_DIR           repeat a run: is the verdict the same?
+    shrink RUN_DIR           reduce a failed run to the fewest faults that make it fail
 
-Exit code 0, or 2 with one line for whatever cannot be used.
+What follows `--` goes to Locust as it is. Exit code 0; 1 for another verdict (replay) or a minimum
+that was not found (shrink); 2 with one line for whatever cannot be used.
 """
 
 from __future__ import annotations
@@ -12,46 +16,72 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from faults.budgets import DEFAULT_RECOVERS_WITHIN_S
 from faults.errors import ScenarioError
-from faults.plan import make_plan, plan_text
-from faults.scenario import Scenario, check_own_load, list_scenarios, load_scenario
+from faults.looking import checked, drawn, list_text, planned, write_out
+from faults.randomly import FAULTS
+from faults.replay import replay
+from faults.rerun import sigterm_as_interrupt
+from faults.shrink import MOST_RUNS, End
+from faults.shrinking import shrink
 
+OTHER = 1
 USAGE_ERROR = 2
-MOST_NODES = 1000
-USUAL_NODES = 3  # of an embedded cluster
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; give the exit code."""
-    options = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    cut = words.index("--") if "--" in words else len(words)
+    parser = _parser()
+    options = parser.parse_args(words[:cut])
+    options.more = words[cut + 1 :]
+    if options.more and options.command not in ("replay", "shrink"):
+        parser.error(f"{options.command} runs nothing: leave out what follows --")
     try:
-        if options.command == "list":
-            _list()
-        elif options.command == "validate":
-            return _validate(options.file)
-        else:
-            _plan(options.name, options.seed, options.time_scale, options.nodes)
+        return _DO[options.command](options)
     except ScenarioError as why:
-        print(f"faults: {why}", file=sys.stderr)
-        return USAGE_ERROR
-    return 0
+        return _refuse(str(why))
+    except KeyboardInterrupt:
+        return _refuse("interrupted")
+
+
+def _refuse(line: str) -> int:
+    print(f"faults: {line}", file=sys.stderr)
+    return USAGE_ERROR
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _OneLine(prog="faults", description="Look at fault scenarios; touches no node.")
+    parser = _OneLine(prog="faults", description="Look at fault scenarios, and run them again.")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_OneLine)
     commands.add_parser("list", help="the scenarios, a line each")
-    validate = commands.add_parser("validate", help="check scenario files")
-    validate.add_argument("file", nargs="+", help="scenario file or name")
-    plan = commands.add_parser("plan", help="print what would happen, to which node and when")
-    plan.add_argument("name", help="scenario name or file")
-    plan.add_argument("--seed", type=int, default=1, help="chooses the nodes. Default: 1")
+    validate = commands.add_parser("validate", help="check scenario and plan files")
+    validate.add_argument("file", nargs="+", help="file or name of a scenario, or a plan.yaml")
+    plan = commands.add_parser("plan", help="print what would happen; touches no node")
+    plan.add_argument("name", help="scenario name, scenario file or plan.yaml")
+    plan.add_argument("--seed", type=int, default=1, help="decides what is left open. Default: 1")
     plan.add_argument(
         "--time-scale", type=float, default=1.0, help="factor on the scenario's times. Default: 1"
     )
-    plan.add_argument("--nodes", type=int, default=3, help="number of nodes. Default: 3")
+    plan.add_argument("--nodes", type=int, help="number of nodes. Default: 3, or as many as named")
+    draw = commands.add_parser("random", help="draw a scenario from a seed and print its file")
+    draw.add_argument("--seed", type=int, required=True, help="decides everything")
+    draw.add_argument("--faults", type=int, default=FAULTS, help=f"how many. Default: {FAULTS}")
+    draw.add_argument("--nodes", type=int, default=3, help="number of nodes. Default: 3")
+    draw.add_argument("--kinds", default="", help="kinds to draw from: down,timeout,...")
+    draw.add_argument("--out", type=Path, help="write the file here and print the timeline")
+    again = commands.add_parser("replay", help="repeat a run and compare the verdicts")
+    again.add_argument("run_dir", type=Path, help="folder of a finished run, such as runs/latest")
+    fewer = commands.add_parser("shrink", help="reduce a failed run to the faults it takes")
+    fewer.add_argument("run_dir", type=Path, help="folder of a run that FAILed")
+    fewer.add_argument(
+        "--runs", type=int, default=MOST_RUNS, help=f"runs at most. Default: {MOST_RUNS}"
+    )
+    fewer.add_argument(
+        "--check", action="append", default=[], help="a check it must fail by; repeatable"
+    )
+    fewer.add_argument("--out", type=Path, help="scenario file. Default: RUN_DIR/shrunk.yaml")
     return parser
 
 
@@ -62,58 +92,72 @@ class _OneLine(argparse.ArgumentParser):
         self.exit(USAGE_ERROR, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
-def _list() -> None:
-    found = list_scenarios()
-    width = max((len(scenario.name) for scenario in found), default=0)
-    for scenario in found:
-        print(f"{scenario.name:<{width}}  {scenario.description}")
+def _list(options: argparse.Namespace) -> int:
+    print(list_text(), end="")
+    return 0
 
 
-def _validate(files: Sequence[str]) -> int:
+def _validate(options: argparse.Namespace) -> int:
     worst = 0
-    for file in files:
+    for file in options.file:
         try:
-            scenario = load_scenario(file)
-            check_own_load(scenario)
-            _resolve(scenario, seed=1, time_scale=1.0, nodes=_enough_nodes(scenario))
+            print(checked(file))
         except ScenarioError as why:
-            print(f"faults: {why}", file=sys.stderr)
-            worst = USAGE_ERROR
-        else:
-            print(f"{file}: fine, {len(scenario.slots())} faults")
+            worst = _refuse(str(why))
     return worst
 
 
-def _enough_nodes(scenario: Scenario) -> int:
-    """Give three nodes, or as many as the scenario names."""
-    most = USUAL_NODES
-    for fault in scenario.faults:
-        names = fault.target.nodes or ()
-        numbers = [int(n[4:]) for n in names if n.startswith("node") and n[4:].isdecimal()]
-        most = max([most, fault.target.count(USUAL_NODES), *numbers])
-    return min(most, MOST_NODES)
-
-
-def _plan(name: str, seed: int, time_scale: float, nodes: int) -> None:
-    if not 1 <= nodes <= MOST_NODES:
-        raise ScenarioError(f"--nodes {nodes} is out of range: give 1 to {MOST_NODES}")
-    scenario = load_scenario(name)
-    check_own_load(scenario, nodes)
-    if not scenario.has_phases:
-        print(f"scenario {scenario.name}: no phases and no faults; it runs until it is stopped")
-        return
-    print(_resolve(scenario, seed=seed, time_scale=time_scale, nodes=nodes), end="")
-
-
-def _resolve(scenario: Scenario, *, seed: int, time_scale: float, nodes: int) -> str:
-    plan = make_plan(
-        scenario,
-        seed=seed,
-        nodes=[f"node{number}" for number in range(1, nodes + 1)],
-        time_scale=time_scale,
-        recovers_within_s=scenario.budgets.get("recovers_within", DEFAULT_RECOVERS_WITHIN_S),
+def _plan(options: argparse.Namespace) -> int:
+    text = planned(
+        options.name, seed=options.seed, time_scale=options.time_scale, nodes=options.nodes
     )
-    return plan_text(plan)
+    print(text, end="")
+    return 0
+
+
+def _random(options: argparse.Namespace) -> int:
+    kinds = [kind.strip() for kind in options.kinds.split(",") if kind.strip()]
+    file, timeline = drawn(
+        seed=options.seed, faults=options.faults, nodes=options.nodes, kinds=kinds
+    )
+    if options.out is None:
+        print(file, end="")
+        return 0
+    write_out(options.out, file)
+    print(timeline, end="")
+    print(f"run it: python -m locust --headless --scenario {options.out}")
+    return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    with sigterm_as_interrupt():
+        lines, same = replay(options.run_dir, options.more)
+    print("\n".join(lines))
+    return 0 if same else OTHER
+
+
+def _shrink(options: argparse.Namespace) -> int:
+    if options.runs < 1:
+        raise ScenarioError(f"--runs {options.runs} is out of range: give 1 or more")
+    with sigterm_as_interrupt():
+        found = shrink(
+            options.run_dir,
+            options.more,
+            checks=options.check,
+            most_runs=options.runs,
+            out=options.out,
+        )
+    return 0 if found.end is End.MINIMAL else OTHER
+
+
+_DO = {
+    "list": _list,
+    "validate": _validate,
+    "plan": _plan,
+    "random": _random,
+    "replay": _replay,
+    "shrink": _shrink,
+}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from pydantic import PrivateAttr
 
-from faults.kinds import KINDS
 from faults.model import Client, Load, Phases, Scenario
 from faults.planfile import load_endless, load_plan
 from faults.planned import Plan
@@ -39,10 +38,6 @@ class FixedScenario(Scenario):
     def holds(self, plan: Plan) -> None:
         """Take the plan it was made from."""
         self._plan = plan
-
-    def backends(self) -> set[str]:
-        """Give the names of the backends that its faults need."""
-        return {KINDS[fault.kind].backend for fault in self._plan.faults}
 
     def delays(self, nodes: int) -> list[Delay]:
         """Give what keeps calls waiting."""
