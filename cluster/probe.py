@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import socket
 import time
+from collections import Counter
 
 from cluster.names import look_up
 from cluster.node import Address, spell
 
 CHUNK = 4096
 MAX_REPLY_BYTES = 64 * 1024  # `stats` is about 3 KB; more than this is no memcached
+
+
+MADE: Counter[Address] = Counter()
+"""Connections this process has made to each address: a server's own counts hold them too."""
 
 
 class ProbeError(OSError):
@@ -117,7 +122,9 @@ def _connect_to_any(address: Address, deadline: float) -> socket.socket:
         try:
             # A number with a scope (fe80::1%eth0) would lose it.
             where = address if "%" in address[0] else entry[4][:2]
-            return socket.create_connection(where, timeout=left)
+            sock = socket.create_connection(where, timeout=left)
+            MADE[address] += 1
+            return sock
         except OSError as why:
             trouble = why
     raise trouble

@@ -14,7 +14,7 @@ import gevent
 
 from cluster.errors import ClusterError
 from cluster.node import Address, Node
-from cluster.probe import ProbeError, stats
+from cluster.probe import MADE, ProbeError, stats
 from telemetry.live import REPORT_LAG_S
 
 if TYPE_CHECKING:
@@ -44,6 +44,23 @@ def server_connections(nodes: Sequence[Node]) -> dict[str, int]:
     return counts
 
 
+def count(node: Node) -> dict[str, int]:
+    """Give a server's statistics, and with them the connections this process ever made to it.
+
+    Both at the same moment: what the harness itself did can be taken off exactly.
+    """
+    said = ask(node.direct)
+    if said:
+        said["own_connections"] = own_connections(node)
+    return said
+
+
+def own_connections(node: Node) -> int:
+    """Count the connections this process ever made to a node, through its proxies or not."""
+    addresses = {node.direct, *(door.address for door in node.doors)}
+    return sum(MADE[address] for address in addresses)
+
+
 def watch_servers(run: MasterRun) -> None:
     """Ask every server for its own counts, past the proxies, once a second."""
     while True:
@@ -59,7 +76,7 @@ def watch_servers(run: MasterRun) -> None:
 def look_once(run: MasterRun) -> None:
     """Take one look at servers, guard and abort condition; write the seconds that are complete."""
     second = int(run.now_s)
-    jobs = {node.name: gevent.spawn(ask, node.direct) for node in run.cluster.nodes}
+    jobs = {node.name: gevent.spawn(count, node) for node in run.cluster.nodes}
     gevent.joinall(list(jobs.values()), timeout=STATS_LIMIT_S + 0.5)
     for name, job in jobs.items():
         if job.value:

@@ -155,15 +155,22 @@ class MemcacheUser(PacedUser):
             answer = split_batch(keys, self._client.get_many(list(keys)))
             ended = clock()
         except BaseException as error:
-            return self._raised("get_many", keys[0], started, clock(), error, keys=len(keys))
+            ended = clock()
+            self._recorder.batch_asked(self._nodes_of(keys), started)
+            return self._raised("get_many", keys[0], started, ended, error, keys=len(keys))
         finally:
             inside[name] -= 1
+        self._recorder.batch_asked(self._nodes_of(keys), started)
         if answer is None:
             self._find_bad_result("get_many", keys[0], "keys not asked for, or no mapping")
             bad = Outcome.BAD_RESULT
             self._finish("get_many", keys[0], bad, started, ended, keys=len(keys))
             return FAILED
         return self._finish_batch(keys, *answer, started, ended)
+
+    def _nodes_of(self, keys: Sequence[str]) -> list[str]:
+        locations = self._locations
+        return [locations.get(key, "") for key in keys]
 
     # What becomes of a call ----------------------------------------------------------------------
 

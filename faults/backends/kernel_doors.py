@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from cluster.names import look_up
 from cluster.node import Address, Node, spell
-from cluster.probe import ProbeError, RefusedError, UnreachableError, version
+from cluster.probe import MADE, ProbeError, RefusedError, UnreachableError, version
 from faults.backends.base import SILENCE_S
 from faults.errors import FaultError
 
@@ -70,9 +70,11 @@ def knocking(doors: Sequence[Door]) -> Iterator[None]:
 def connected(door: Door) -> socket.socket:
     """Open a connection that is to live through a fault."""
     try:
-        return socket.create_connection(door.address, timeout=OPENED_WITHIN_S)
+        sock = socket.create_connection(door.address, timeout=OPENED_WITHIN_S)
     except OSError as why:
         raise FaultError(f"{door.node} took no connection before the fault: {why}") from None
+    MADE[door.address] += 1
+    return sock
 
 
 def expect_open_answer(door: Door, sock: socket.socket) -> str:

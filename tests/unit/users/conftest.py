@@ -70,6 +70,7 @@ class KeepingRecorder:
     wrong: list[dict[str, Any]] = field(default_factory=list)
     findings: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     batches: list[tuple[str, float, int]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     sent: list[float] = field(default_factory=list)
     paced: bool = False
 
@@ -84,6 +85,9 @@ class KeepingRecorder:
 
     def batch_failed(self, node: str, started: float, keys: int) -> None:
         self.batches.append((node, started, keys))
+
+    def batch_asked(self, nodes: list[str], started: float) -> None:
+        self.asked.extend(nodes)
 
     def pacing(self, at: float, sent: int = 0) -> None:
         self.sent.append(at)

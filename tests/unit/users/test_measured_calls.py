@@ -188,6 +188,21 @@ def test_a_batch_is_one_operation_with_its_verified_hits(stage: Any) -> None:
     assert stage.events[0]["response_length"] == 200
 
 
+@pytest.mark.parametrize("answer", [{}, 7, ConnectionError()], ids=["misses", "junk", "raises"])
+def test_a_batch_is_counted_by_the_nodes_of_its_keys(stage: Any, answer: Any) -> None:
+    """Whatever comes of it: the servers may count the commands of a batch that failed."""
+
+    def get_many(_: list[str]) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    stage.client.override(get_many=get_many)
+    stage.load.locations.update(a="node1", b="node2")
+    stage.user(PlainUser).get_many(["a", "b", "c"])
+    assert stage.recorder.asked == ["node1", "node2", ""]
+
+
 def test_failed_keys_of_a_batch_are_counted_by_their_nodes(stage: Any) -> None:
     answer = Partly(a=value_of("a"))
     answer.failed = {"b": OSError(), "c": OSError(), "d": OSError()}
