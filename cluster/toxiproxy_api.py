@@ -154,17 +154,23 @@ class ToxiproxyApi:
         *,
         toxicity: float = 1.0,
     ) -> None:
-        """Add a toxic, for open connections too. Attributes in Toxiproxy's units.
+        """Add a toxic by its parts; see `add`."""
+        self.add(
+            proxy,
+            Toxic(name=name, type=kind, stream=stream, toxicity=toxicity, attributes=attributes),
+        )
+
+    def add(self, proxy: str, toxic: Toxic) -> None:
+        """Add a toxic, for open connections too.
 
         A toxicity below 1 hits that share of the connections, drawn anew at every change. Where
         the call hangs, the proxy is made anew with the toxic, and its connections end.
         """
-        toxic = Toxic(name=name, type=kind, stream=stream, toxicity=toxicity, attributes=attributes)
         old = self._look(proxy)
         try:
             self._call("POST", "proxies", proxy, "toxics", body=_toxic_body(toxic))
         except ToxiproxyTimeoutError:
-            self._remake(replace(old, toxics=(*_others(old, name), toxic)))
+            self._remake(replace(old, toxics=(*_others(old, toxic.name), toxic)))
 
     def set_toxicity(self, proxy: str, name: str, toxicity: float) -> None:
         """Set the share of connections a toxic hits, and draw anew which; NoSuchThingError."""

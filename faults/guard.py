@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,12 @@ Undo = Mapping[str, Any]
 def undo_toxic(url: str, proxy: str, toxic: str) -> Undo:
     """Give the undo that removes a toxic."""
     return {"kind": "toxiproxy", "url": url, "proxy": proxy, "toxic": toxic}
+
+
+def undo_toxics(url: str, proxy: str, toxics: Sequence[str], *, listen: str, upstream: str) -> Undo:
+    """Give the undo that removes toxics of one proxy, made anew at its address if it hangs."""
+    address = {"listen": listen, "upstream": upstream}
+    return {"kind": "toxics", "url": url, "proxy": proxy, "toxics": list(toxics), **address}
 
 
 def undo_disabled(url: str, proxy: str) -> Undo:

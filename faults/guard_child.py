@@ -29,6 +29,8 @@ from urllib.parse import quote, urlsplit
 BEAT_LIMIT_S = 2.0  # four heartbeats
 POLL_S = 0.1
 CALL_S = 0.7  # of one HTTP call; three of them fit into the 3 s that a dead harness leaves
+LOOK_S = 0.2  # a server that answers does so within milliseconds
+DELETE_S = 0.35  # then the proxy is made anew, which takes a few milliseconds
 TELL_S = 0.5  # of all lines together
 GROUP_S = 0.5
 NFT_S = 0.6  # it takes 10 ms
@@ -134,8 +136,12 @@ class Guardian:
     def undo_one(self, name: str, undo: dict[str, Any]) -> None:
         """Undo one thing; raises what went wrong."""
         match undo["kind"]:
+            case "toxiproxy" if undo.get("toxic") is None:
+                undo_disabled(undo["url"], undo["proxy"])
             case "toxiproxy":
-                undo_toxiproxy(undo["url"], undo["proxy"], undo.get("toxic"))
+                undo_toxics({**undo, "toxics": [undo["toxic"]]})
+            case "toxics":
+                undo_toxics(undo)
             case "cont":
                 send(int(undo["pid"]), str(undo.get("start") or ""), signal.SIGCONT)
             case "respawn":
@@ -298,32 +304,51 @@ def undo_nft(program: str, tables: list[tuple[str, str]]) -> None:
     )
 
 
-def undo_toxiproxy(url: str, proxy: str, toxic: str | None) -> None:
-    """Remove a toxic, or open a closed proxy again; one that is gone is fine."""
-    path = "/proxies/" + quote(proxy, safe="")
-    if toxic is None:
-        expect(call(url, "POST", path, {"enabled": True}), 200, 404)
-        return
+def undo_disabled(url: str, proxy: str) -> None:
+    """Open a closed proxy again; one that is gone is fine."""
+    expect(call(url, "POST", "/proxies/" + quote(proxy, safe=""), {"enabled": True}), 200, 404)
+
+
+def undo_toxics(undo: dict[str, Any]) -> None:
+    """Remove toxics of one proxy; what is gone is fine.
+
+    Deleting a toxic can hang, and every question about the proxy with it; then the proxy is made
+    anew on the same address with the toxics that were not ours to remove.
+    """
+    url, names = undo["url"], undo["toxics"]
+    path = "/proxies/" + quote(undo["proxy"], safe="")
+    old: dict[str, Any] = {}
     try:
-        expect(call(url, "DELETE", f"{path}/toxics/{quote(toxic, safe='')}"), 204, 404)
-    except TimeoutError:
-        # Deleting a toxic can hang; then the proxy is made anew on the same address.
-        status, body = call(url, "GET", path)
+        status, body = call(url, "GET", path, within_s=LOOK_S)
+        if status == 404:
+            return
         expect((status, body), 200)
         old = json.loads(body)
-        expect(call(url, "DELETE", path), 204, 404)
-        keep = {key: old[key] for key in ("name", "listen", "upstream")}
-        expect(call(url, "POST", "/proxies", {**keep, "enabled": True}), 201, 200, 409)
+        for name in names:
+            where = f"{path}/toxics/{quote(name, safe='')}"
+            expect(call(url, "DELETE", where, within_s=DELETE_S), 204, 404)
+    except TimeoutError:
+        address = {key: old.get(key) or undo.get(key) for key in ("listen", "upstream")}
+        if not all(address.values()):
+            raise
+        expect(call(url, "DELETE", path, within_s=DELETE_S), 204, 404)
+        again = {"name": undo["proxy"], **address, "enabled": True}
+        expect(call(url, "POST", "/proxies", again), 201, 200, 409)
+        for toxic in old.get("toxics") or ():
+            if toxic["name"] not in names:
+                expect(call(url, "POST", f"{path}/toxics", toxic), 200, 201, 409)
 
 
-def call(url: str, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+def call(
+    url: str, method: str, path: str, body: Any = None, within_s: float = CALL_S
+) -> tuple[int, bytes]:
     """Make one HTTP call, past every proxy of the environment."""
     parts = urlsplit(url)
     connection: http.client.HTTPConnection
     make: Callable[..., http.client.HTTPConnection] = (
         http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     )
-    connection = make(parts.hostname or "127.0.0.1", parts.port, timeout=CALL_S)
+    connection = make(parts.hostname or "127.0.0.1", parts.port, timeout=within_s)
     try:
         data = None if body is None else json.dumps(body)
         connection.request(method, parts.path.rstrip("/") + path, data)

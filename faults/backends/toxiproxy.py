@@ -1,36 +1,37 @@
-"""Faults on the way to a node: its Toxiproxy proxy is closed, or given a toxic.
+"""Faults on the way to a node: its Toxiproxy proxy is closed, or given toxics.
 
-Only toxics that carry our prefix are ever removed. Faults act on replies (downstream), so what
-was sent still reaches the node: a write without an answer may well have happened.
+Only toxics that carry our prefix are ever removed. Which toxics a fault is made of is said in
+toxiproxy_toxics, how its effect is seen in toxiproxy_looks; stalls are drawn in toxiproxy_stall.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from cluster.node import Node
 from cluster.probe import ProbeError, RefusedError, version
-from cluster.toxiproxy_api import OWN_PREFIX, Proxy, Toxic, ToxiproxyApi, ToxiproxyError
-from faults.backends.base import expect_answer, expect_silence, on_each
+from cluster.toxiproxy_api import Proxy, Toxic, ToxiproxyApi, ToxiproxyError
+from faults.backends.base import expect_answer, on_each
+from faults.backends.toxiproxy_looks import look
+from faults.backends.toxiproxy_stall import Stall
+from faults.backends.toxiproxy_toxics import is_as_asked, toxics_of
 from faults.errors import FaultError
-from faults.guard import undo_disabled, undo_toxic
+from faults.guard import undo_disabled, undo_toxics
 from faults.planned import PlannedFault
 
-FELT_SHARE = 0.8  # of the latency; jitter makes some replies quicker
-FELT_TRIES = 5  # with a jitter as large as the latency, 1 probe in 3 is quicker than that
-FELT_SLACK_S = 1.0
+REFUSAL_S = 1.0
 
 T = TypeVar("T")
 
 
 class ToxiproxyBackend:
-    """Kinds down, timeout and latency, for the nodes that stand behind one Toxiproxy."""
+    """All kinds of Toxiproxy, for the nodes that stand behind one server."""
 
     def __init__(self, api: ToxiproxyApi, nodes: Sequence[Node]) -> None:
         self._api = api
         self._nodes = {node.name: node for node in nodes if node.proxy is not None}
+        self._stall = Stall(api, nodes)
 
     def needs(self, fault: PlannedFault) -> str:
         """Every node of the fault needs a proxy."""
@@ -42,27 +43,37 @@ class ToxiproxyBackend:
         return ""
 
     def undos(self, fault: PlannedFault) -> Mapping[str, Mapping[str, Any]]:
-        """Open the proxy, or remove the toxic."""
+        """Open the proxy, or remove the toxics."""
         if fault.kind == "down":
             return {name: undo_disabled(self._api.url, self._proxy(name)) for name in fault.nodes}
-        toxic = _toxic_name(fault)
-        return {name: undo_toxic(self._api.url, self._proxy(name), toxic) for name in fault.nodes}
+        toxics = [toxic.name for toxic in toxics_of(fault)]
+
+        def work(node: str) -> Mapping[str, Any]:
+            proxy = self._api.proxy(self._proxy(node))
+            return undo_toxics(
+                self._api.url, proxy.name, toxics, listen=proxy.listen, upstream=proxy.upstream
+            )
+
+        return dict(zip(fault.nodes, _each(fault.nodes, work), strict=True))
 
     def inject(self, fault: PlannedFault) -> None:
-        """Close the proxies, or add the toxic."""
+        """Close the proxies, or add the toxics."""
+        if fault.kind == "stall":
+            self._stall.inject(fault)
+            return
 
         def work(node: str) -> None:
             if fault.kind == "down":
                 self._api.set_enabled(self._proxy(node), False)
-                return
-            self._api.add_toxic(
-                self._proxy(node), _toxic_name(fault), fault.kind, _settings(fault), "downstream"
-            )
+            for toxic in toxics_of(fault):
+                self._api.add(self._proxy(node), toxic)
 
         _each(fault.nodes, work)
 
     def read_back(self, fault: PlannedFault) -> str:
         """Ask the server for the proxy and compare every setting."""
+        if fault.kind == "stall":
+            return self._stall.read_back(fault)
 
         def work(node: str) -> str:
             proxy = self._api.proxy(self._proxy(node))
@@ -70,36 +81,36 @@ class ToxiproxyBackend:
                 if proxy.enabled:
                     raise FaultError(f"the proxy of {node} was disabled and is enabled")
                 return f"the proxy of {node} reads back as disabled"
-            toxic = proxy.toxic(_toxic_name(fault))
-            if toxic is None or not _is_as_asked(toxic, fault):
-                raise FaultError(f"the toxic on {node} reads back as {toxic}")
-            return f"toxic {toxic.type} {dict(toxic.attributes)} reads back on {node}"
+            return "; ".join(_as_asked(node, proxy, toxic) for toxic in toxics_of(fault))
 
         return "; ".join(_each(fault.nodes, work))
 
     def observe(self, fault: PlannedFault) -> str:
-        """Go the way of a client: refused, silent, or slow."""
+        """Go the way of a client: refused, silent, slow, cut, or in pieces."""
         return "; ".join(on_each(fault.nodes, lambda node: self._look(node, fault)))
 
     def heal(self, fault: PlannedFault) -> None:
-        """Open the proxies, or remove the toxic."""
+        """Open the proxies, or remove the toxics."""
+        if fault.kind == "stall":
+            self._stall.heal(fault)
+            return
 
         def work(node: str) -> None:
             if fault.kind == "down":
                 self._api.set_enabled(self._proxy(node), True)
-            else:
-                self._api.remove_toxic(self._proxy(node), _toxic_name(fault))
+            for toxic in reversed(toxics_of(fault)):
+                self._api.remove_toxic(self._proxy(node), toxic.name)
 
         _each(fault.nodes, work)
 
     def read_back_healed(self, fault: PlannedFault) -> str:
-        """Ask the server whether the proxy is open and the toxic gone."""
+        """Ask the server whether the proxy is open and the toxics gone."""
 
         def work(node: str) -> str:
             proxy = self._api.proxy(self._proxy(node))
             if fault.kind == "down" and not proxy.enabled:
                 raise FaultError(f"the proxy of {node} is still disabled")
-            if proxy.toxic(_toxic_name(fault)) is not None:
+            if any(proxy.toxic(toxic.name) is not None for toxic in toxics_of(fault)):
                 raise FaultError(f"the toxic on {node} is still there")
             return f"gone from {node}"
 
@@ -113,6 +124,7 @@ class ToxiproxyBackend:
 
     def clean(self) -> list[str]:
         """Open closed proxies of the nodes and remove our toxics from them."""
+        self._stall.clean()
 
         def work(node: str) -> list[str]:
             cleaned = []
@@ -129,9 +141,10 @@ class ToxiproxyBackend:
         return [line for lines in _each(tuple(self._nodes), work) for line in lines]
 
     def leftovers(self) -> list[str]:
-        """Name our toxics and closed proxies of the nodes."""
+        """Name our toxics, stalls still drawn, and closed proxies of the nodes."""
         try:
-            return [line for name in self._nodes for line in self._left_on(name)]
+            left = [line for name in self._nodes for line in self._left_on(name)]
+            return [*left, *self._stall.leftovers()]
         except ToxiproxyError as why:
             return [f"cannot be read back: {why}"]
 
@@ -146,40 +159,25 @@ class ToxiproxyBackend:
         return proxy
 
     def _look(self, name: str, fault: PlannedFault) -> str:
-        match fault.kind:
-            case "down":
-                return self._refuses(name)
-            case "timeout":
-                return expect_silence(name, self._nodes[name].address)
-            case _:
-                return self._is_slow(name, fault)
+        if fault.kind == "down":
+            return self._refuses(name)
+        return look(name, self._nodes[name].address, fault)
 
     def _refuses(self, name: str) -> str:
         try:
-            version(self._nodes[name].address, FELT_SLACK_S)
+            version(self._nodes[name].address, REFUSAL_S)
         except RefusedError:
             return f"{name} refuses connections"
         except ProbeError as why:
             raise FaultError(f"{name} was to refuse connections, but {why}") from None
         raise FaultError(f"{name} was to refuse connections, but answered")
 
-    def _is_slow(self, name: str, fault: PlannedFault) -> str:
-        latency_s = fault.attributes["latency_s"]
-        limit_s = latency_s + fault.attributes.get("jitter_s", 0.0) + FELT_SLACK_S
-        longest_s = 0.0
-        for _ in range(FELT_TRIES):
-            began = time.monotonic()
-            try:
-                version(self._nodes[name].address, limit_s)
-            except ProbeError as why:
-                raise FaultError(f"{name} was to answer late, but {why}") from None
-            longest_s = max(longest_s, time.monotonic() - began)
-            if longest_s >= FELT_SHARE * latency_s:
-                return f"{name} answered `version` after {longest_s * 1000:.0f} ms"
-        raise FaultError(
-            f"{name} was to answer {latency_s * 1000:g} ms late, but took "
-            f"{longest_s * 1000:.0f} ms at most"
-        )
+
+def _as_asked(node: str, proxy: Proxy, asked: Toxic) -> str:
+    found = proxy.toxic(asked.name)
+    if not is_as_asked(found, asked):
+        raise FaultError(f"the toxic on {node} reads back as {found}")
+    return f"toxic {asked.type} {dict(asked.attributes)} on {asked.stream} reads back on {node}"
 
 
 def _each(nodes: Sequence[str], work: Callable[[str], T]) -> list[T]:
@@ -187,23 +185,3 @@ def _each(nodes: Sequence[str], work: Callable[[str], T]) -> list[T]:
         return on_each(nodes, work)
     except ToxiproxyError as why:
         raise FaultError(str(why)) from None
-
-
-def _toxic_name(fault: PlannedFault) -> str:
-    return OWN_PREFIX + fault.id
-
-
-def _settings(fault: PlannedFault) -> dict[str, int]:
-    # Toxiproxy validates nothing; the scenario and the plan file did.
-    if fault.kind == "timeout":
-        return {"timeout": 0}
-    return {
-        "latency": round(fault.attributes["latency_s"] * 1000),
-        "jitter": round(fault.attributes.get("jitter_s", 0.0) * 1000),
-    }
-
-
-def _is_as_asked(toxic: Toxic, fault: PlannedFault) -> bool:
-    asked = _settings(fault)
-    has = {name: toxic.attributes.get(name) for name in asked}
-    return toxic.type == fault.kind and toxic.toxicity == 1.0 and has == asked

@@ -18,15 +18,14 @@ from typing import Any
 
 from cluster.node import Address, Node
 from cluster.toxiproxy_api import (
-    OWN_PREFIX,
     NoSuchThingError,
-    Stream,
     ToxiproxyApi,
     ToxiproxyError,
 )
 from faults.backends.base import expect_answer, on_each
+from faults.backends.toxiproxy_toxics import is_as_asked, toxics_of
 from faults.errors import FaultError
-from faults.guard import undo_toxic
+from faults.guard import undo_toxics
 from faults.planned import PlannedFault
 
 REDRAW_S = 0.2  # Linux waits at least this long before it sends a lost segment again
@@ -37,17 +36,6 @@ LOOK_S = 3.0  # 2 % of 40 connections, seven rounds a second: 1 look in 20,000 s
 LOOK_CONNECTIONS = 40
 LATE_S = 0.06  # a stall lasts 0 to 200 ms; a node on loopback answers within 1 ms
 LATE_RATIO = 4.0  # and that much longer than the round's median, or the machine was slow
-
-
-def stall_words(share: float) -> str:
-    """Say in plain words what is really done; `share` of 0 to 1."""
-    if share >= 1:
-        return "Toxiproxy: toxic bandwidth 0, every reply is held until healing and lost never"
-    return (
-        f"Toxiproxy: toxic bandwidth 0 holds the replies of {share * 100:g} % of the connections, "
-        f"drawn anew every {REDRAW_S * 1000:g} ms; bytes are held, not lost (a stand-in for "
-        "retransmission timeouts)"
-    )
 
 
 class Stall:
@@ -69,28 +57,33 @@ class Stall:
 
     def undos(self, fault: PlannedFault) -> Mapping[str, Mapping[str, Any]]:
         """Remove the toxic; the drawing ends when it finds it gone."""
-        return {
-            node: undo_toxic(self._api.url, self._proxy(node), _toxic(fault))
-            for node in fault.nodes
-        }
+        (toxic,) = toxics_of(fault)
+
+        def work(node: str) -> Mapping[str, Any]:
+            proxy = self._api.proxy(self._proxy(node))
+            return undo_toxics(
+                self._api.url,
+                proxy.name,
+                [toxic.name],
+                listen=proxy.listen,
+                upstream=proxy.upstream,
+            )
+
+        return dict(zip(fault.nodes, _each(fault.nodes, work), strict=True))
 
     def inject(self, fault: PlannedFault) -> None:
         """Add the toxic and begin to draw."""
-        share = float(fault.attributes["stall_share"])
-        stream: Stream = "downstream"
+        (toxic,) = toxics_of(fault)
 
         def work(node: str) -> None:
-            proxy = self._proxy(node)
-            self._api.add_toxic(
-                proxy, _toxic(fault), "bandwidth", {"rate": 0}, stream, toxicity=share
-            )
+            self._api.add(self._proxy(node), toxic)
 
         _each(fault.nodes, work)
-        if share < 1:
+        if toxic.toxicity < 1:
 
             def draw() -> None:
                 for node in fault.nodes:
-                    self._api.set_toxicity(self._proxy(node), _toxic(fault), share)
+                    self._api.set_toxicity(self._proxy(node), toxic.name, toxic.toxicity)
 
             drawing = Redraw(draw, limit_s=fault.duration_s + GRACE_S)
             self._drawing[fault.id] = drawing
@@ -98,18 +91,13 @@ class Stall:
 
     def read_back(self, fault: PlannedFault) -> str:
         """Ask the server for the toxic, and whether the drawing goes on."""
-        share = float(fault.attributes["stall_share"])
+        (asked,) = toxics_of(fault)
 
         def work(node: str) -> str:
-            toxic = self._api.proxy(self._proxy(node)).toxic(_toxic(fault))
-            if (
-                toxic is None
-                or toxic.type != "bandwidth"
-                or toxic.attributes.get("rate") != 0
-                or abs(toxic.toxicity - share) > 1e-6
-            ):
-                raise FaultError(f"the stall of {node} reads back as {toxic}")
-            return f"a stall of {share * 100:g} % of the connections reads back on {node}"
+            found = self._api.proxy(self._proxy(node)).toxic(asked.name)
+            if not is_as_asked(found, asked):
+                raise FaultError(f"the stall of {node} reads back as {found}")
+            return f"a stall of {asked.toxicity * 100:g} % of the connections reads back on {node}"
 
         found = _each(fault.nodes, work)
         drawing = self._drawing.get(fault.id)
@@ -128,13 +116,15 @@ class Stall:
         drawing = self._drawing.pop(fault.id, None)
         if drawing is not None:
             drawing.stop()
-        _each(fault.nodes, lambda node: self._api.remove_toxic(self._proxy(node), _toxic(fault)))
+        (toxic,) = toxics_of(fault)
+        _each(fault.nodes, lambda node: self._api.remove_toxic(self._proxy(node), toxic.name))
 
     def read_back_healed(self, fault: PlannedFault) -> str:
         """Ask the server whether the toxic is gone."""
+        (toxic,) = toxics_of(fault)
 
         def work(node: str) -> str:
-            if self._api.proxy(self._proxy(node)).toxic(_toxic(fault)) is not None:
+            if self._api.proxy(self._proxy(node)).toxic(toxic.name) is not None:
                 raise FaultError(f"the stall of {node} is still there")
             return f"gone from {node}"
 
@@ -251,7 +241,3 @@ def _each(nodes: Sequence[str], work: Callable[[str], Any]) -> list[Any]:
         return on_each(nodes, work)
     except ToxiproxyError as why:
         raise FaultError(str(why)) from None
-
-
-def _toxic(fault: PlannedFault) -> str:
-    return OWN_PREFIX + fault.id
