@@ -227,7 +227,7 @@ class PacketFilter:
             return expect_reset(door)
         first = self._first.get((fault.id, door), {})
         if fault.duration_s < BRIEF_S and any(count.treated for count in first.values()):
-            return f"{door.node} got no connect of the harness's own: {counted(first)}"
+            return f"{door.node}: {counted(first)}, a connect of the harness among them"
         told = expect_no_connection(door)
         kept = self._open.get((fault.id, door))
         return told if kept is None else f"{told}; {expect_open_answer(door, kept)}"

@@ -29,9 +29,10 @@ def proxy_fault(fault: PlannedFault) -> PlannedFault | None:
             return dataclasses.replace(fault, kind="stall", attributes={"stall_share": share})
         case "loss" | "partition":
             stream = STREAMS[fault.attributes["direction"]]
-            return dataclasses.replace(fault, kind="timeout", attributes={"direction": stream})
+            way = {} if stream == "downstream" else {"direction": stream}  # as the kind does
+            return dataclasses.replace(fault, kind="timeout", attributes=way)
         case "reset":
-            return dataclasses.replace(fault, kind="reset_peer", attributes={"delay_s": 0.0})
+            return dataclasses.replace(fault, kind="reset_peer", attributes={})
     return None
 
 

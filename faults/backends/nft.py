@@ -52,8 +52,9 @@ def is_orphan(name: str) -> bool:
 class Nft:
     """One nft program. Every method raises FaultError in one line."""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, *, deadline_s: float = DEADLINE_S) -> None:
         self.program = program
+        self._deadline_s = deadline_s
 
     def load(self, text: str) -> None:
         """Carry out a script as one transaction: all of it or nothing."""
@@ -96,12 +97,12 @@ class Nft:
                 input=text,
                 capture_output=True,
                 text=True,
-                timeout=DEADLINE_S,
+                timeout=self._deadline_s,
                 check=False,
                 env={**os.environ, "LC_ALL": "C"},
             )
         except subprocess.TimeoutExpired:
-            raise FaultError(f"nft did not end within {DEADLINE_S:g} s") from None
+            raise FaultError(f"nft did not end within {self._deadline_s:g} s") from None
         except OSError as why:
             raise FaultError(f"nft cannot be run: {why}") from None
         if done.returncode:
