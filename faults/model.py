@@ -231,7 +231,7 @@ class Scenario(BaseModel):
                 fault=slot.id,
                 at_s=slot.at_s,
                 end_s=slot.end_s,
-                latency_s=slot.spec.latency,
+                latency_s=slot.spec.waits_s,
                 share=min(1.0, slot.spec.target.count(nodes) / max(1, nodes)),
             )
             for slot in self.slots()
