@@ -24,9 +24,11 @@ from cluster.node import Address, spell
 from faults.plan import Plan, make_plan
 from faults.remote import refuse_foreign_processes, refuse_remote
 from faults.scenario import Scenario, load_scenario
+from report.reading import read_earlier
 from users.clients import ClientOptions, resolve
 from users.presets import parse_mix
 from verdict.budgets import LIMITS, known_checks, parse_budget
+from verdict.model import EarlierRun
 
 DEFAULT_USERS = 40
 DEFAULT_RATE = 2000.0  # iterations a second, all users and workers together
@@ -66,6 +68,7 @@ class Settings:
     runs_dir: Path
     write_report: bool
     prometheus_port: int | None
+    earlier: EarlierRun | None = None  # what --baseline gives this scenario to be held against
     load: Mapping[str, Any] = field(default_factory=dict)  # for the users: mix, zipf_alpha, ...
 
     @property
@@ -309,6 +312,19 @@ def _duration(options: Namespace, plan: Plan | None) -> float | None:
     return None
 
 
+def _earlier(options: Namespace, scenario: Scenario) -> EarlierRun | None:
+    if not options.baseline:
+        return None
+    runs = read_earlier(Path(options.baseline).expanduser())
+    if scenario.name not in runs and not options.suite:
+        theirs = ", ".join(runs) or "no scenario that was judged"
+        raise ConfigError(
+            f"--baseline {options.baseline} is of {theirs}, and this run is of {scenario.name}: "
+            "give the outcome of a run of the same scenario"
+        )
+    return runs.get(scenario.name)
+
+
 def _user_options(options: Namespace) -> dict[str, Any]:
     """Read what the users do, by the names of LoadSettings."""
     return {
@@ -396,6 +412,7 @@ def resolve_settings(options: Namespace) -> Settings:
         prometheus_port=None
         if options.prometheus_port in (None, "")
         else _integer(options, "prometheus_port", low=1, high=65535, what="a port, 1 to 65535"),
+        earlier=_earlier(options, scenario),
         load=_user_options(options),
     )
 

@@ -41,6 +41,7 @@ COUNTS: Mapping[str, str] = {
     "snapshot_true": "count",
     "no_leaks": "share",
     "all_faults_healed": "count",
+    "baseline_kept": "x",
 }
 
 _PARSERS: Mapping[str, Callable[[Any], float]] = {

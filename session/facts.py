@@ -56,6 +56,7 @@ def run_facts(run: MasterRun) -> RunFacts:
         # A split sends writes of one key to two nodes, by whatever failover the client has.
         moves_keys=options.failover != "fail" or _groups(run) > 1,
         groups=_groups(run),
+        earlier=settings.earlier,
     )
 
 

@@ -17,6 +17,7 @@ from cluster.errors import ClusterError
 from faults.errors import FaultError, ScenarioError
 from faults.scenario import list_scenarios
 from faults.suite import list_suites
+from report.reading import OutcomeError
 from session.ports import settle_ports
 from session.suite_plan import SuitePlan, plan_suite
 from settings import MAX_SPAWN_RATE, ConfigError, Settings, check_machine, resolve_settings
@@ -32,6 +33,7 @@ USER_ERRORS = (
     ClientSpecError,
     MixError,
     BudgetError,
+    OutcomeError,
 )
 """Errors whose text is one line for the person who typed the command."""
 
@@ -84,6 +86,11 @@ def add_options(parser: Any) -> None:
     _client_options(option)
     _user_options(option)
     option("--budget", None, "Limit of a check, NAME=VALUE; repeatable.", action="append")
+    option(
+        "--baseline",
+        "",
+        "An earlier run or suite (its folder or verdict.json) that this one must be as good as.",
+    )
     option("--runs-dir", "runs", "Folder that holds a folder for every run.")
     flag("--no-report", "Write no report.html.")
     option("--prometheus-port", "", "Serve /metrics on this loopback port.")

@@ -131,7 +131,13 @@ def plan_suite(options: Namespace) -> SuitePlan | None:
                 "--run-time says nothing to a suite, whose scenarios end by themselves: shrink "
                 "them with --time-scale, or give --loop as well, which ends after --run-time"
             )
-        return SuitePlan(load_suite(options.suite), options, rounds=rounds)
+        plan = SuitePlan(load_suite(options.suite), options, rounds=rounds)
+        if options.baseline and not any(turn.settings.earlier for turn in plan.first):
+            raise ConfigError(
+                f"--baseline {options.baseline} has no scenario of the suite {plan.name}: "
+                "give the folder of an earlier run of the same suite"
+            )
+        return plan
     if rounds == 1:
         return None
     one = Entry(scenario=options.scenario)

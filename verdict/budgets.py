@@ -82,6 +82,7 @@ LIMITS: Mapping[str, Limit] = {
     "snapshot_true": _count(),
     "no_leaks": _share(0.10),  # growth of resident memory
     "all_faults_healed": _count(),
+    "baseline_kept": _ratio(1.5),  # p50 and p99 against those of an earlier run
 }
 
 OPENING_GRACE_S = 1.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 
-from verdict import breaker, cleanliness, correctness, credibility, harm, ledger, recovery
+from verdict import breaker, cleanliness, correctness, credibility, earlier, harm, ledger, recovery
 from verdict.budgets import known_checks
 from verdict.model import CheckResult
 from verdict.view import View
@@ -46,6 +46,7 @@ _JUDGED: Mapping[str, Check] = {
     "no_second_dip": recovery.no_second_dip,
     "no_leaks": cleanliness.no_leaks,
     "all_faults_healed": cleanliness.all_faults_healed,
+    "baseline_kept": earlier.baseline_kept,
 }
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from telemetry.histogram import Histogram, merge_into, merged, percentile_us
 from telemetry.window import SLICES_A_SECOND
 from verdict.breaker import opened_at
+from verdict.earlier import steady_figures
 from verdict.model import Figure
 from verdict.phases import FaultSpan
 from verdict.recovery import last_bad, recovered_at, recoveries
@@ -35,6 +36,7 @@ def figures(view: View) -> dict[str, Figure]:
     _recovery(view, found)
     _origin(view, found)
     _pacing(view, found)
+    found |= steady_figures(view)
     return found
 
 

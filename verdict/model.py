@@ -60,6 +60,16 @@ class WorkerFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EarlierRun:
+    """A run that this one is to be held against. `figures` are its own, in their units."""
+
+    scenario: str
+    client: str
+    name: str  # of its folder
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunFacts:
     """Everything a verdict is made from. Windows are in order of their second, without gaps."""
 
@@ -87,6 +97,7 @@ class RunFacts:
     connections_are_ours: bool = True  # nobody else connects to the nodes, no worker was lost
     stopped_early: str = ""  # why the run did not last as long as planned, "" when it did
     moves_keys: bool = False  # failover or a split moves keys between nodes
+    earlier: EarlierRun | None = None  # the run given as baseline
     groups: int = 1  # of users, each with a client of its own in every process
 
 

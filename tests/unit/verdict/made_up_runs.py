@@ -15,7 +15,7 @@ from client.operation import Outcome
 from faults.journal import FaultRecord, PhaseRecord
 from telemetry.histogram import bucket_of
 from telemetry.window import SLICE_BUCKET_SHIFT, Cell, NodeState, Pacing, Slice, Window
-from verdict.model import RunFacts, WorkerFacts
+from verdict.model import EarlierRun, RunFacts, WorkerFacts
 
 MS = 1000
 CALLS_A_TENTH = 20
@@ -252,3 +252,19 @@ def _add(window: Window, op: str, node: str, fate: Fate, count: int, *, keys: in
 def run_with_outage(seconds: int = 40, **changes: Any) -> MadeUpRun:
     """Give a run in which node2 is cut off from 10 s to 20 s, with a client that copes."""
     return MadeUpRun(seconds, **changes).fault("node2").outage("node2")
+
+
+def earlier(**figures: float | None) -> EarlierRun:
+    """Give an earlier run with the figures of a made-up one; None leaves one out."""
+    usual: dict[str, float | None] = {
+        "users": 40.0,
+        "target_rate": 600.0,
+        "steady_p50": 0.2,
+        "steady_p99": 1.5,
+        "steady_throughput": 600.0,
+        "hit_ratio_baseline": 0.95,
+        "steady_hub_lag": 1.0,
+        "steady_cpu": 0.4,
+    }
+    kept = {name: value for name, value in (usual | figures).items() if value is not None}
+    return EarlierRun(scenario="made-up", client="memquake", name="then", figures=kept)

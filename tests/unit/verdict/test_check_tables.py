@@ -15,6 +15,7 @@ from tests.unit.verdict.made_up_runs import (
     REJECTED,
     TIMED_OUT,
     MadeUpRun,
+    earlier,
     run_with_outage,
 )
 from verdict.budgets import known_checks
@@ -713,6 +714,21 @@ CASES: list[tuple[str, str, Make, str]] = [
         "PASS",
     ),
     ("all_faults_healed", "no fault", lambda: MadeUpRun(20), "NOT_APPLICABLE"),
+    # baseline_kept; more in test_earlier_runs.py
+    ("baseline_kept", "as then", lambda: MadeUpRun(20).but(earlier=earlier()), "PASS"),
+    (
+        "baseline_kept",
+        "slower within the slack",
+        lambda: MadeUpRun(20).but(earlier=earlier(steady_p50=0.05, steady_p99=0.2)),
+        "PASS",
+    ),
+    (
+        "baseline_kept",
+        "fewer than then",
+        lambda: MadeUpRun(20).but(earlier=earlier(steady_throughput=660.0)),
+        "FAIL",
+    ),
+    ("baseline_kept", "no baseline", lambda: MadeUpRun(20), "NOT_APPLICABLE"),
 ]
 
 
