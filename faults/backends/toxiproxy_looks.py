@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cluster.node import Address
-from faults.backends.base import expect_silence
+from faults.backends.base import SILENCE_S, expect_silence
 from faults.backends.conversation import Heard, talk
 from faults.backends.toxiproxy_stall import expect_stalls
 from faults.errors import FaultError
@@ -52,6 +52,8 @@ def look(name: str, address: Address, fault: PlannedFault) -> str:
 
 
 def _is_silent(name: str, address: Address, fault: PlannedFault) -> str:
+    if _patience_s(fault) < SILENCE_S:
+        return _waits(name, address, VERSION, _patience_s(fault))
     return expect_silence(name, address)
 
 
