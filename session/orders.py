@@ -22,9 +22,18 @@ LAST_BEATS = 20  # for a worker that does not say that it has ended its orders: 
 class Orders:
     """The link of `faults.backends.workers` over Locust's messages. One a process."""
 
-    def __init__(self, runner: Any, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        runner: Any,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        spawn: Callable[[Callable[[], None]], Any] = gevent.spawn,
+        sleep: Callable[[float], None] = gevent.sleep,
+    ) -> None:
         self._runner = runner
         self._clock = clock
+        self._spawn = spawn
+        self._sleep = sleep
         self._run = ""
         self._alive: Callable[[], list[str]] = list
         self._standing: dict[str, dict[str, Any]] = {}
@@ -73,13 +82,13 @@ class Orders:
         self._number += 1
         self._tell()
         if self._beating is None or self._beating.ready():
-            self._beating = gevent.spawn(self._beat)
+            self._beating = self._spawn(self._beat)
 
     def _beat(self) -> None:
         """Repeat the orders until there are none and everybody knows it."""
         left = LAST_BEATS
         while left and (self._standing or self._is_open()):
-            gevent.sleep(BEAT_S)
+            self._sleep(BEAT_S)
             self._tell()
             left = LAST_BEATS if self._standing else left - 1
 
