@@ -93,9 +93,9 @@ class Abort(BaseModel):
 
 def _group_problem(fault: FaultSpec, groups: int) -> str:
     """Say what keeps a fault from a scenario with so many groups of users, "" when nothing does."""
+    if isinstance(fault, Split) and groups == 1:
+        return f"fault {fault.id} splits groups and there is one: add `groups: 2`"
     if isinstance(fault, Split) and fault.group > groups:
-        if groups == 1:
-            return f"fault {fault.id} splits groups and there is one: add `groups: 2`"
         return f"fault {fault.id} names group {fault.group} and there are {groups}"
     if groups > 1 and fault.backend in ONE_DOOR:
         return (
