@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from pydantic import PrivateAttr
 
+from faults.attributes import spec_of
+from faults.kinds import Latency
 from faults.model import Client, Load, Phases, Scenario
 from faults.planfile import load_endless, load_plan
 from faults.planned import Plan
@@ -41,16 +43,17 @@ class FixedScenario(Scenario):
 
     def delays(self, nodes: int) -> list[Delay]:
         """Give what keeps calls waiting."""
+        specs = [(fault, spec_of(fault.kind, fault.attributes)) for fault in self._plan.faults]
         return [
             Delay(
                 fault=fault.id,
                 at_s=fault.at_s,
                 end_s=fault.end_s,
-                latency_s=float(fault.attributes["latency_s"]),
+                latency_s=spec.waits_s,
                 share=len(fault.nodes) / len(self._plan.nodes),
             )
-            for fault in self._plan.faults
-            if fault.kind == "latency"
+            for fault, spec in specs
+            if isinstance(spec, Latency)
         ]
 
     def fit(self, *, seed: int, nodes: Sequence[str], time_scale: float) -> Plan:
@@ -88,6 +91,7 @@ def fixed_scenario(text: Text) -> Scenario:
         load=Load.model_validate(plan.load),
         client=Client.model_validate(plan.client),
         budgets=plan.budgets,
+        groups=plan.groups,
     )
     scenario.come_from(text)
     scenario.holds(plan)

@@ -63,7 +63,9 @@ def checked(file: str) -> str:
         return f"{file}: scenario {scenario.name} is fine, without faults"
     plan = _resolve(scenario, seed=1, time_scale=1.0, nodes=_node_names(scenario, None))
     kind = "plan" if isinstance(scenario, FixedScenario) else "scenario"
-    return f"{file}: {kind} {scenario.name} is fine, {len(plan.faults)} fault{'s'[: len(plan.faults) != 1]}"
+    count = len(plan.faults)
+    faults = "1 fault" if count == 1 else f"{count} faults"
+    return f"{file}: {kind} {scenario.name} is fine, {faults}"
 
 
 def _enough_nodes(scenario: Scenario) -> int:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
+from faults.attributes import AttributeProblem, spec_of
 from faults.budgets import nearest
 from faults.explaining import explain, keys_of
 from faults.kinds import KINDS, STRICT, FaultId
@@ -169,16 +170,20 @@ def _fault(text: Text, file: _File, index: int, raw: _Fault) -> PlannedFault:
             known = nearest(node, file.nodes)
             problem = f"fault {raw.id} names the unknown node {node!r} ({known})"
             raise text.error((*place, "nodes", number), problem)
-    kind = KINDS[raw.kind]
+    try:
+        spec = spec_of(raw.kind, raw.attributes)
+    except AttributeProblem as why:
+        inner = ("attributes", why.name) if why.name in raw.attributes else ()
+        raise text.error((*place, *inner), f"fault {raw.id}: {why}") from None
     return PlannedFault(
         id=raw.id,
         kind=raw.kind,
-        effects=kind.effects_of(raw.attributes),
+        effects=spec.effects_of(raw.attributes),
         nodes=raw.nodes,
         at_s=raw.at,
         duration_s=raw.duration,
         attributes=raw.attributes,
-        emulated_by=kind.words_of(raw.attributes),
+        emulated_by=spec.words_of(raw.attributes),
     )
 
 
