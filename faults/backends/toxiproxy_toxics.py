@@ -28,8 +28,11 @@ def toxics_of(fault: PlannedFault) -> tuple[Toxic, ...]:
     """Give the toxics of a fault in the order they are added; none for a proxy that is closed."""
     if fault.kind == "down":
         return ()
-    streams = _STREAMS[str(fault.attributes.get("direction", "downstream"))]
     share = float(fault.attributes.get("stall_share", 1.0))
+    # What a stall stands in for may know directions of its own; a stall holds replies.
+    stalls = "stall_share" in fault.attributes
+    direction = "downstream" if stalls else fault.attributes.get("direction", "downstream")
+    streams = _STREAMS[str(direction)]
     made = []
     for stream in streams:
         for place, (kind, attributes) in enumerate(_chain(fault, stream)):
