@@ -57,6 +57,11 @@ class Summary:
     description: str
 
 
+def scenario_names(folder: Path = FOLDER) -> list[str]:
+    """Give the names of the scenarios, without a look into their files."""
+    return sorted(_named(folder))
+
+
 def list_scenarios(folder: Path = FOLDER) -> list[Summary]:
     """Give the scenarios that can be named, by name."""
     found = []

@@ -19,7 +19,7 @@ from faults.errors import ScenarioError
 from faults.kinds import KINDS, STRICT
 from faults.model import Line, Name
 from faults.quantities import PositiveDuration, parse_rate
-from faults.scenario import FOLDER, SUFFIXES, Summary, list_scenarios, load_scenario
+from faults.scenario import FOLDER, SUFFIXES, Summary, load_scenario, scenario_names
 from faults.yamltext import Text, read_file
 
 SUITES = FOLDER / "suites"
@@ -75,6 +75,11 @@ class Suite:
     name: str
     description: str
     entries: tuple[Entry, ...]
+
+
+def suite_names(folder: Path = SUITES) -> list[str]:
+    """Give the names of the suites, without a look into their files."""
+    return sorted(_named(folder))
 
 
 def list_suites(folder: Path = SUITES) -> list[Summary]:
@@ -156,13 +161,13 @@ def _picked(text: Text, file: _File, named: set[str], scenarios: Path) -> list[E
                 ("backends", index), f"unknown backend {word!r} ({nearest(word, known)})"
             )
     found = []
-    for summary in list_scenarios(scenarios) if file.all or file.backends else ():
-        if summary.name in named:
+    for name in scenario_names(scenarios) if file.all or file.backends else ():
+        if name in named:
             continue
-        scenario = load_scenario(summary.name, folder=scenarios)  # a broken file is an error here
+        scenario = load_scenario(name, folder=scenarios)  # a broken file is an error here
         backends = {fault.backend for fault in scenario.faults}
         if file.all or (backends and backends <= set(file.backends)):
-            found.append(Entry(scenario=summary.name))
+            found.append(Entry(scenario=name))
     return sorted(found, key=lambda entry: (entry.scenario != CONTROL, entry.scenario))
 
 

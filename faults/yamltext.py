@@ -7,6 +7,7 @@ Refuses what would be read silently wrong: a key given twice, a structure that c
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import yaml
 from faults.errors import ScenarioError
 
 MAX_BYTES = 1 << 20  # a plan with a thousand faults is a tenth of this
+KEPT = 256  # texts; a suite reads each scenario several times, 10 ms a time
 MAX_NODES = 100_000  # aliases can make a small file endless
 
 Place = tuple[int | str, ...]
@@ -78,18 +80,20 @@ def read_file(path: Path, shown: str, what: str = "scenario") -> Text:
     return read_text(content, shown, what)
 
 
+@functools.lru_cache(maxsize=KEPT)
 def read_text(content: str, name: str, what: str = "scenario") -> Text:
-    """Read YAML text that must be a mapping."""
+    """Read YAML text that must be a mapping. The same text is read once: leave `data` as it is."""
     places = _Places(name)
     try:
-        root = yaml.compose(content, Loader=yaml.SafeLoader)
+        loader = yaml.SafeLoader(content)
+        root = loader.get_single_node()
         if root is None:
             raise _error(name, START, f"the file is empty: a {what} needs at least a name")
         places.walk(root, (), [])
         if not isinstance(root, yaml.MappingNode):
             problem = "no mapping of keys to values: begin with `name: ...` on a line"
             raise _error(name, _mark(root.start_mark), problem)
-        data = yaml.safe_load(content)
+        data = loader.construct_document(root)
     except yaml.MarkedYAMLError as why:
         mark = why.problem_mark or why.context_mark
         problem = f"not YAML: {why.problem or why.context}"

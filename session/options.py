@@ -15,8 +15,8 @@ from typing import Any
 
 from cluster.errors import ClusterError
 from faults.errors import FaultError, ScenarioError
-from faults.scenario import list_scenarios
-from faults.suite import list_suites
+from faults.scenario import list_scenarios, scenario_names
+from faults.suite import list_suites, suite_names
 from report.reading import OutcomeError
 from session.ports import settle_ports
 from session.suite_plan import SuitePlan, plan_suite
@@ -119,8 +119,8 @@ class Suggestions(list[str]):
 
 
 def _run_options(option: Callable[..., None], flag: Callable[..., None]) -> None:
-    suites = [suite.name for suite in list_suites()]
-    names = [scenario.name for scenario in list_scenarios()]
+    suites = suite_names()
+    names = scenario_names()
     given = Checked.settings.scenario_given if Checked.settings else ""
     option(
         "--scenario",
