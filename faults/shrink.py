@@ -177,7 +177,9 @@ class Shrink:
         # Invariant: `needed` with all of `before` has failed.
         before = order
         while before:
-            low, high = 0, len(before)
+            if needed and self._take(self._with(needed), "fewer faults"):
+                break
+            low, high = 1 if needed else 0, len(before)
             while low < high:
                 middle = (low + high) // 2
                 if self._take(self._with(needed + before[:middle]), "fewer faults"):

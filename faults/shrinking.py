@@ -25,6 +25,7 @@ from faults.shrink import MOST_RUNS, Answer, End, Shrink, Shrunk, Try
 OUTPUT = "shrunk.yaml"
 SUFFIX = "-shrunk"
 LONGEST_NAME = 60
+CONFIRMED = "fault_confirmed"  # the check that says whether the faults were really there
 
 
 class Asker:
@@ -62,7 +63,11 @@ class Asker:
             self.wanted, self._narrowed = both, True
         if self.wanted <= judged.failed:
             return Answer.FAILS
-        return Answer.UNSURE if judged.ruling == "INCONCLUSIVE" else Answer.HOLDS
+        # A run may prove nothing as a whole and still say that these checks hold; but not when
+        # a fault was not really there.
+        unsure = {name for name, verdict in judged.checks.items() if verdict == "INCONCLUSIVE"}
+        held = self.wanted - judged.failed - unsure
+        return Answer.HOLDS if held and CONFIRMED not in unsure else Answer.UNSURE
 
     def _words(self, judged: Judged) -> str:
         by = f" by {', '.join(sorted(judged.failed))}" if judged.failed else ""
