@@ -30,14 +30,14 @@ class DoorsBackend:
 
     def needs(self, fault: PlannedFault) -> str:
         """Every node of the fault needs a proxy for that group, and for one more."""
-        group = _group(fault)
+        groups = max(2, _group(fault) + 1)
         bare = [
             name
             for name in fault.nodes
-            if len(self._node(name).doors) < max(2, group + 1)
+            if len(self._node(name).doors) < groups
             or any(door.proxy is None for door in self._node(name).doors)
         ]
-        return f"{', '.join(bare)} has no proxies for {group + 1} groups" if bare else ""
+        return f"{', '.join(bare)} has no proxies for {groups} groups" if bare else ""
 
     def stand_in(self, fault: PlannedFault) -> str:
         """Nothing: what is done is what the kind says."""
