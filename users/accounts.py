@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -24,10 +24,9 @@ from users.book import Book, Page
 from users.bounds import Bounds
 from users.values import version_of
 
+MOVED_KEPT = 100  # the next reads take them up; more is no use
 FINAL_LIMIT_S = 3.0  # for all that is asked at the end: some 100,000 keys on an idle machine
 FINAL_MOST_BYTES = 32 * 1024 * 1024  # values read at the end; large ones are looked at by sample
-
-Told = tuple[Book, Page]
 
 
 class Accounts:
@@ -35,7 +34,7 @@ class Accounts:
 
     `keys` are those of the ledger users with their books: any ledger user may read them. Of these,
     `held` are waiting for a server's word and must not be written meanwhile, `gone` are certainly
-    not there any more.
+    not there any more, and `moved` were found on another node than their own: worth a read.
     """
 
     def __init__(
@@ -54,6 +53,7 @@ class Accounts:
         self.updates = 0  # acknowledged
         self.held: set[str] = set()
         self.gone: set[str] = set()
+        self.moved: deque[str] = deque(maxlen=MOVED_KEPT)
         self.is_ready = True  # False while ledger users still store their keys
         self.auditor = Auditor(nodes, self._is_right, self._settle, clock=clock)
         self._locations = locations
@@ -113,8 +113,6 @@ class Accounts:
     # What the servers say ------------------------------------------------------------------------
 
     def _ask(self, about: About, book: Book, key: str, page: Page, stale: int = 0) -> None:
-        if key in self.held:
-            return  # what is being asked already will say it
         home = self._locations.get(key, "")
         context = (book, page, stale)
         now = self._clock()
@@ -140,6 +138,8 @@ class Accounts:
             return
         book, page, stale = question.context
         found = None if answer.value is None else version_of(answer.value, book.writer)
+        if answer.where not in ("", question.home) and question.key in self.keys:
+            self.moved.append(question.key)
         if question.about is About.MISS:
             self._missed(question, answer, found)
         if question.about is About.STALE and (answer.where or answer.value is None):
@@ -190,7 +190,8 @@ class Accounts:
         node = self._locations.get(key, "")
         at = self._second(self._clock())
         detail = {"kind": kind, "key": key, "node": node, "what": what, "at_s": at, **more}
-        self._evidence.add(kind, detail)
+        # By node: what is excused on one node must not crowd out what is not on another.
+        self._evidence.add(f"{kind} {node}", detail)
 
     def _second(self, at: float) -> int:
         epoch = self._epoch()

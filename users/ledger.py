@@ -37,7 +37,7 @@ DUEL_EVERY = 4
 UP_FROM, DOWN_FROM = b"0", b"1000000000"  # memcached does not count below nothing
 PAUSE_S = 0.02  # between iterations where nobody paces them: 50 a second
 
-MIX = {"set": 25, "get": 20, "get_many": 12, "count": 25, "chain": 18}
+MIX = {"set": 12, "reread": 14, "get": 12, "get_many": 12, "count": 30, "chain": 20}
 """In iterations. A batch checks 32 keys at the price of one operation, so that a short run at a low
 rate has its thousand checked reads."""
 
@@ -100,6 +100,8 @@ class LedgerUser(MemcacheUser):
         op = next(self._ops)
         if op == "set":
             self._set_one()
+        elif op == "reread":
+            self._reread_one()
         elif op == "count":
             self._count_one()
         elif op == "chain" and self._chains:
@@ -119,6 +121,14 @@ class LedgerUser(MemcacheUser):
         else:
             self._write_next(key)
 
+    def _reread_one(self) -> None:
+        """Read a key, write it and read it again: whoever remembers the first read shows it."""
+        key = self.rng.choice(self._sets)
+        self._read(key)
+        if key not in self.accounts.held and self.load is not None and not self.load.is_stopping:
+            self._write_next(key)
+            self._read(key)
+
     def _write_next(self, key: str) -> None:
         value, asked_at = self.new_value(key), self._clock()
         version = self._version
@@ -132,7 +142,8 @@ class LedgerUser(MemcacheUser):
         self.accounts.wrote(self.book, key)
 
     def _read_one(self) -> None:
-        self._read(self.rng.choice(self._everybodys()))
+        moved = self.accounts.moved
+        self._read(moved.popleft() if moved else self.rng.choice(self._everybodys()))
 
     def _everybodys(self) -> Sequence[str]:
         """Give the keys of all ledger users: in a divided run they have different clients."""

@@ -222,6 +222,7 @@ class View:
     def server_commands(self, node: str, seconds: Iterable[int]) -> tuple[int, int] | None:
         """Give (commands, seconds) by which the server's own counters grew between windows.
 
+        Without what the harness itself asked, to a second's worth of it.
         None without two samples. A restart sets the counters back: only rises count.
         """
         samples = [
@@ -236,7 +237,13 @@ class View:
             return None
         pairs = itertools.pairwise(samples)
         grown = sum(max(0, later - earlier) for (_, earlier), (_, later) in pairs)
-        return grown, samples[-1][0] - samples[0][0]
+        first, last = samples[0][0], samples[-1][0]
+        own = sum(
+            self.windows[second].own_commands.get(node, 0)
+            for second in range(first, last + 1)
+            if second in self.windows
+        )
+        return max(0, grown - own), last - first
 
     @cached_property
     def saturated(self) -> frozenset[int]:
