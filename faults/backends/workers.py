@@ -86,7 +86,7 @@ class WorkersBackend:
     def read_back(self, fault: PlannedFault) -> str:
         """Wait until every living process says that it carries the order out."""
         words = self._await(fault, lambda word: word is not None, "does not carry the order out")
-        return f"{_count(len(words))} carry it out: {', '.join(sorted(words))}"
+        return f"carried out by {_count(len(words))}: {', '.join(sorted(words))}"
 
     def observe(self, fault: PlannedFault) -> str:
         """Wait until calls were cut off, or hold the clocks against the system's."""

@@ -97,7 +97,7 @@ def test_it_is_in_place_once_every_living_process_says_so(
         "w2": {"calls": 0} if now > 1.0 else SILENT,
         **({"dead": SILENT} if now < 2.0 else {}),
     }
-    assert backend.read_back(ABORT) == "2 load processes carry it out: w1, w2"
+    assert backend.read_back(ABORT) == "carried out by 2 load processes: w1, w2"
     assert link.now == pytest.approx(2.0, abs=0.1)
 
 
