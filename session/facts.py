@@ -129,5 +129,6 @@ def _worker(run: MasterRun, worker: str) -> WorkerFacts:
         rss_end=_rss_end(run, worker, extra),
         slots_in_use=extra.get("slots_in_use"),
         hung_calls=int(extra.get("hung_calls", 0)),
+        stalls=extra.get("stalls", {}),
         ledger=_ledger(extra.get("ledger")),
     )

@@ -23,8 +23,9 @@ from session import messages, resources
 from session.clientside import OrderBook
 from session.options import USER_ERRORS
 from session.riders import Riders
-from session.sampling import Sampler
+from session.sampling import TICK_S, Sampler
 from session.subject import build_bounded, close_bounded
+from session.watchdog import Watchdog
 from telemetry.recorder import Recorder
 from telemetry.report import ClockSync, Reporter
 from users.clients import ClientOptions, resolve
@@ -166,6 +167,8 @@ class WorkerRun:
         self.orders = OrderBook(self.context)
         self.reporter = Reporter(self.runner, self.recorder, run=self.id, clock_sync=self.clock)
         self.sampler = Sampler(self.context, self.nodes)
+        parts = [*self.clients, data["client_spec"].partition(":")[0]]
+        self.watchdog = Watchdog(lambda: self.sampler.ticked_at, TICK_S, parts)
         self.greenlets = [gevent.spawn(self._announce)]
 
     def _announce(self) -> None:
@@ -196,6 +199,7 @@ class WorkerRun:
         epoch = epoch_master - self.clock.offset_s
         self.recorder.start(epoch)
         self.sampler.start(epoch)
+        self.watchdog.start()
         for name, rate in rates.items():
             schedule = self._schedule(name, rate)
             schedule.start(epoch)
@@ -235,6 +239,7 @@ class WorkerRun:
         while any(self.context.inside.values()) and time.monotonic() < limit:
             gevent.sleep(0.02)
         hung = sum(self.context.inside.values())
+        self.watchdog.stop()
         self.sampler.stop()
         in_use = self.sampler.slots_in_use()
         rss = resources.rss_bytes()
@@ -255,6 +260,7 @@ class WorkerRun:
                 "slots_in_use": in_use,
                 "hung_calls": hung,
                 "ledger": ledger,
+                "stalls": self.watchdog.report(self.recorder.epoch),
             }
         )
         self.clock.unfollow()
@@ -265,6 +271,7 @@ class WorkerRun:
             self.finishing = True
             self.orders.close()
             self.context.stop()
+            self.watchdog.stop()
             self.sampler.stop()
             self.riders.stop()
             self.context.accounts.stop()

@@ -118,7 +118,8 @@ def limit_of(facts: RunFacts, name: str) -> float:
         return default
     if name == "breaker_opens_within":
         return facts.op_timeout_s + OPENING_GRACE_S
-    return float(facts.pool_size * max(1, len(facts.workers)))  # no_reconnect_storm
+    clients = facts.groups * max(1, len(facts.workers))
+    return float(facts.pool_size * clients)  # no_reconnect_storm
 
 
 def parse_budget(text: str) -> tuple[str, float]:

@@ -6,22 +6,26 @@ of its budget and the name in verdict.json; the first line of its docstring is i
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 
-from verdict import breaker, cleanliness, correctness, credibility, earlier, harm, ledger, recovery
+from verdict import (
+    breaker,
+    cleanliness,
+    correctness,
+    credibility,
+    earlier,
+    harm,
+    ledger,
+    recovery,
+    witness_hub,
+    witness_servers,
+    witness_words,
+)
 from verdict.budgets import known_checks
 from verdict.model import CheckResult
 from verdict.view import View
 
 Check = Callable[[View], CheckResult]
-
-_NOT_YET: Mapping[str, str] = {
-    "hub_not_blocked": "Never block the event loop for over 100 ms.",
-    "no_reconnect_storm": "Open no more connections after a heal than the pools hold.",
-    "retry_amplification": "Send a healthy node at most 1.2 commands a call.",
-    "snapshot_true": "Say nothing in snapshot() that was not so.",
-}
 
 _JUDGED: Mapping[str, Check] = {
     "no_wrong_values": correctness.no_wrong_values,
@@ -35,6 +39,7 @@ _JUDGED: Mapping[str, Check] = {
     "fault_confirmed": credibility.fault_confirmed,
     "load_kept": credibility.load_kept,
     "generator_not_saturated": credibility.generator_not_saturated,
+    "hub_not_blocked": witness_hub.hub_not_blocked,
     "error_budget": harm.error_budget,
     "deadline_kept": harm.deadline_kept,
     "breaker_opens_within": breaker.breaker_opens_within,
@@ -44,25 +49,18 @@ _JUDGED: Mapping[str, Check] = {
     "recovers_within": recovery.recovers_within,
     "after_recovery_as_before": recovery.after_recovery_as_before,
     "no_second_dip": recovery.no_second_dip,
+    "no_reconnect_storm": witness_servers.no_reconnect_storm,
+    "retry_amplification": witness_servers.retry_amplification,
+    "snapshot_true": witness_words.snapshot_true,
     "no_leaks": cleanliness.no_leaks,
     "all_faults_healed": cleanliness.all_faults_healed,
     "baseline_kept": earlier.baseline_kept,
 }
 
 
-def _not_judged(name: str, _view: View) -> CheckResult:
-    return correctness.not_judged_yet(name)
+CHECKS: Mapping[str, Check] = {name: _JUDGED[name] for name in known_checks()}
 
 
-def _check_of(name: str) -> Check:
-    return _JUDGED[name] if name in _JUDGED else functools.partial(_not_judged, name)
-
-
-CHECKS: Mapping[str, Check] = {name: _check_of(name) for name in known_checks()}
-
-
-def rule_of(name: str, check: Check) -> str:
+def rule_of(check: Check) -> str:
     """Give a check's rule in one line."""
-    if name in _NOT_YET:
-        return _NOT_YET[name]
     return (check.__doc__ or "").strip().split("\n", 1)[0]

@@ -9,16 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from client.operation import Outcome
-from verdict.answers import held, inconclusive, not_applicable
+from verdict.answers import held, inconclusive
 from verdict.model import CheckResult
 from verdict.view import View
 
 VERIFIED_HITS_NEEDED = 1_000
 
-
-def not_judged_yet(name: str) -> CheckResult:
-    """Answer for a check whose evidence is not collected yet."""
-    return not_applicable(name, "not judged yet")
+SNAPSHOT_FINDINGS = frozenset({"snapshot_broken", "snapshot_contradicts"})
+"""What the client says of itself is no call: `snapshot_true` judges these findings."""
 
 
 def evidence_line(evidence: Mapping[str, Any], limit: int = 160) -> str:
@@ -49,11 +47,12 @@ def predictable_errors(view: View) -> CheckResult:
     """Raise no programming error, and return nothing the contract does not allow."""
     name = "predictable_errors"
     counted = view.outcome_count(Outcome.BUG, Outcome.BAD_RESULT)
-    seen = max(counted, len(view.facts.findings))
+    findings = [item for item in view.facts.findings if item.get("kind") not in SNAPSHOT_FINDINGS]
+    seen = max(counted, len(findings))
     limit = view.limit(name)
     if seen <= limit:
         return held(name, True, "no programming error", observed=seen, limit=limit)
-    first = view.facts.findings[:1]
+    first = findings[:1]
     shown = f", first: {evidence_line(first[0])}" if first else ""
     why = f"{seen} calls raised a programming error or broke the contract{shown}"
     return held(name, False, why, observed=seen, limit=limit)

@@ -55,6 +55,8 @@ class WorkerFacts:
     rss_baseline: float = 0.0  # bytes, end of the stabilization phase
     rss_end: float = 0.0  # bytes, after quiesce
     slots_in_use: int | None = None  # after quiesce and before close, from snapshot()
+    # Stalls of its hub: watched (bool), client and others (counts), kept (evidence).
+    stalls: Mapping[str, Any] = field(default_factory=dict)
     hung_calls: int = 0  # calls still inside the client after the quiesce
     ledger: LedgerFacts | None = None  # None for a worker that was lost
 

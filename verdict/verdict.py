@@ -47,7 +47,7 @@ def _run(name: str, check: Check, view: View) -> CheckResult:
         result = dataclasses.replace(
             inconclusive(name, f"the check crashed: {line}"), trace=traceback.format_exc()
         )
-    return dataclasses.replace(result, rule=rule_of(name, check))
+    return dataclasses.replace(result, rule=rule_of(check))
 
 
 def _figures(view: View) -> tuple[Mapping[str, Figure], str]:

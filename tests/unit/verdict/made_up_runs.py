@@ -169,6 +169,7 @@ class MadeUpRun:
             rss_baseline=100e6,
             rss_end=105e6,
             slots_in_use=0,
+            stalls={"watched": True, "client": 0, "others": 0, "kept": []},
         )
         return dataclasses.replace(usual, **changes)
 
@@ -211,7 +212,8 @@ class MadeUpRun:
             if owner == node and outcome in HARMLESS
         )
         self.commands[second, node] = self.commands.get((second - 1, node), 0) + answered
-        return {"cmd_get": self.commands[second, node], "cmd_set": 0}
+        told = {"cmd_get": self.commands[second, node], "cmd_set": 0}
+        return told | {"pid": 7, "total_connections": 40, "curr_connections": 12}
 
 
 def _slice(fates: Counter[Fate]) -> Slice:

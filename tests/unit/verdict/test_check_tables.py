@@ -747,10 +747,6 @@ NOT_YET = {
     "no_lost_updates",
     "no_stale_reads",
     "no_masked_misses",
-    "hub_not_blocked",
-    "no_reconnect_storm",
-    "retry_amplification",
-    "snapshot_true",
 }
 
 
