@@ -136,7 +136,8 @@ def _is_cut(name: str, address: Address, fault: PlannedFault) -> str:
 
 def _is_in_pieces(name: str, address: Address, fault: PlannedFault) -> str:
     pause_s = float(fault.attributes["delay_s"])
-    most = float(fault.attributes["average_size"]) + float(fault.attributes["size_variation"])
+    has = fault.attributes
+    most = float(has["average_size"]) + float(has.get("size_variation", 0.0))
     wanted = min(max(LEAST_PIECES, TRANSFER_S / pause_s), MOST_PIECES)
     size = max(min(wanted * most, MOST_TRANSFER), LEAST_PIECES * most)
     question, heard = _exchange(address, fault, size, LOOK_S)

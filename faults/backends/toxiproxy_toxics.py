@@ -98,8 +98,11 @@ def _limit_data(has: Mapping[str, Any], stream: Stream) -> list[Settings]:
 
 
 def _slicer(has: Mapping[str, Any], stream: Stream) -> list[Settings]:
-    sizes = {name: round(has[name]) for name in ("average_size", "size_variation")}
-    return [("slicer", {**sizes, "delay": round(has["delay_s"] * 1e6)})]
+    average, variation = round(has["average_size"]), round(has.get("size_variation", 0))
+    delay_us = round(has["delay_s"] * 1e6)
+    return [
+        ("slicer", {"average_size": average, "size_variation": variation, "delay": delay_us}),
+    ]
 
 
 def _ms(seconds: Any) -> int:
