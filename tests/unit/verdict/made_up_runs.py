@@ -15,7 +15,7 @@ from client.operation import Outcome
 from faults.journal import FaultRecord, PhaseRecord
 from telemetry.histogram import bucket_of
 from telemetry.window import SLICE_BUCKET_SHIFT, Cell, NodeState, Pacing, Slice, Window
-from verdict.model import EarlierRun, RunFacts, WorkerFacts
+from verdict.model import EarlierRun, LedgerFacts, RunFacts, WorkerFacts
 
 MS = 1000
 CALLS_A_TENTH = 20
@@ -169,6 +169,7 @@ class MadeUpRun:
             rss_baseline=100e6,
             rss_end=105e6,
             slots_in_use=0,
+            ledger=LedgerFacts(writes=1_000, updates=1_000, reads=10_000),
             stalls={"watched": True, "client": 0, "others": 0, "kept": []},
         )
         return dataclasses.replace(usual, **changes)

@@ -1,0 +1,207 @@
+"""Rows for the checks of what single writers remember: what a load process told, and the ruling."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from telemetry.window import Window
+from tests.unit.verdict.made_up_runs import MadeUpRun, run_with_outage
+from verdict.model import LedgerFacts
+
+Row = tuple[str, str, Callable[[], MadeUpRun], str]
+
+ENOUGH = LedgerFacts(writes=100, updates=100, reads=1_000)
+
+
+def told(run: MadeUpRun, *, workers: int = 1, **changes: Any) -> MadeUpRun:
+    """Let the ledgers of a run tell something; those of further processes have nothing to add."""
+    first = dataclasses.replace(ENOUGH, **changes)
+    ledgers = [first, *[LedgerFacts()] * (workers - 1)]
+    return run.but(workers=[run.worker(30_000, ledger=ledger) for ledger in ledgers])
+
+
+def changing(counter: str, at: int, node: str = "node2") -> Callable[[dict[int, Window]], None]:
+    """Let a number of a server's own statistics be another one from a second on."""
+
+    def poke(windows: dict[int, Window]) -> None:
+        for second, window in windows.items():
+            for name, stats in window.server.items():
+                stats[counter] = 2 if name == node and second >= at else 1
+
+    return poke
+
+
+def silent(begin: int, end: int, node: str = "node2") -> Callable[[dict[int, Window]], None]:
+    """Let a server not answer for some seconds."""
+
+    def poke(windows: dict[int, Window]) -> None:
+        for second in range(begin, end):
+            windows[second].server.pop(node, None)
+
+    return poke
+
+
+def restarted() -> MadeUpRun:
+    """Give a run in which node2 is away from 10 s to 20 s and comes back as another process."""
+    return run_with_outage().poke(changing("pid", 20)).poke(silent(10, 20))
+
+
+def rehashed() -> MadeUpRun:
+    return run_with_outage().but(moves_keys=True)
+
+
+LOST: list[Row] = [
+    ("no_lost_writes", "all there", lambda: told(MadeUpRun(20)), "PASS"),
+    ("no_lost_writes", "one is gone", lambda: told(MadeUpRun(20), lost=[("node1", 7, 1)]), "FAIL"),
+    ("no_lost_writes", "99 writes", lambda: told(MadeUpRun(20), writes=99), "INCONCLUSIVE"),
+    (
+        "no_lost_writes",
+        "one of 50 is gone",
+        lambda: told(MadeUpRun(20), writes=50, lost=[("node1", 7, 1)]),
+        "FAIL",
+    ),
+    ("no_lost_writes", "no ledger", lambda: MadeUpRun(20).but(workers=[]), "INCONCLUSIVE"),
+    (
+        "no_lost_writes",
+        "acknowledged before its node restarted",
+        lambda: told(restarted(), lost=[("node2", 9, 70)]),
+        "PASS",
+    ),
+    (
+        "no_lost_writes",
+        "acknowledged after its node restarted",
+        lambda: told(restarted(), lost=[("node2", 22, 1)]),
+        "FAIL",
+    ),
+    (
+        "no_lost_writes",
+        "on a node beside the one that restarted",
+        lambda: told(restarted(), lost=[("node1", 9, 1)]),
+        "FAIL",
+    ),
+    (
+        "no_lost_writes",
+        "evicted later",
+        lambda: told(MadeUpRun(20).poke(changing("evictions", 15)), lost=[("node2", 7, 3)]),
+        "PASS",
+    ),
+    (
+        "no_lost_writes",
+        "flushed before",
+        lambda: told(MadeUpRun(20).poke(changing("cmd_flush", 5)), lost=[("node2", 7, 3)]),
+        "FAIL",
+    ),
+    (
+        "no_lost_writes",
+        "written to another node while this one was out",
+        lambda: told(rehashed(), lost=[("node2", 15, 40)]),
+        "PASS",
+    ),
+    (
+        "no_lost_writes",
+        "lost before keys moved",
+        lambda: told(rehashed(), lost=[("node2", 5, 1)]),
+        "FAIL",
+    ),
+    (
+        "no_lost_writes",
+        "one within the budget",
+        lambda: told(MadeUpRun(20), lost=[("node1", 7, 1)]).but(budgets={"no_lost_writes": 1.0}),
+        "PASS",
+    ),
+]
+
+UPDATES: list[Row] = [
+    ("no_lost_updates", "all right", lambda: told(MadeUpRun(20)), "PASS"),
+    ("no_lost_updates", "one doubled", lambda: told(MadeUpRun(20), wrong_updates=1), "FAIL"),
+    ("no_lost_updates", "99 updates", lambda: told(MadeUpRun(20), updates=99), "INCONCLUSIVE"),
+    ("no_lost_updates", "two processes", lambda: told(MadeUpRun(20), workers=2), "PASS"),
+    (
+        "no_lost_updates",
+        "counters on two nodes",
+        lambda: told(rehashed(), wrong_updates=9),
+        "NOT_APPLICABLE",
+    ),
+    (
+        "no_lost_updates",
+        "keys could move, and nothing was broken",
+        lambda: told(MadeUpRun(20).but(moves_keys=True), wrong_updates=1),
+        "FAIL",
+    ),
+]
+
+READS: list[Row] = [
+    ("no_stale_reads", "none", lambda: told(MadeUpRun(20)), "PASS"),
+    ("no_stale_reads", "one", lambda: told(MadeUpRun(20), stale=1), "FAIL"),
+    ("no_stale_reads", "999 reads", lambda: told(MadeUpRun(20), reads=999), "INCONCLUSIVE"),
+    ("no_stale_reads", "keys moved", lambda: told(rehashed(), stale=50), "NOT_APPLICABLE"),
+    (
+        "no_stale_reads",
+        "keys moved, over a budget",
+        lambda: told(rehashed(), stale=50).but(budgets={"no_stale_reads": 10.0}),
+        "FAIL",
+    ),
+]
+
+MISSES: list[Row] = [
+    ("no_masked_misses", "none", lambda: told(run_with_outage()), "PASS"),
+    (
+        "no_masked_misses",
+        "2 of 1,960 calls",
+        lambda: told(run_with_outage(), masked=[("node2", 12, 2)]),
+        "FAIL",
+    ),
+    (
+        "no_masked_misses",
+        "1 of 1,960 calls",
+        lambda: told(run_with_outage(), masked=[("node2", 12, 1)]),
+        "PASS",
+    ),
+    (
+        "no_masked_misses",
+        "on another node",
+        lambda: told(run_with_outage(), masked=[("node1", 12, 50)]),
+        "PASS",
+    ),
+    (
+        "no_masked_misses",
+        "before the fault",
+        lambda: told(run_with_outage(), masked=[("node2", 8, 50)]),
+        "PASS",
+    ),
+    (
+        "no_masked_misses",
+        "nobody could ask",
+        lambda: told(run_with_outage(), unproven=[("node2", 12, 50)]),
+        "INCONCLUSIVE",
+    ),
+    (
+        "no_masked_misses",
+        "99 calls",
+        lambda: told(MadeUpRun(calls=2).fault("node2", to=14.9)),
+        "INCONCLUSIVE",
+    ),
+    (
+        "no_masked_misses",
+        "never injected",
+        lambda: told(MadeUpRun().fault("node2", injected_at_s=None, confirmed_at_s=None)),
+        "INCONCLUSIVE",
+    ),
+    ("no_masked_misses", "no fault", lambda: told(MadeUpRun(20)), "NOT_APPLICABLE"),
+    (
+        "no_masked_misses",
+        "a node that came back empty",
+        lambda: told(MadeUpRun().fault("node2", effects=("cold",)), masked=[("node2", 12, 50)]),
+        "NOT_APPLICABLE",
+    ),
+    (
+        "no_masked_misses",
+        "keys moved",
+        lambda: told(rehashed(), masked=[("node2", 12, 50)]),
+        "NOT_APPLICABLE",
+    ),
+]
+
+LEDGER: list[Row] = [*LOST, *UPDATES, *READS, *MISSES]
