@@ -288,3 +288,24 @@ def test_processor_time_is_taken_from_nodes_of_our_own_only(cluster: ExternalClu
     """Given nodes are never halted nor moved to another group."""
     with pytest.raises(ScenarioError, match="needs nodes that memquake started"):
         FaultDriver(plan_of("kind: cpu, share: 10%"), build_backends(cluster), Journal())
+
+
+def test_the_guard_tells_a_node_and_hears_its_answer(
+    cluster: ExternalCluster, node: Node, free_port: Callable[[], int]
+) -> None:
+    """A wrong answer is no undo and is said; a node that is gone has nothing to undo."""
+    host, port = node.direct
+    own = Guard()
+    own.start()
+    for name, to, line in (
+        ("done", port, ["cache_memlimit 9", ["OK"]]),
+        ("refused", port, ["cache_memlimit 1", ["OK"]]),
+        ("gone", free_port(), ["cache_memlimit 9", ["OK"]]),
+    ):
+        own.register(name, {"kind": "tell", "host": host, "port": to, "lines": [line]}, 60)
+    own.close()
+    events = own.events()
+    assert {event["id"] for event in events if event["what"] == "undone"} == {"done", "gone"}
+    failed = next(event for event in events if event["what"] == "undo_failed")
+    assert "MEMLIMIT_TOO_SMALL" in failed["error"]
+    assert count(node, "limit_maxbytes") == 9 << 20
