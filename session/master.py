@@ -21,6 +21,7 @@ from cluster.embedded import EmbeddedCluster
 from cluster.errors import ClusterError
 from cluster.external import ExternalCluster
 from cluster.orphans import end_orphans
+from faults.backends.nft import delete_orphans
 from faults.driver import FaultDriver, build_backends
 from faults.guard import Guard
 from faults.plan import Plan
@@ -80,7 +81,7 @@ class MasterSession:
     def set_up(self) -> None:
         """Start guard and cluster and try the client once; any problem ends the process."""
         atexit.register(self.close)
-        for line in end_orphans():
+        for line in [*end_orphans(), *delete_orphans()]:
             say(f"cleaned up: {line}")
         try:
             self.guard.start()

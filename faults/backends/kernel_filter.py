@@ -217,7 +217,7 @@ class PacketFilter:
                 self._filter().load(f"{text}delete table {table[0]} {table[1]}\n")
                 self._tried[key] = ""
             except FaultError as why:
-                self._tried[key] = str(why)
+                self._tried[key] = _in_plain_words(str(why))
         return self._tried[key]
 
     def _look(self, fault: PlannedFault, door: Door) -> str:
@@ -246,6 +246,12 @@ class PacketFilter:
     def _close(self, fault: str) -> None:
         for key in [key for key in self._open if key[0] == fault]:
             self._open.pop(key).close()
+
+
+def _in_plain_words(problem: str) -> str:
+    if "not permitted" in problem:
+        return "nft may not be used here (Operation not permitted)"
+    return f"the packet filter here cannot do it ({problem})"
 
 
 def _by_chance(fault: PlannedFault) -> bool:

@@ -49,6 +49,20 @@ def is_orphan(name: str) -> bool:
     return (start_time(int(pid)) or "gone") != start
 
 
+def delete_orphans() -> list[str]:
+    """Delete the tables of dead processes of ours and name them; raises nothing."""
+    program = find_nft()
+    if program is None:
+        return []
+    nft = Nft(program)
+    try:
+        found = [table for table in nft.tables() if is_orphan(table[1])]
+        nft.delete(found)
+    except FaultError:
+        return []  # whoever may not use nft cannot, and a run that needs it says why
+    return [f"removed nftables table {name} of a process that is gone" for _, name in found]
+
+
 class Nft:
     """One nft program. Every method raises FaultError in one line."""
 

@@ -25,7 +25,7 @@ from faults.backends.base import Backend
 from faults.backends.kernel import KernelBackend
 from faults.backends.kernel_filter import PacketFilter
 from faults.backends.kernel_rules import script
-from faults.backends.nft import Nft, find_nft, owner_name
+from faults.backends.nft import Nft, delete_orphans, find_nft, owner_name
 from faults.backends.registry import build_backends
 from faults.driver import FaultDriver
 from faults.errors import FaultError, ScenarioError
@@ -296,6 +296,7 @@ def test_the_next_run_removes_tables_of_the_dead_only() -> None:
     if why_no_filter():
         filter_without = PacketFilter([], None)
         assert (filter_without.clean(), filter_without.leftovers()) == ([], [])
+        assert delete_orphans() == []
         return
     program = find_nft()
     assert program is not None
@@ -309,9 +310,11 @@ def test_the_next_run_removes_tables_of_the_dead_only() -> None:
     try:
         fresh = PacketFilter([], nft)
         assert f"nftables table {dead[1]}" in fresh.leftovers()
+        assert any(dead[1] in line for line in delete_orphans())
+        assert nft.table(dead) is None
+        nft.load(f"table {dead[0]} {dead[1]} {{ }}\n")
         assert f"removed nftables table {dead[1]}" in fresh.clean()
         assert fresh.leftovers() == []
-        assert nft.table(dead) is None
         assert nft.table(living) is not None
     finally:
         nft.delete([dead, living])
