@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from faults.budgets import nearest
 from faults.errors import ScenarioError
 from faults.kinds import KINDS
-from faults.yamltext import Place, Text
+from faults.yamltext import Mark, Place, Text
 
 SHOWN = 60  # characters of a value that does not fit
 
@@ -28,7 +28,12 @@ def explain(
 
     `locate` turns pydantic's path into the file's; `keys_around` gives what may stand at a place.
     """
-    first = min(why.errors(), key=lambda error: text.mark(locate(error["loc"])))
+
+    # What is missing comes last: a key that is misspelt is unknown and missing at once.
+    def rank(error: Any) -> tuple[bool, Mark]:
+        return error["type"] == "missing", text.mark(locate(error["loc"]))
+
+    first = min(why.errors(), key=rank)
     place = locate(first["loc"])
     word = str(place[-1]) if place else ""
     context: Mapping[str, Any] = first.get("ctx", {})

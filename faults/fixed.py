@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from pydantic import PrivateAttr
 
 from faults.attributes import spec_of
+from faults.errors import ScenarioError
 from faults.kinds import Latency
 from faults.model import Client, Load, Phases, Scenario
 from faults.planfile import load_endless, load_plan
 from faults.planned import Plan
 from faults.waiting import Delay
-from faults.yamltext import Text
+from faults.yamltext import Place, Text
 
 UNSAID_SEED = 1  # what the options say where the user says nothing
 UNSAID_SCALE = 1.0
@@ -40,6 +41,10 @@ class FixedScenario(Scenario):
     def holds(self, plan: Plan) -> None:
         """Take the plan it was made from."""
         self._plan = plan
+
+    def error(self, place: Place, problem: str) -> ScenarioError:
+        """Make the one line about a place; a plan has its phases on the top level."""
+        return super().error(place[1:] if place[0] == "phases" else place, problem)
 
     def delays(self, nodes: int) -> list[Delay]:
         """Give what keeps calls waiting."""

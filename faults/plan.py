@@ -93,11 +93,13 @@ def _check_scale(scenario: Scenario, scale: float, recovers_within_s: float) -> 
     stabilization_s = scenario.stabilization_s * scale
     recovery_s = scenario.recovery_s * scale
     if stabilization_s < SHORTEST_STABILIZATION_S - 1e-9:
+        phase = "stabilization"
         problem = (
             f"the stabilization phase of {spell_seconds(stabilization_s)} is too short for a "
             f"baseline ({spell_seconds(SHORTEST_STABILIZATION_S)})"
         )
     else:
+        phase = "recovery"
         problem = (
             f"the recovery phase of {spell_seconds(recovery_s)} is shorter than recovers_within "
             f"+ 5 s ({spell_seconds(recovery_needs_s)})"
@@ -105,7 +107,7 @@ def _check_scale(scenario: Scenario, scale: float, recovers_within_s: float) -> 
     way_out = f"the smallest time scale that works is {works:g}"
     if works > 1:
         way_out = f"lengthen the phase in the file ({way_out})"
-    raise scenario.error(("phases",), f"at time scale {scale:g} {problem}: {way_out}")
+    raise scenario.error(("phases", phase), f"at time scale {scale:g} {problem}: {way_out}")
 
 
 def _scaled(seconds: float, scale: float) -> float:
