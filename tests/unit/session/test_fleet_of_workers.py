@@ -84,3 +84,41 @@ def test_nothing_of_the_rate_is_lost(workers: dict[str, dict[str, int]], rate: f
     shares = fleet_of(**workers).split(rate)
     total = sum(share for of_worker in shares.values() for share in of_worker.values())
     assert total == pytest.approx(rate)
+
+
+RIDER_SHARES = [
+    pytest.param(2000.0, 2, 100.0, id="5 % of a default run"),
+    pytest.param(20_000.0, 2, 100.0, id="no more than two can make"),
+    pytest.param(20_000.0, 40, 1000.0, id="5 % of many processes"),
+    pytest.param(400.0, 2, 40.0, id="what a short run needs"),
+    pytest.param(100.0, 2, 10.0, id="never over 10 %"),
+]
+
+
+@pytest.mark.parametrize(("rate", "riders", "part"), RIDER_SHARES)
+def test_riders_have_a_small_fixed_part(rate: float, riders: int, part: float) -> None:
+    """Those that ride along take their part first, the users share the rest; nothing is lost."""
+    fleet = Fleet(riders=("Ledger",))
+    fleet.heard("a", {"Mixed": 30, "Ledger": riders}, ready=30 + riders, problem="")
+    split = fleet.split(rate)["a"]
+    assert split["Ledger"] == pytest.approx(part)
+    assert sum(split.values()) == pytest.approx(rate)
+
+
+def test_riders_are_not_counted_as_users() -> None:
+    """A run waits for as many users as were asked for, and for the riders besides."""
+    fleet = Fleet(riders=("Ledger",))
+    fleet.heard("a", {"Mixed": 1, "Ledger": 2}, ready=3, problem="")
+    assert fleet.user_count == 1
+    assert not fleet.all_ready(2)
+    fleet.heard("a", {"Mixed": 2, "Ledger": 2}, ready=3, problem="")
+    assert not fleet.all_ready(2)
+    fleet.heard("a", {"Mixed": 2, "Ledger": 2}, ready=4, problem="")
+    assert fleet.all_ready(2)
+
+
+def test_riders_alone_keep_to_their_part() -> None:
+    """A process whose users have all left does not make up for them."""
+    fleet = Fleet(riders=("Ledger",))
+    fleet.heard("a", {"Ledger": 2}, ready=2, problem="")
+    assert fleet.split(2000.0) == {"a": {"Ledger": 100.0}}

@@ -1,0 +1,260 @@
+"""The ledger's own traffic: it rides along, remembers what was acknowledged, and finds who lies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from users import ledger
+from users.base import FAILED
+from users.ledger import CHAINS, COUNTERS, MIX, SETS, LedgerUser
+from users.mixed import MixedUser
+from users.prefill import Prefill
+from users.values import make
+
+ITERATIONS = 600
+
+
+@pytest.fixture
+def stage(stage: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Give a user's surroundings whose client has all operations and whose prefill is a dict."""
+    client = stage.client
+    versions: Counter[str] = Counter()
+
+    def set_(key: str, value: bytes, expire: int = 0) -> bool:
+        client.data[key] = value
+        versions[key] += 1
+        return True
+
+    def gets(key: str) -> Any:
+        return client.data.get(key), versions[key]
+
+    def cas(key: str, value: bytes, token: Any, expire: int = 0) -> Any:
+        if key not in client.data:
+            return None
+        return versions[key] == token and set_(key, value)
+
+    client.override(set=set_, gets=gets, cas=cas, decr=lambda key, by: client.incr(key, -by))
+    monkeypatch.setattr(
+        Prefill, "store", lambda _, items: [set_(i.key, i.value) for i in items if i.stay]
+    )
+    stage.recorder.paced = True
+    return stage
+
+
+def ride(stage: Any, times: int = ITERATIONS) -> LedgerUser:
+    """Let a ledger user make some iterations, each a moment after the other."""
+    user = stage.user(LedgerUser)
+    user.prepare()
+    for _ in range(times):
+        stage.clock.now += 0.02
+        user.iterate()
+    return user
+
+
+def report(stage: Any) -> dict[str, Any]:
+    found: dict[str, Any] = stage.load.accounts.finish(0.0)
+    return found
+
+
+def test_a_good_client_leaves_nothing_to_find(stage: Any) -> None:
+    """Every kind of operation is made and measured, and all of them agree."""
+    ride(stage)
+    told = report(stage)
+    assert (told["stale"], told["wrong_updates"], told["evidence"]) == (0, 0, [])
+    assert told["reads"] > 1_000
+    assert told["writes"] > 100
+    assert told["updates"] > 100
+    ops = Counter(operation.op for operation in stage.recorder.operations)
+    assert set(ops) == {"get", "gets", "get_many", "set", "cas", "incr", "decr"}
+    assert not stage.recorder.wrong
+    assert not stage.recorder.findings
+    assert {event["request_type"] for event in stage.events} == {"ledger"}
+
+
+def test_a_short_run_at_a_low_rate_has_enough_of_everything(stage: Any) -> None:
+    """8 s at 40 iterations a second give what the checks need at least."""
+    ride(stage, 320)
+    told = report(stage)
+    assert told["reads"] >= 1_000
+    assert told["writes"] >= 100
+    assert told["updates"] >= 100
+    assert sum(MIX.values()) == 100
+
+
+def test_it_rides_along_without_being_counted(stage: Any) -> None:
+    """Neither Locust nor the number of users knows of it; its calls count like all others."""
+    stage.user(MixedUser)
+    stage.user(LedgerUser)
+    assert LedgerUser.abstract
+    assert stage.load.user_count == 1
+    assert dict(stage.load.users) == {"MixedUser": 1, "LedgerUser": 1}
+
+
+def test_a_client_without_cas_and_decr_is_spared_them(stage: Any) -> None:
+    """What a stranger's client may lack is done without."""
+    for name in ("gets", "cas", "decr"):
+        delattr(stage.client, name)
+    user = ride(stage)
+    assert (len(user._sets), user._chains, len(user._up), user._down) == (SETS, [], COUNTERS, [])
+    ops = Counter(operation.op for operation in stage.recorder.operations)
+    assert set(ops) == {"get", "get_many", "set", "incr"}
+    assert report(stage)["updates"] > 100
+
+
+def spoil(stage: Any, name: str, wrap: Callable[[Any, list[Any]], Any], one_in: int = 10) -> None:
+    """Let every tenth call of a method go another way."""
+    good, count = getattr(stage.client, name), Counter[str]()
+
+    def spoiled(*args: Any) -> Any:
+        count["calls"] += 1
+        return wrap(good, list(args)) if count["calls"] % one_in == 0 else good(*args)
+
+    stage.client.override(**{name: spoiled})
+
+
+def raising(_: Any, __: Any) -> Any:
+    raise TimeoutError
+
+
+def raising_after(good: Any, args: list[Any]) -> Any:
+    good(*args)
+    raise TimeoutError
+
+
+@pytest.mark.parametrize("name", ["set", "cas", "incr", "decr", "add", "gets", "get", "get_many"])
+@pytest.mark.parametrize("fate", [raising, raising_after], ids=["not done", "done"])
+def test_calls_of_unknown_end_are_no_findings(stage: Any, name: str, fate: Any) -> None:
+    """A call that failed may have happened or not: neither convicts anybody."""
+    spoil(stage, name, fate, 3)
+    ride(stage)
+    told = report(stage)
+    assert (told["stale"], told["wrong_updates"], told["lost"]) == (0, 0, [])
+
+
+def twice(good: Any, args: list[Any]) -> Any:
+    good(*args)
+    return good(*args)
+
+
+@pytest.mark.parametrize("name", ["incr", "decr"])
+def test_a_step_made_twice_is_found(stage: Any, name: str) -> None:
+    """A retry of what had happened shows in the answer."""
+    spoil(stage, name, twice)
+    ride(stage)
+    assert report(stage)["wrong_updates"] >= 5
+
+
+def test_a_step_that_was_not_made_is_found(stage: Any) -> None:
+    """An answer that was made up is contradicted by the next one."""
+    spoil(stage, "incr", lambda _, args: int(stage.client.data[args[0]]) + 1)
+    ride(stage)
+    assert report(stage)["wrong_updates"] >= 5
+
+
+def test_a_cas_that_ignores_its_token_is_found(stage: Any) -> None:
+    """A token that is used up must not store anything."""
+    stage.client.override(cas=lambda key, value, token, ttl_s: stage.client.set(key, value))
+    ride(stage)
+    told = report(stage)
+    assert told["wrong_updates"] >= 5
+    assert "with a token that was used up" in told["evidence"][0]["what"]
+
+
+def test_a_counter_that_is_gone_begins_again(stage: Any) -> None:
+    """A node may come back empty: chains and counters begin anew, and nothing is a finding."""
+    user = ride(stage, 100)
+    stage.client.data.clear()
+    for _ in range(ITERATIONS):
+        stage.clock.now += 0.02
+        user.iterate()
+    told = report(stage)
+    assert (told["stale"], told["wrong_updates"]) == (0, 0)
+    assert len(stage.client.data) > COUNTERS
+
+
+def test_keys_that_are_gone_are_filled_in_again(stage: Any) -> None:
+    """What the servers say is gone is written at the next miss, sets and chains alike."""
+    user = ride(stage, 0)
+    stage.client.data.clear()
+    stage.load.accounts.gone.update(stage.load.accounts.keys)
+    for key in [*user._sets, *user._chains]:
+        user._read(key)
+    assert len(stage.client.data) == SETS + CHAINS
+    assert not stage.load.accounts.gone
+
+
+def test_a_key_that_is_asked_about_is_not_written_over(stage: Any) -> None:
+    """Else a loss could never be told from a later write."""
+    user = ride(stage, 0)
+    stage.load.accounts.held.update(stage.load.accounts.keys)
+    before = dict(stage.client.data)
+    for _ in range(50):
+        user._set_one()
+        user._reread_one()
+        user._link(user._chains[0])
+    assert stage.client.data == before
+
+
+def test_what_a_batch_names_as_failed_is_no_miss(stage: Any, monkeypatch: Any) -> None:
+    """Of a key whose node failed nobody said anything."""
+
+    class Partial(dict[str, bytes]):
+        failed: tuple[str, ...] = ()
+
+    def half(keys: list[str]) -> Partial:
+        found = Partial({key: stage.client.data[key] for key in keys[:16]})
+        found.failed = tuple(keys[16:])
+        return found
+
+    looked: list[Any] = []
+    user = ride(stage, 0)
+    monkeypatch.setattr(stage.load.accounts, "look", lambda *args: looked.append(args))
+    stage.client.override(get_many=half)
+    user._read_many()
+    assert looked == []
+    assert user.book.agreed == 16
+    stage.client.override(get_many=lambda keys: {})
+    user._read_many()
+    assert [value for *_, value in looked] == [None] * ledger.BATCH
+
+
+def test_a_strange_answer_to_gets_is_a_bad_result(stage: Any) -> None:
+    """The contract is a value and its token."""
+    user = ride(stage, 0)
+    stage.client.override(gets=lambda key: [b"x"])
+    assert user.gets(user._chains[0]) is FAILED
+    assert stage.recorder.findings[0][0] == "bad_result"
+    stage.client.override(gets=lambda key: (make("other", "w", 1, 100), 1))
+    assert user.gets(user._chains[0]) is FAILED
+    assert len(stage.recorder.wrong) == 1
+
+
+def test_mixed_users_know_their_own_keys(stage: Any) -> None:
+    """Reads of keys that one user alone writes are checked in everyday traffic as well."""
+    stage.load.expected_rate = 40.0
+    user = stage.user(MixedUser)
+    user.prepare()
+    for _ in range(3_000):
+        stage.clock.now += 0.02
+        user.iterate()
+    told = report(stage)
+    assert told["reads"] > 500
+    assert told["writes"] > 300
+    assert told["updates"] > 50
+    assert (told["stale"], told["wrong_updates"], told["lost"]) == (0, 0, [])
+
+
+def test_values_without_room_for_a_version_are_not_followed(stage: Any) -> None:
+    """A short value proves its key and no more."""
+    stage.load.settings = type(stage.load.settings)(value_size=20)
+    stage.load.expected_rate = 40.0
+    user = stage.user(MixedUser)
+    user.prepare()
+    for _ in range(300):
+        user.iterate()
+    assert user._pages == {}
+    assert report(stage)["reads"] == 0
