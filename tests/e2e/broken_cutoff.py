@@ -1,16 +1,21 @@
 """Clients that do not survive a call that is cut off, each in its own way.
 
-Both are what pymemcache does by itself: it mends a connection after an `Exception`, and what cuts
-a call off (gevent.Timeout, the kill of a greenlet) is none.
+pymemcache itself mends a connection after an `Exception`, and what cuts a call off (gevent.Timeout,
+the kill of a greenlet) is none. Its own pool never gets the connection back; here are the two other
+ways to be wrong.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from gevent.lock import RLock
-from pymemcache.client.base import Client
+from pymemcache.client.base import Client, PooledClient
 from pymemcache.client.rendezvous import RendezvousHash
+
+from users.pooled import PooledRing, build_pooled
 
 
 class OneSocketANode:
@@ -88,3 +93,30 @@ class OneSocketANode:
 
 def desyncs(nodes: Any, settings: Any) -> OneSocketANode:
     return OneSocketANode(nodes, settings)
+
+
+def returns_dirty(nodes: Any, settings: Any) -> PooledRing:
+    """Give pools that take every connection back, whatever became of the call."""
+
+    def make(address: tuple[str, int]) -> PooledClient:
+        client = PooledClient(
+            address,
+            default_noreply=False,
+            max_pool_size=settings.pool_size,
+            connect_timeout=settings.connect_timeout,
+            timeout=settings.op_timeout,
+        )
+        pool = client.client_pool
+
+        @contextmanager
+        def lend(destroy_on_fail: bool = False) -> Iterator[Any]:
+            lent = pool.get()
+            try:
+                yield lent
+            finally:
+                pool.release(lent)
+
+        pool.get_and_release = lend
+        return client
+
+    return build_pooled(nodes, make)
