@@ -14,7 +14,7 @@ from report.words import plain, quantity
 from verdict.model import Ruling
 from verdict.suite import State, SuiteCase, SuiteResult
 
-NARROWEST = 60
+NARROWEST = 80
 NOTE_WIDTH = 30  # with less than this beside the figures, notes go onto lines of their own
 INDENT = "  "
 _COLOURS = {Ruling.PASS: "32", Ruling.FAIL: "31", Ruling.INCONCLUSIVE: "33"}

@@ -1,0 +1,132 @@
+"""Command lines that cannot be run: one line, exit code 2, before anything is started.
+
+Most go through the parser alone, as Locust's main would call it: what Locust does to a command
+line before our options are looked at costs a second a time and is the same for all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from locust.argument_parser import get_empty_argument_parser, setup_parser_arguments
+
+from session.options import Checked, add_options
+
+SUITES = {
+    "typo.yaml": "name: typo\nscenarios: [node-crsh]\n",
+    "short.yaml": "name: short\nscenarios: [none, {scenario: node-crash, time_scale: 0.1}]\n",
+    "empty.yaml": "name: empty\n",
+    "loaded.yaml": "name: loaded\nscenarios: [none, latency-200ms]\n",
+}
+EARLIER = {
+    "other.json": {"scenario": "node-hang", "client": "memquake", "figures": {}},
+    "list.json": [1, 2],
+    "suite.json": {"scenarios": []},
+    "broken.json": {"scenario": "none"},
+}
+
+CASES = [
+    ("unknown suite", ["--suite", "quik"], "nearest: quick"),
+    ("missing suite file", ["--suite", "./nowhere.yaml"], "nowhere.yaml does not exist"),
+    ("suite is a folder", ["--suite", "."], "is a folder"),
+    ("suite with a typo", ["--suite", "./typo.yaml"], "unknown scenario 'node-crsh'"),
+    ("suite with nothing", ["--suite", "./empty.yaml"], "names no scenario"),
+    ("an entry too short", ["--suite", "./short.yaml"], "time scale that works is 0.25"),
+    ("suite too short", ["--suite", "quick", "--time-scale", "0.01"], "0.25"),
+    ("load the second cannot bear", ["--suite", "./loaded.yaml", "-u", "5"], "makes the load imp"),
+    ("suite and scenario", ["--suite", "quick", "--scenario", "node-crash"], "one of the two"),
+    ("suite and run time", ["--suite", "quick", "-t", "60s"], "--time-scale"),
+    ("suite and budget", ["--suite", "quick", "--budget", "recover_within=2s"], "recovers_within"),
+    ("repeat 0", ["--repeat", "0"], "--repeat 0"),
+    ("repeat a word", ["--repeat", "often"], "'often'"),
+    ("repeat half", ["--repeat", "1.5"], "whole number"),
+    ("repeat too much", ["--repeat", "1e9"], "1 to 10000"),
+    ("repeat and loop", ["--repeat", "3", "--loop"], "leave --repeat out"),
+    ("seed of a suite", ["--suite", "quick", "--seed", "-1"], "--seed -1"),
+    ("baseline missing", ["--baseline", "./none.json"], "none.json does not exist"),
+    ("baseline is a list", ["--baseline", "./list.json"], "no outcome of memquake"),
+    ("baseline is half", ["--baseline", "./broken.json"], "no verdict.json"),
+    ("baseline is YAML", ["--baseline", "./typo.yaml"], "is no JSON"),
+    ("baseline without a run", ["--baseline", "."], "holds no verdict.json"),
+    ("baseline of another", ["--baseline", "./other.json"], "is of node-hang"),
+    ("baseline of none", ["--suite", "quick", "--baseline", "./suite.json"], "no scenario of"),
+    ("tags", ["--suite", "quick", "--tags", "fast"], "no tags"),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in SUITES.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "one").mkdir()
+    for name, data in EARLIER.items():
+        place = tmp_path / "one" if name == "suite.json" else tmp_path
+        (place / name).write_text(json.dumps(data))
+    return tmp_path
+
+
+@pytest.fixture
+def parser(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Give Locust's parser with our options, in a process that has checked nothing yet."""
+    for name, value in {"settings": None, "suite": None, "done": False}.items():
+        monkeypatch.setattr(Checked, name, value)
+
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("something was started")
+
+    monkeypatch.setattr(subprocess, "Popen", never)
+    made = get_empty_argument_parser(default_config_files=[])
+    setup_parser_arguments(made)
+    add_options(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_one_line_and_exit_code_2(
+    *,
+    parser: Any,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    expected: str,
+) -> None:
+    """The line names the thing and the way out; no process is started, no run folder made."""
+    monkeypatch.chdir(folder)
+    arguments = ["./one/suite.json" if a == "./suite.json" else a for a in arguments]
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(["--headless", "--runs-dir", "runs", *arguments])
+    said = capsys.readouterr()
+    assert ended.value.code == 2
+    assert said.out == ""
+    assert len(said.err.strip().splitlines()) == 1, said.err
+    assert said.err.startswith("memquake: ")
+    assert expected in said.err
+    assert not list(folder.glob("runs/*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        pytest.param(["--suite", "./short.yaml"], "0.25", id="suite"),
+        pytest.param(["--suites", "quick"], "--suites", id="unknown option"),
+        pytest.param(["--repeat"], "--repeat", id="no value"),
+        pytest.param(["--baseline", "./other.json", "-t", "9s"], "node-hang", id="baseline"),
+    ],
+)
+def test_the_same_from_a_real_process(
+    run_locust: Callable[..., Any], folder: Path, arguments: list[str], expected: str
+) -> None:
+    """Locust adds nothing to it and starts nothing after it."""
+    result = run_locust(arguments, timeout_s=30, cwd=folder)
+    assert result.exit_code == 2, str(result)
+    assert len(result.stderr.strip().splitlines()) == 1, str(result)
+    assert expected in result.stderr
+    assert result.run_dir is None
