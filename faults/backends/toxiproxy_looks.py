@@ -1,8 +1,8 @@
 """What a client feels of each fault on the way to a node, seen by talks of our own.
 
 Rule: a look shows the effect itself (late, slow, cut, in pieces), never only that the node is
-there, and is short: where the effect is longer than a look may take, or than half the fault, it
-shows that nothing came until then. Looks only ask `version` and `stats`, which change nothing.
+there, and is short: where the effect is longer than a look may take, or than a third of the fault,
+it shows that nothing came until then. Looks only ask `version` and `stats`, which change nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from faults.errors import FaultError
 from faults.planned import PlannedFault
 
 LOOK_S = 3.0  # most that one look may take; a proof is not waited for longer than 4 s
+LOOK_SHARE = 1 / 3  # of the fault: what is seen after its heal proves nothing
 SLACK_S = 1.0  # a machine under load
 FELT_SHARE = 0.8  # of what is due; timers and jitter make some of it quicker
 TRIES = 5  # with a jitter as large as the latency, 1 probe in 3 is quicker than the share
@@ -204,8 +205,7 @@ def _ways(fault: PlannedFault) -> tuple[str, ...]:
 
 
 def _patience_s(fault: PlannedFault) -> float:
-    # Half of the fault: what is seen after its heal proves nothing.
-    return min(LOOK_S, fault.duration_s / 2)
+    return min(LOOK_S, fault.duration_s * LOOK_SHARE)
 
 
 _LOOKS: Mapping[str, Look] = {

@@ -186,7 +186,7 @@ def test_an_effect_that_is_not_there_is_not_seen(
     assert seen.startswith("node1 was to ")
 
 
-def test_a_fault_shorter_than_its_effect_is_seen_within_its_half(
+def test_a_fault_shorter_than_its_effect_is_seen_before_its_end(
     backend: ToxiproxyBackend,
 ) -> None:
     """200 ms of latency for 100 ms: nothing comes for a while, and that is seen before the heal."""
