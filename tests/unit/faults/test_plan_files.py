@@ -85,7 +85,7 @@ def test_a_run_without_phases_leads_back_to_its_scenario(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("was", "now", "expected"),
     [
-        pytest.param("seed:", "sead:", "unknown key 'sead' (nearest: seed)", id="key"),
+        pytest.param("seed:", "sead:", "unknown key 'sead' (nearest: seed,", id="key"),
         pytest.param("kind: timeout", "kind: timeot", "unknown kind 'timeot'", id="kind"),
         pytest.param("  duration: 6.0", "  duration: -6.0", "faults.0.duration", id="time"),
         pytest.param("  duration: 6.0", "  duration: 60.0", "lengthen `testing`", id="too long"),
