@@ -56,6 +56,7 @@ NOT_REPLAYED: Mapping[str, str] = {
     "seed": "stands in the plan",
     "time_scale": "stands in the plan",
     "embedded_nodes": "is the number of the plan's nodes",
+    "baseline": "is a file of this machine",
     "gutter_nodes": "are ports",
     "toxiproxy_url": "is a port",
     "proxy_bind": "belongs to the machine",
