@@ -9,6 +9,7 @@ stall, so one and the same call must have held the hub, or the client must have 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,7 +24,8 @@ SAMPLES_NEEDED = 4
 SAME_SHARE = 0.9  # of the samples; the first or last may catch the hub before or after the stall
 HELD_SHARE = 0.5  # of the stall, between the first sample of a call and the last
 LOCKED_TURNS_S = 0.02  # a thread that waits for the interpreter wakes every 5 ms; half is enough
-LOCKED_RAN = 0.8
+TURNS_A_SAMPLE = 4  # sleeping, and reading two files
+LOCKED_RAN = 0.8  # of what it had
 PROGRESS = 3  # different instructions seen: the thread really ran
 
 
@@ -39,7 +41,8 @@ class Blame(StrEnum):
 class Times:
     """Running totals in seconds at one moment; `turns` count how often a thread was let run."""
 
-    at: float
+    begun: float  # reading them began
+    at: float  # and ended
     ran: float = 0.0  # the hub's thread on a processor
     queued: float = 0.0  # it was ready to run and no processor was free
     process: float = 0.0  # all threads of the process
@@ -95,6 +98,7 @@ def judge_stall(stall: Stall) -> Finding:
     ran, others, had_s = _account(stall)
     mine = [sample for sample in stall.samples if sample.mine is not None]
     blame, how = Blame.OTHERS, ""
+    place = mine[0].mine.place if mine and mine[0].mine else ""
     if stall.length_s > STALL_S and had_s > STALL_S and mine:
         # The cases, in order: 1. the client sleeps in a system call; 2. one call of it computes;
         # 3. one call keeps the interpreter's lock, so that nobody could look.
@@ -103,9 +107,8 @@ def judge_stall(stall: Stall) -> Finding:
             blame, how = Blame.CLIENT, "slept in a blocking call"
         elif _enough(stall, mine) and _is_one_call(stall, mine) and had_s - others > STALL_S:
             blame, how = _by_progress(mine), "computed without yielding"
-        elif _was_locked(stall) and stall.samples[0].mine is not None:
-            blame, how = Blame.LIKELY, "kept the interpreter to itself"
-    place = mine[0].mine.place if mine and mine[0].mine else ""
+        elif locked := _locked_place(stall, had_s):
+            blame, how, place = Blame.LIKELY, "kept the interpreter to itself", locked
     return Finding(
         blame=blame, at=stall.at, length_s=stall.length_s, had_s=had_s, place=place, how=how
     )
@@ -130,7 +133,8 @@ def _account(stall: Stall) -> tuple[float, float, float]:
     others = max(0.0, after.process - before.process - ran)
     queued, stolen = after.queued - before.queued, after.stolen - before.stolen
     collected = after.collected - before.collected
-    had_s = stall.length_s - max(0.0, queued) - max(0.0, stolen) - max(0.0, collected)
+    seen_s = min(stall.length_s, after.at - before.begun)  # the totals may not cover all of it
+    had_s = seen_s - max(0.0, queued) - max(0.0, stolen) - max(0.0, collected)
     return ran, others, max(0.0, had_s)
 
 
@@ -158,11 +162,22 @@ def _by_progress(mine: Sequence[Sample]) -> Blame:
     return Blame.CLIENT if len(spots) >= PROGRESS else Blame.LIKELY
 
 
-def _was_locked(stall: Stall) -> bool:
-    """Tell whether the watchdog was awake and could not get the interpreter while the hub ran."""
+def _locked_place(stall: Stall, had_s: float) -> str:
+    """Give where the client was when the watchdog, awake but locked out, got in again.
+
+    Who waits for the interpreter's lock gets it 5 ms later, unless one instruction takes longer:
+    then the stack seen next is that of the one who held it. "" where that was not the client, or
+    the hub's thread did not run meanwhile, or the watchdog itself was not let run.
+    """
     before, after = stall.before, stall.after
-    turns = after.own_turns - before.own_turns
-    is_hidden = len(stall.samples) < SAMPLES_NEEDED
-    ran = after.ran - before.ran
-    is_awake = turns >= stall.length_s / LOCKED_TURNS_S
-    return bool(is_hidden and stall.samples and is_awake and ran >= LOCKED_RAN * stall.length_s)
+    looks = [stall.at, *(sample.at for sample in stall.samples)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(looks)]
+    if not gaps or after.ran - before.ran < LOCKED_RAN * had_s:
+        return ""
+    longest = gaps.index(max(gaps))
+    waits = after.own_turns - before.own_turns - TURNS_A_SAMPLE * len(gaps)
+    mine = stall.samples[longest].mine
+    is_awake = waits >= gaps[longest] / LOCKED_TURNS_S
+    if mine is None or not is_awake or had_s * gaps[longest] / stall.length_s <= STALL_S:
+        return ""
+    return mine.place

@@ -104,7 +104,10 @@ class Watchdog:
             while self._is_wanted:
                 _sleep(LOOK_EVERY_S)
                 if time.monotonic() - self._ticked_at() < LATE_S:
-                    before = system.times(self._collected)
+                    fresh = system.times(self._collected)
+                    # Reading may itself have had to wait for the end of a stall.
+                    if time.monotonic() - fresh.begun < LATE_S:
+                        before = fresh
                 else:
                     before = self._watch_stall(system, before)
         except (OSError, ValueError):
@@ -132,10 +135,11 @@ class Watchdog:
         return after
 
     def _sample(self, system: _System) -> Sample:
-        # The state first: looking at the stack takes the interpreter away from the other thread.
-        is_asleep = system.is_asleep()
-        frame = sys._current_frames().get(self._hub_thread)
-        return Sample(time.monotonic(), is_asleep, self._owners.of_client(frame))
+        # The stack first: reading a file lets the other thread go on, and this one may just have
+        # got its turn at the very end of what kept it out.
+        at = time.monotonic()
+        mine = self._owners.of_client(sys._current_frames().get(self._hub_thread))
+        return Sample(at, system.is_asleep(), mine)
 
 
 class _System:
@@ -171,11 +175,13 @@ class _System:
 
     def times(self, collected: float, *, with_stolen: bool = False) -> Times:
         """Read the totals of this moment."""
+        begun = time.monotonic()
         ran_ns, queued_ns, _ = self._schedstat(self._counts)
         if with_stolen or self._looks % STOLEN_EVERY_LOOKS == 0:
             self._stolen = self._read_stolen()
         self._looks += 1
         return Times(
+            begun=begun,
             at=time.monotonic(),
             ran=ran_ns / 1e9,
             queued=queued_ns / 1e9,
