@@ -20,6 +20,7 @@ from faults.errors import ScenarioError
 MAX_BYTES = 1 << 20  # a plan with a thousand faults is a tenth of this
 KEPT = 256  # texts; a suite reads each scenario several times, 10 ms a time
 MAX_NODES = 100_000  # aliases can make a small file endless
+MOST_LEVELS = 50  # a plan has five
 
 Place = tuple[int | str, ...]
 Mark = tuple[int, int]  # line and column, both from 1
@@ -131,6 +132,8 @@ class _Places:
         if any(node is parent for parent in above) or len(self.values) > MAX_NODES:
             problem = "a part contains itself or is repeated without end: write it out"
             raise _error(self.name, here, problem)
+        if len(above) > MOST_LEVELS:
+            raise _error(self.name, here, "nested too deep: flatten it")
         above = [*above, node]
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:

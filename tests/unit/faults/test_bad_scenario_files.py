@@ -32,7 +32,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "a-key-twice": ("3:1", "'phases' is given twice", "keep one"),
     "contains-itself": ("2:7", "itself"),
     "an-unknown-tag": ("2:14", "not YAML"),
-    "nested-too-deep": ("1:1", "nested too deep"),
+    "nested-too-deep": ("2:59", "nested too deep"),
     "no-name": ("1:1", "'name' is missing"),
     "a-path-for-a-name": ("1:7", "is no name"),
     "a-number-for-a-name": ("1:7", "17 is no name"),
