@@ -27,18 +27,15 @@ def plan_text(plan: Plan) -> str:
         begin = testing + fault.at_s
         what = f"{fault.kind}{_attributes(fault)} on {' '.join(fault.nodes)}"
         does = ", ".join(sorted(fault.effects)) or "no node is touched"
-        lines.append(_row(begin, testing + fault.end_s, f"  {fault.id}", f"{what} ({does})"))
+        what = f"{what} ({does}), by {fault.backend}"
+        lines.append(_row(begin, testing + fault.end_s, f"  {fault.id}", what))
     lines.append(_row(recovery, plan.duration_s, "recovery", "everything healed"))
     lines += _footer(plan)
     return "\n".join(lines) + "\n"
 
 
 def _footer(plan: Plan) -> list[str]:
-    lines = []
-    emulated = {fault.kind: fault.emulated_by for fault in plan.faults}
-    if emulated:
-        width = max(len(kind) for kind in emulated)
-        lines += ["", *(f"{kind:<{width}}  {how}" for kind, how in sorted(emulated.items()))]
+    lines = _means(plan)
     for title, values in (("load", plan.load), ("client", plan.client), ("budgets", plan.budgets)):
         if values:
             lines.append(
@@ -47,6 +44,18 @@ def _footer(plan: Plan) -> list[str]:
     if plan.groups > 1:
         lines.append(f"groups of users: {plan.groups}")
     return lines
+
+
+def _means(plan: Plan) -> list[str]:
+    """Say for each fault what is really done, faults of which the same is done together."""
+    who: dict[tuple[str, str], list[str]] = {}
+    for fault in plan.faults:
+        who.setdefault((fault.backend, fault.emulated_by), []).append(fault.id)
+    if not who:
+        return []
+    width = max(len(backend) for backend, _ in who)
+    rows = (f"{b:<{width}}  {', '.join(ids)}: {how}" for (b, how), ids in who.items())
+    return ["", "what is done, by which backend", *rows, ""]
 
 
 def _setting(name: str, value: float | str) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from faults.__main__ import main
-from faults.scenario import FOLDER
+from faults.plan import make_plan
+from faults.scenario import FOLDER, load_scenario
 
 
 def test_a_plan_prints_the_same_for_the_same_seed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,6 +41,10 @@ def test_a_valid_file_is_fine(capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param(["plan", "none", "--nodes", "0"], id="no nodes"),
         pytest.param(["plan", "node-crash", "--time-scale", "0"], id="scale 0"),
         pytest.param(["plan", "latency-200ms", "--time-scale", "0.01"], id="scale too small"),
+        pytest.param(["random", "--seed", "1", "--nodes", "1"], id="one node to draw for"),
+        pytest.param(["random", "--seed", "1", "--faults", "0"], id="no faults to draw"),
+        pytest.param(["random", "--seed", "1", "--kinds", "down,dwn"], id="an unknown kind"),
+        pytest.param(["replay", "no-such-folder"], id="no run to repeat"),
     ],
 )
 def test_bad_input_is_one_line_and_two(
@@ -58,6 +63,8 @@ def test_bad_input_is_one_line_and_two(
         pytest.param([], id="nothing"),
         pytest.param(["nonsense"], id="unknown command"),
         pytest.param(["plan", "none", "--seed", "abc"], id="a seed that is no number"),
+        pytest.param(["random"], id="no seed to draw from"),
+        pytest.param(["plan", "none", "--", "--users", "5"], id="options for a run there is none"),
         pytest.param(["plan", "none", "--time-scale", "abc"], id="a scale that is no number"),
     ],
 )
@@ -77,3 +84,41 @@ def test_validate_names_every_bad_file(tmp_path: Path, capsys: pytest.CaptureFix
         (tmp_path / f"{name}.yaml").write_text("nam: x\n")
     assert main(["validate", str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_a_plan_says_by_what_means(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each fault with its effects and its backend, and what is really done for it."""
+    assert main(["plan", "random-chaos", "--seed", "4", "--nodes", "5"]) == 0
+    text = capsys.readouterr().out
+    scenario = load_scenario("random-chaos")
+    nodes = [f"node{number}" for number in range(1, 6)]
+    plan = make_plan(scenario, seed=4, nodes=nodes, time_scale=1, recovers_within_s=10)
+    for fault in plan.faults:
+        row = next(line for line in text.splitlines() if f"  {fault.id} " in line)
+        assert row.endswith(f"by {fault.backend}")
+        assert all(effect in row for effect in fault.effects)
+        assert any(f"{fault.id}" in x and fault.emulated_by in x for x in text.splitlines())
+
+
+def test_the_list_says_what_is_done_to_nodes(capsys: pytest.CaptureFixture[str]) -> None:
+    """The effects stand between name and description."""
+    assert main(["list"]) == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "cold, unavailable" in rows["node-crash"]
+    assert "degraded" in rows["latency-200ms"]
+    assert "drawn" in rows["random-chaos"]
+
+
+def test_a_drawn_scenario_is_written_and_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What goes to a file is what goes to the terminal, and it is a scenario."""
+    arguments = ["random", "--seed", "9", "--faults", "4", "--nodes", "4", "--kinds", "down,hang"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    path = tmp_path / "drawn.yaml"
+    assert main([*arguments, "--out", str(path)]) == 0
+    assert path.read_text() == printed
+    assert "by toxiproxy" in capsys.readouterr().out
+    assert main(["validate", str(path)]) == 0
+    assert "4 faults" in capsys.readouterr().out
