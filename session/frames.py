@@ -102,12 +102,14 @@ def _owner_of(name: str) -> Owner:
 def _home(part: Any) -> str:
     """Give the path that all files of the client's begin with, "" when it has none."""
     name = part if isinstance(part, str) else type(part).__module__
-    module = sys.modules.get(name.partition(".")[0])
-    file = getattr(module, "__file__", None)
+    top = getattr(sys.modules.get(name.partition(".")[0]), "__file__", None)
+    if top and Path(top).name == "__init__.py":
+        return str(Path(top).parent) + "/"
+    file = getattr(sys.modules.get(name), "__file__", None) or top
     if not file:
         return ""
-    path = Path(file)
-    return str(path.parent) + "/" if path.name == "__init__.py" else str(path)
+    # Folders without an __init__.py: what lies beside the module belongs to it.
+    return str(Path(file).parent) + "/" if "." in name else str(file)
 
 
 def _place(frame: FrameType) -> str:
