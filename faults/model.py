@@ -30,13 +30,13 @@ MOST_USERS = 100_000
 ONE_DOOR = ("toxiproxy", "kernel")  # backends that know one way to a node
 
 _FAULTS = TypeAdapter(tuple[AnyFault, ...])
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,59}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.+-]{0,59}")
 
 
 def _name(raw: Any) -> str:
     # It becomes the name of the run's folder.
     if not isinstance(raw, str) or not _NAME.fullmatch(raw):
-        raise ValueError(f"{raw!r} is no name: small letters, digits and - _ . only, 60 at most")
+        raise ValueError(f"{raw!r} is no name: small letters, digits and - _ . + only, 60 at most")
     return raw
 
 
