@@ -1,0 +1,162 @@
+"""Clients that are honest but for one fault in how they treat connections, time or a breaker."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from typing import Any
+
+from gevent.lock import BoundedSemaphore
+from pymemcache.client.base import Client, PooledClient
+
+from client import build
+from tests.e2e import honest_client
+from tests.e2e.honest_client import CircuitOpenError, HonestClient
+
+
+class SlotLeak(HonestClient):
+    """A pool of twenty slots a node; a call that fails never gives its slot back."""
+
+    def __init__(self, nodes: Any, settings: Any) -> None:
+        super().__init__(nodes, settings)
+        self._slots = {label: BoundedSemaphore(20) for label in self._nodes}
+        self._wait_s = settings.op_timeout
+
+    def _guarded(self, label: str, call: Any) -> Any:
+        slots = self._slots[label]
+        if not slots.acquire(timeout=self._wait_s):
+            raise TimeoutError(f"no slot for {label}")
+        result = super()._guarded(label, call)
+        slots.release()
+        return result
+
+
+class LateHeal(HonestClient):
+    """A breaker that stays open for 20 s."""
+
+    def _guarded(self, label: str, call: Any) -> Any:
+        breaker = self._breakers[label]
+        failures = breaker.failures
+        try:
+            return super()._guarded(label, call)
+        except CircuitOpenError:
+            raise
+        except Exception:
+            if failures + 1 >= honest_client.FAILURES:
+                breaker.tries_again_at += 20.0
+            raise
+
+
+class NoBreakerPerRecv(HonestClient):
+    """A deadline for every piece of an answer instead of one for the call."""
+
+
+class StaleAfterHeal(HonestClient):
+    """Keeps every connection it ever made and hands them out in turn, dead ones too."""
+
+    def __init__(self, nodes: Any, settings: Any) -> None:
+        super().__init__(nodes, settings)
+        self._ends = {
+            label: [
+                KeepsDeadSocket(
+                    client.server,
+                    default_noreply=False,
+                    connect_timeout=settings.connect_timeout,
+                    timeout=settings.op_timeout,
+                )
+                for _ in range(200)
+            ]
+            for label, client in self._nodes.items()
+        }
+        self._turn = itertools.count()
+        self._free = {label: list(ends) for label, ends in self._ends.items()}
+
+    def _call(self, key: str, method: str, *args: Any) -> Any:
+        label = str(self._ring.get_node(key))
+        free = self._free[label]
+        client = free.pop(0)
+        try:
+            return self._guarded(label, lambda: getattr(client, method)(key, *args))
+        finally:
+            free.append(client)
+
+    def close(self) -> None:
+        super().close()
+        for ends in self._ends.values():
+            for client in ends:
+                client.really_close()
+
+
+class KeepsDeadSocket(Client):
+    """Looks at a dead connection twenty times before it makes a new one."""
+
+    tries = 0
+
+    def close(self) -> None:
+        self.tries += 1
+        if self.tries % 20 == 0:
+            super().close()
+
+    def really_close(self) -> None:
+        super().close()
+
+
+class RareWrongValue:
+    """Answers every 100,000th hit with the value of another key."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self._hits = itertools.count(1)
+        self._last: bytes | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        value = self._inner.get(key, default)
+        if value is not None:
+            before, self._last = self._last, value
+            if next(self._hits) % 100_000 == 0 and before is not None:
+                return before
+        return value
+
+
+class Desync(HonestClient):
+    """Puts a connection back into its pool although a reply is still to come on it."""
+
+    def __init__(self, nodes: Any, settings: Any) -> None:
+        super().__init__(nodes, settings)
+        self._nodes = {
+            label: PooledClient(
+                client.server,
+                default_noreply=False,
+                max_pool_size=honest_client.MOST_CONNECTIONS,
+                connect_timeout=settings.connect_timeout,
+                timeout=settings.op_timeout,
+            )
+            for label, client in self._nodes.items()
+        }
+        for client in self._nodes.values():
+            client.client_class = KeepsItsSocket
+            client.client_pool._obj_creator = client._create_client
+
+
+class KeepsItsSocket(Client):
+    """Forgets to close after a failure that was a timeout or a cut."""
+
+    def _fetch_cmd(self, name: Any, keys: Any, *args: Any, **kwargs: Any) -> Any:
+        kept = self.sock
+        try:
+            return super()._fetch_cmd(name, keys, *args, **kwargs)
+        except socket.timeout:
+            self.sock = kept
+            raise
+
+
+slot_leak = SlotLeak
+late_heal = LateHeal
+stale_after_heal = StaleAfterHeal
+
+
+def rare_wrong_value(nodes: Any, settings: Any) -> RareWrongValue:
+    return RareWrongValue(build(nodes, settings))
