@@ -69,7 +69,6 @@ NOT_REPLAYED: Mapping[str, str] = {
     "repeat": "is not one run",
     "loop": "is not one run",
     "keep_going": "is not one run",
-    "baseline": "is a path; what the run is held against is not what it does",
 }
 """Options that are not, and why."""
 
