@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from users.values import head_of
-
 EXPIRY_SLACK_S = 2.0
 """memcached counts whole seconds of a clock of its own: an item may go a second before its time."""
+
+HEAD_BYTES = 128
+"""Of a value, kept to compare hits with: a header and some filler, or all of a small one."""
 
 LATEST_KEPT = 256
 """Versions of unknown end kept for a key: a node that is gone for minutes refuses thousands."""
@@ -49,10 +50,9 @@ class Book:
         self._may_vanish: set[str] = set()  # a delete of unknown end, which may come late
         self._refused: dict[str, int] = {}  # key -> version that was certainly not stored
 
-    def known(self, key: str, version: int, now: float, ttl_s: float) -> None:
-        """Enter a key that is known to be there."""
-        until = now + ttl_s - EXPIRY_SLACK_S
-        self.pages[key] = Page(head_of(key, self.writer, version), version, until, now)
+    def known(self, key: str, version: int, value: bytes, now: float, ttl_s: float) -> None:
+        """Enter a key that is known to be there, with this version and value."""
+        self.pages[key] = Page(value[:HEAD_BYTES], version, now + ttl_s - EXPIRY_SLACK_S, now)
 
     def unknown(self, key: str) -> None:
         """Enter a key of which nothing is known but that it is this writer's."""
@@ -64,11 +64,13 @@ class Book:
             self.undecided(key)
         self._open[key] = version
 
-    def acknowledged(self, key: str, version: int, asked_at: float, ttl_s: float) -> None:
+    def acknowledged(
+        self, key: str, version: int, value: bytes, asked_at: float, ttl_s: float
+    ) -> None:
         """Note that the write begun last was acknowledged; the TTL counts from `asked_at`."""
         del self._open[key]
         self.writes += 1
-        self.known(key, version, asked_at, ttl_s)
+        self.known(key, version, value, asked_at, ttl_s)
 
     def undecided(self, key: str) -> None:
         """Note that the write begun last was answered no, which a retry may have made of a yes.

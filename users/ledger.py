@@ -84,8 +84,8 @@ class LedgerUser(MemcacheUser):
         items += [Item(key, DOWN_FROM, LONG_TTL_S) for key in self._down]
         began = self._clock()
         self.prefill.store(items)
-        for version, key in enumerate(own, 1):
-            self.book.known(key, version, began, LONG_TTL_S)
+        for version, (key, item) in enumerate(zip(own, items, strict=False), 1):
+            self.book.known(key, version, item.value, began, LONG_TTL_S)
             self.accounts.keys[key] = self.book
         self.accounts.chains.update(self._chains)
         for key in self._up:
@@ -134,12 +134,9 @@ class LedgerUser(MemcacheUser):
         version = self._version
         self.book.begin(key, version)
         if self.set(key, value, LONG_TTL_S) is True:
-            self._acknowledged(key, version, asked_at)
-
-    def _acknowledged(self, key: str, version: int, asked_at: float) -> None:
-        self.book.acknowledged(key, version, asked_at, LONG_TTL_S)
-        self.accounts.gone.discard(key)
-        self.accounts.wrote(self.book, key)
+            self.book.acknowledged(key, version, value, asked_at, LONG_TTL_S)
+            self.accounts.gone.discard(key)
+            self.accounts.wrote(self.book, key)
 
     def _read_one(self) -> None:
         moved = self.accounts.moved
@@ -226,7 +223,7 @@ class LedgerUser(MemcacheUser):
         if stored is not True:
             return
         self.accounts.updates += 1
-        book.acknowledged(key, version, asked_at, LONG_TTL_S)
+        book.acknowledged(key, version, new, asked_at, LONG_TTL_S)
         self._links += 1
         if self._links % DUEL_EVERY == 0:
             self._duel(key, token)
@@ -241,7 +238,7 @@ class LedgerUser(MemcacheUser):
         stored = self.cas(key, loser, used_token, LONG_TTL_S)
         if stored is True:
             before = self.book.pages[key].version
-            self.book.acknowledged(key, version, asked_at, LONG_TTL_S)
+            self.book.acknowledged(key, version, loser, asked_at, LONG_TTL_S)
             what = f"version {version} was stored over {before} with a token that was used up"
             self.accounts.wrong_update(key, f"cas: {what}")
         elif stored is False:

@@ -87,7 +87,7 @@ class MixedUser(MemcacheUser):
             elif version is None or not names_versions(item.key, self.writer, self._size):
                 continue
             elif item.stay:
-                self._book.known(item.key, version, began, item.ttl_s)
+                self._book.known(item.key, version, item.value, began, item.ttl_s)
             else:
                 self._book.unknown(item.key)
 
@@ -134,7 +134,7 @@ class MixedUser(MemcacheUser):
         book.begin(key, version)
         result = write(key, value, ttl_s)
         if result is True:
-            book.acknowledged(key, version, asked_at, ttl_s)
+            book.acknowledged(key, version, value, asked_at, ttl_s)
         elif result is False:
             book.undecided(key)
 

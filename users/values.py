@@ -63,14 +63,10 @@ def make(key: str, writer: str, version: int, size: int) -> bytes:
     return body + crc32(body).to_bytes(CRC_BYTES, "little")
 
 
-def head_of(key: str, writer: str, version: int) -> bytes:
-    """Give how the value of this version of `key` begins, if it has room for a header."""
-    return _HEAD % (MAGIC, key.encode(), writer.encode(), version)
-
-
 def names_versions(key: str, writer: str, size: int) -> bool:
     """Tell whether values of this size name their version, however often they are written."""
-    return len(head_of(key, writer, _LONGEST_VERSION)) + CRC_BYTES <= size
+    head = _HEAD % (MAGIC, key.encode(), writer.encode(), _LONGEST_VERSION)
+    return len(head) + CRC_BYTES <= size
 
 
 def version_of(value: bytes, writer: str) -> int | None:

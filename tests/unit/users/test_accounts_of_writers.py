@@ -58,7 +58,7 @@ class Lab:
         self.accounts._epoch = lambda: START_S - 10.0
         self.book = self.accounts.open_book("w0.1")
         self.accounts.keys["k"] = self.book
-        self.book.known("k", 1, self.now - 20, LONG_TTL_S)
+        self.book.known("k", 1, make("k", "w0.1", 1, SIZE), self.now - 20, LONG_TTL_S)
         self.holds(1)
 
     def holds(self, version: int | None, on: str = "node1") -> None:
@@ -71,7 +71,8 @@ class Lab:
     def writes(self, version: int) -> None:
         """Have a write acknowledged."""
         self.book.begin("k", version)
-        self.book.acknowledged("k", version, self.now, LONG_TTL_S)
+        value = make("k", "w0.1", version, SIZE)
+        self.book.acknowledged("k", version, value, self.now, LONG_TTL_S)
         self.accounts.wrote(self.book, "k")
 
     def reads(self, version: int | None) -> None:
@@ -295,7 +296,7 @@ def test_the_end_asks_for_what_was_written_in_the_run(lab: Lab) -> None:
         key = f"m{number}"
         accounts._locations[key] = "node2"  # type: ignore[index]
         book.begin(key, number + 1)
-        book.acknowledged(key, number + 1, lab.now, ttl_s)
+        book.acknowledged(key, number + 1, b"v", lab.now, ttl_s)
         if not ends:
             book.begin(key, 9)
     accounts._ask_for_all(START_S - 10.0)

@@ -14,13 +14,13 @@ NOW, TTL_S = 100.0, 30
 def book() -> Book:
     """Give a book with one key, in version 1, stored a moment ago."""
     found = Book("w0.1")
-    found.known("k", 1, NOW, TTL_S)
+    found.known("k", 1, make("k", "w0.1", 1, 100), NOW, TTL_S)
     return found
 
 
 def write(book: Book, version: int) -> None:
     book.begin("k", version)
-    book.acknowledged("k", version, NOW, TTL_S)
+    book.acknowledged("k", version, make("k", "w0.1", version, 100), NOW, TTL_S)
 
 
 def is_there(book: Book, at: float = NOW) -> bool:
