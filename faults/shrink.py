@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from faults.errors import ScenarioError
 from faults.planned import Plan
 from faults.smaller import earlier, keep, shorter
 
@@ -98,11 +99,19 @@ class Shrink:
         self._known: dict[_Key, bool] = {}
 
     def run(self) -> Shrunk:
-        """Search until the plan is minimal, runs are out, or somebody presses Ctrl-C."""
+        """Search until the plan is minimal, runs are out, or somebody presses Ctrl-C.
+
+        A plan that cannot be run ends it as well, with what was found so far; ScenarioError where
+        not even the first could be.
+        """
         try:
             return self._search()
         except _OutOfRunsError:
             return self._end(End.STOPPED, f"out of runs after {len(self.tries)}")
+        except ScenarioError as why:
+            if not self.tries:
+                raise
+            return self._end(End.STOPPED, f"stopped after {len(self.tries)} runs: {why}")
         except KeyboardInterrupt:
             return self._end(End.STOPPED, f"interrupted after {len(self.tries)} runs")
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from faults.errors import ScenarioError
 from faults.planned import Plan, PlannedFault
 from faults.shrink import REPEATS, Answer, End, Shrink, Shrunk, Try
 from faults.smaller import LONGEST_IDLE_S, SHORTEST_S, earlier, keep, shorter
@@ -221,6 +222,27 @@ def test_ctrl_c_gives_what_there_is() -> None:
     assert found.runs == 4
     assert "0" in ids(found.plan)
     assert len(found.plan.faults) < 8
+
+
+@pytest.mark.parametrize("after", [0, 1, 4])
+def test_a_run_that_cannot_be_ends_the_search(after: int) -> None:
+    """What was found so far is kept; where nothing was, the reason is all there is."""
+    runs: list[Plan] = []
+
+    def ask(plan: Plan) -> Answer:
+        if len(runs) == after:
+            raise ScenarioError("no memcached any more")
+        runs.append(plan)
+        return fails_with({"0"})(plan)
+
+    if after == 0:
+        with pytest.raises(ScenarioError, match="no memcached"):
+            search(plan_of(8), ask)
+        return
+    found = search(plan_of(8), ask)
+    assert found.end is End.STOPPED
+    assert "no memcached any more" in found.said
+    assert found.plan == runs[-1]
 
 
 def test_every_try_is_told() -> None:
