@@ -144,6 +144,7 @@ def _step(
 class _Counted:
     """Commands and calls of the stretches in which the same nodes were unaffected."""
 
+    nodes: tuple[str, ...]
     commands: float = 0.0
     calls: float = 0.0
     seconds: int = 0
@@ -158,22 +159,18 @@ def retry_amplification(view: View) -> CheckResult:
     name = "retry_amplification"
     limit = view.limit(name)
     counted = amplification(view)
-    judged = {
-        nodes: sums
-        for nodes, sums in counted.items()
-        if sums.seconds >= COUNTED_S and sums.calls >= COUNTED_CALLS
-    }
+    judged = [s for s in counted if s.seconds >= COUNTED_S and s.calls >= COUNTED_CALLS]
     if not judged:
         why = f"{COUNTED_S} s with {COUNTED_CALLS} calls and the servers' counts are needed"
         return inconclusive(name, view.because(why), limit=limit)
-    return worst(name, [_amplified(view, nodes, sums) for nodes, sums in judged.items()])
+    return worst(name, [_amplified(view, sums) for sums in judged])
 
 
-def _amplified(view: View, nodes: tuple[str, ...], sums: _Counted) -> CheckResult:
+def _amplified(view: View, sums: _Counted) -> CheckResult:
     name = "retry_amplification"
     limit = view.limit(name)
     ratio = sums.commands / sums.calls
-    where = "all nodes" if len(nodes) == len(view.facts.nodes) else ", ".join(nodes)
+    where = "all nodes" if len(sums.nodes) == len(view.facts.nodes) else ", ".join(sums.nodes)
     why = f"{where}: {sums.commands:,.0f} commands for {sums.calls:,.0f} calls"
     if ratio > limit and not view.facts.connections_are_ours:
         why += "; others may have sent them, or a worker that was lost"
@@ -182,10 +179,10 @@ def _amplified(view: View, nodes: tuple[str, ...], sums: _Counted) -> CheckResul
     return answer(name, ruling, why, observed=ratio, limit=limit)
 
 
-def amplification(view: View) -> dict[tuple[str, ...], _Counted]:
-    """Give commands and calls by the nodes that were unaffected then."""
-    found: dict[tuple[str, ...], _Counted] = {}
-    for nodes, seconds in _stretches(view):
+def amplification(view: View) -> list[_Counted]:
+    """Give commands and calls by the nodes that were unaffected, under faults and without."""
+    found: dict[tuple[tuple[str, ...], bool], _Counted] = {}
+    for nodes, under_fault, seconds in _stretches(view):
         known = [s for s in (*seconds, seconds[-1] + 1) if _has_counts(view, s)]
         if len(known) < 2:
             continue
@@ -198,24 +195,24 @@ def amplification(view: View) -> dict[tuple[str, ...], _Counted]:
             answered = sum(_answered(window, node) for window in inside)
             calls += max(0, answered - _commands(view, node, begin, end))
         edge = EDGE_S * calls / (end - begin)
-        sums = found.setdefault(tuple(nodes), _Counted())
+        sums = found.setdefault((nodes, under_fault), _Counted(nodes=nodes))
         sums.commands += max(0.0, commands - edge)
         sums.calls += calls
         sums.seconds += end - begin
-    return found
+    return list(found.values())
 
 
-def _stretches(view: View) -> list[tuple[list[str], list[int]]]:
-    """Give (unaffected nodes, seconds in a row) for the deciding windows of the run."""
-    found: list[tuple[list[str], list[int]]] = []
+def _stretches(view: View) -> list[tuple[tuple[str, ...], bool, list[int]]]:
+    """Give (unaffected nodes, whether under a fault, seconds in a row) of the deciding windows."""
+    found: list[tuple[tuple[str, ...], bool, list[int]]] = []
     for second in view.phases.full:
-        nodes = view.unaffected(second)
-        if not nodes:
+        kind = tuple(view.unaffected(second)), view.phases.is_under_fault(second)
+        if not kind[0]:
             continue
-        if found and found[-1][0] == nodes and found[-1][1][-1] == second - 1:
-            found[-1][1].append(second)
+        if found and found[-1][:2] == kind and found[-1][2][-1] == second - 1:
+            found[-1][2].append(second)
         else:
-            found.append((nodes, [second]))
+            found.append((*kind, [second]))
     return found
 
 

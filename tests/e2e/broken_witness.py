@@ -120,7 +120,7 @@ class retries_always(Wrapped):  # noqa: N801
 
 
 class retries_elsewhere(Wrapped):  # noqa: N801
-    """Asks every other node three times when one fails."""
+    """Asks every other node ten times when one fails."""
 
     def __init__(self, nodes: Any, settings: Any) -> None:
         super().__init__(nodes, settings)
@@ -133,7 +133,7 @@ class retries_elsewhere(Wrapped):  # noqa: N801
             return self.inner.get(key, default)
         except Exception:
             home = self.inner.node_for(key)
-            for _ in range(3):
+            for _ in range(10):
                 for label, other in self._others.items():
                     if label != home:
                         other.get(key)

@@ -1,0 +1,399 @@
+"""Rows for the checks of witnesses: the hub, the servers' counts, the client's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from client.operation import Outcome
+from telemetry.histogram import bucket_of
+from telemetry.window import Window
+from tests.unit.verdict.made_up_runs import (
+    MISSED,
+    MS,
+    OK,
+    REJECTED,
+    TIMED_OUT,
+    MadeUpRun,
+    run_with_outage,
+)
+
+Row = tuple[str, str, Callable[[], MadeUpRun], str]
+Poke = Callable[[dict[int, Window]], None]
+NODES = ("node1", "node2", "node3")
+WATCHED: dict[str, Any] = {"watched": True, "client": 0, "others": 3, "kept": []}
+BATCHES = 100  # a second, of 24 keys
+
+
+def stalled(run: MadeUpRun, **stalls: Any) -> MadeUpRun:
+    """Let the watchdog of the only load process tell this."""
+    calls = sum(sum(fates.values()) for fates in run.tenths.values())
+    return run.but(workers=[run.worker(calls, stalls=stalls)])
+
+
+def lagging(us: int) -> Poke:
+    def poke(windows: dict[int, Window]) -> None:
+        windows[7].lag = {bucket_of(us): 1}
+
+    return poke
+
+
+def everybody_lost() -> MadeUpRun:
+    run = MadeUpRun(10)
+    return run.but(workers=[run.worker(1_000, lost_at_s=5.0, stalls={})])
+
+
+HUB: list[Row] = [
+    ("hub_not_blocked", "none of the client's", lambda: stalled(MadeUpRun(10), **WATCHED), "PASS"),
+    (
+        "hub_not_blocked",
+        "one of the client's",
+        lambda: stalled(MadeUpRun(10), **WATCHED | {"client": 1, "kept": [{"place": "x.py:1"}]}),
+        "FAIL",
+    ),
+    (
+        "hub_not_blocked",
+        "unwatched, and it stalled",
+        lambda: stalled(MadeUpRun(10), watched=False).poke(lagging(120 * MS)),
+        "INCONCLUSIVE",
+    ),
+    (
+        "hub_not_blocked",
+        "unwatched, and it never stalled",
+        lambda: stalled(MadeUpRun(10), watched=False).poke(lagging(80 * MS)),
+        "PASS",
+    ),
+    ("hub_not_blocked", "every process was lost", everybody_lost, "INCONCLUSIVE"),
+]
+
+
+def more(counter: str, count: int, at: int, *nodes: str, every: int = 0) -> Poke:
+    """Let servers count more from a second on; `every` adds as much in each second after it."""
+
+    def poke(windows: dict[int, Window]) -> None:
+        for second, window in windows.items():
+            for node in nodes or NODES:
+                if second >= at and node in window.server:
+                    extra = count + every * (second - at)
+                    window.server[node][counter] = window.server[node].get(counter, 0) + extra
+
+    return poke
+
+
+def silent(begin: int, end: int, *nodes: str) -> Poke:
+    def poke(windows: dict[int, Window]) -> None:
+        for second in range(begin, end):
+            for node in nodes or NODES:
+                windows[second].server.pop(node, None)
+
+    return poke
+
+
+def restarted(at: int, connections: int) -> Poke:
+    """Let node2 be another process from a second on, with so many connections so far."""
+
+    def poke(windows: dict[int, Window]) -> None:
+        for second, window in windows.items():
+            if second >= at:
+                window.server["node2"] |= {"pid": 8, "total_connections": connections}
+
+    return poke
+
+
+def own_in(second: int, connections: int) -> Poke:
+    def poke(windows: dict[int, Window]) -> None:
+        windows[second].own_connections["node2"] = connections
+
+    return poke
+
+
+def connecting(count: int, at: int = 21, *pokes: Poke, **changes: Any) -> MadeUpRun:
+    """Give an outage of node2, from 10 to 20.1 s, and new connections before the sample `at`."""
+    run = run_with_outage().poke(more("total_connections", count, at, "node2"))
+    for poke in pokes:
+        run.poke(poke)
+    return run.but(**changes)
+
+
+def two_processes() -> MadeUpRun:
+    run = connecting(20)
+    return run.but(workers=[run.worker(12_000), run.worker(12_000, id="w2")])
+
+
+STORM: list[Row] = [
+    ("no_reconnect_storm", "a full pool", lambda: connecting(10), "PASS"),
+    ("no_reconnect_storm", "a full pool and probes", lambda: connecting(13), "PASS"),
+    ("no_reconnect_storm", "more than that", lambda: connecting(14), "FAIL"),
+    ("no_reconnect_storm", "a moment later", lambda: connecting(14, 22), "FAIL"),
+    ("no_reconnect_storm", "long after", lambda: connecting(14, 23), "PASS"),
+    ("no_reconnect_storm", "before the heal", lambda: connecting(200, 19), "PASS"),
+    ("no_reconnect_storm", "two processes", two_processes, "PASS"),
+    (
+        "no_reconnect_storm",
+        "the master's own",
+        lambda: connecting(14, 21, more("own_connections", 4, 21, "node2")),
+        "PASS",
+    ),
+    ("no_reconnect_storm", "a worker's own", lambda: connecting(14, 21, own_in(20, 4)), "PASS"),
+    (
+        "no_reconnect_storm",
+        "a new server, a full pool",
+        lambda: run_with_outage().poke(silent(11, 21, "node2")).poke(restarted(21, 12)),
+        "PASS",
+    ),
+    (
+        "no_reconnect_storm",
+        "a new server, a storm",
+        lambda: run_with_outage().poke(silent(11, 21, "node2")).poke(restarted(21, 60)),
+        "FAIL",
+    ),
+    (
+        "no_reconnect_storm",
+        "few connections in a long silence",
+        lambda: connecting(40, 21, silent(11, 21, "node2")),
+        "PASS",
+    ),
+    (
+        "no_reconnect_storm",
+        "a storm in a long silence",
+        lambda: connecting(200, 21, silent(11, 21, "node2")),
+        "FAIL",
+    ),
+    (
+        "no_reconnect_storm",
+        "never asked after the heal",
+        lambda: connecting(0, 21, silent(20, 40, "node2")),
+        "INCONCLUSIVE",
+    ),
+    (
+        "no_reconnect_storm",
+        "others use the node",
+        lambda: connecting(200, connections_are_ours=False),
+        "INCONCLUSIVE",
+    ),
+    (
+        "no_reconnect_storm",
+        "a cold node",
+        lambda: MadeUpRun().fault("node2", effects=("cold",)),
+        "NOT_APPLICABLE",
+    ),
+    (
+        "no_reconnect_storm",
+        "the next fault comes at once",
+        lambda: run_with_outage().fault("node2", at=20.5, to=25.0).outage("node2", 20.5, 25.0),
+        "PASS",
+    ),
+]
+
+
+def amplified(factor: float) -> Poke:
+    """Let every server count so many commands for each it would count."""
+
+    def poke(windows: dict[int, Window]) -> None:
+        for window in windows.values():
+            for stats in window.server.values():
+                stats["cmd_get"] = round(factor * stats["cmd_get"])
+
+    return poke
+
+
+def direct(commands: int) -> Poke:
+    """Let a load process read directly, and every server count it."""
+
+    def poke(windows: dict[int, Window]) -> None:
+        for second, window in windows.items():
+            for node in NODES:
+                window.own_commands[node] = commands
+                window.server[node]["cmd_get"] += commands * second
+
+    return poke
+
+
+def batches(told: int) -> MadeUpRun:
+    """Send batches all the time, of which the users tell so many keys on each node."""
+    run = MadeUpRun(20)
+    for second in range(20):
+        run.batch(second, OK, BATCHES)
+
+    def poke(windows: dict[int, Window]) -> None:
+        for second, window in windows.items():
+            window.batch_keys = dict.fromkeys(NODES, told)
+            for node in NODES:
+                window.server[node]["cmd_get"] += 8 * BATCHES * (second + 1)
+
+    return run.poke(poke)
+
+
+def moved(each: int) -> MadeUpRun:
+    """Let the calls to a dead node be answered by the other two, which count so many more."""
+    run = MadeUpRun().fault("node2").all_calls("node2", 10.6, 20.0, MISSED)
+
+    def poke(windows: dict[int, Window]) -> None:
+        at_first = windows[9].server["node2"]["cmd_get"]
+        for second, window in windows.items():
+            if second >= 10:
+                window.server["node2"]["cmd_get"] = at_first
+            for node in ("node1", "node3"):
+                window.server[node]["cmd_get"] += each * max(0, min(second, 20) - 10)
+
+    return run.poke(poke)
+
+
+AMPLIFICATION: list[Row] = [
+    ("retry_amplification", "one for one", lambda: MadeUpRun(20), "PASS"),
+    ("retry_amplification", "1.2 for one", lambda: MadeUpRun(20).poke(amplified(1.2)), "PASS"),
+    ("retry_amplification", "1.3 for one", lambda: MadeUpRun(20).poke(amplified(1.3)), "FAIL"),
+    (
+        "retry_amplification",
+        "deletes for reads",
+        lambda: MadeUpRun(20).poke(more("delete_misses", 0, 0, every=100)),
+        "FAIL",
+    ),
+    ("retry_amplification", "a good client in an outage", run_with_outage, "PASS"),
+    (
+        "retry_amplification",
+        "only on the nodes that are left",
+        lambda: run_with_outage().poke(more("cmd_get", 0, 11, "node1", every=120)),
+        "FAIL",
+    ),
+    (
+        "retry_amplification",
+        "only on the dead node",
+        lambda: run_with_outage(20).poke(more("cmd_get", 0, 11, "node2", every=900)),
+        "PASS",
+    ),
+    ("retry_amplification", "keys that moved", lambda: moved(100), "PASS"),
+    ("retry_amplification", "keys that moved thrice", lambda: moved(300), "FAIL"),
+    ("retry_amplification", "the harness's own", lambda: MadeUpRun(20).poke(direct(200)), "PASS"),
+    ("retry_amplification", "keys of batches", lambda: batches(8 * BATCHES), "PASS"),
+    ("retry_amplification", "keys of batches twice", lambda: batches(4 * BATCHES), "FAIL"),
+    (
+        "retry_amplification",
+        "servers that were not asked",
+        lambda: MadeUpRun(20).poke(silent(0, 20)),
+        "INCONCLUSIVE",
+    ),
+    ("retry_amplification", "too short", lambda: MadeUpRun(5), "INCONCLUSIVE"),
+    (
+        "retry_amplification",
+        "others use the nodes",
+        lambda: MadeUpRun(20).poke(amplified(2)).but(connections_are_ours=False),
+        "INCONCLUSIVE",
+    ),
+]
+
+
+def telling(run: MadeUpRun, during: dict[str, int], begin: int = 11, end: int = 20) -> MadeUpRun:
+    """Let the clients tell closed breakers, and of node2 something else in a span."""
+    for node in NODES:
+        run.tell(node, 0, run.seconds, breaker={"closed": 1}, idle=3)
+    return run.tell("node2", begin, end, breaker=during, idle=1)
+
+
+def elsewhere() -> MadeUpRun:
+    """Let a client say that the breaker is open, and take the answers from the other nodes."""
+    return telling(moved(100), {"open": 1})
+
+
+def found(kind: str) -> list[dict[str, str]]:
+    return [{"kind": kind, "error": "in_use is -1"}]
+
+
+def flapping() -> MadeUpRun:
+    """Give a breaker that opens for a moment, closes, and lets calls wait again."""
+    run = MadeUpRun().fault("node2").all_calls("node2", 10, 20, REJECTED)
+    for tenth in range(105, 200, 4):
+        run.all_calls("node2", tenth / 10, (tenth + 1) / 10, TIMED_OUT)
+    return telling(run, {"closed": 1})
+
+
+WORDS: list[Row] = [
+    (
+        "snapshot_true",
+        "open while it refuses",
+        lambda: telling(run_with_outage(), {"open": 1}),
+        "PASS",
+    ),
+    ("snapshot_true", "tells nothing", run_with_outage, "NOT_APPLICABLE"),
+    (
+        "snapshot_true",
+        "closed while it refuses",
+        lambda: telling(run_with_outage(), {"closed": 1}),
+        "FAIL",
+    ),
+    ("snapshot_true", "no breaker, and it refuses", lambda: telling(run_with_outage(), {}), "FAIL"),
+    (
+        "snapshot_true",
+        "closed in two samples",
+        lambda: telling(run_with_outage(), {"open": 1}).tell(
+            "node2", 14, 16, breaker={"closed": 1}
+        ),
+        "PASS",
+    ),
+    (
+        "snapshot_true",
+        "closed in one of two processes",
+        lambda: telling(run_with_outage(), {"closed": 1, "open": 1}),
+        "PASS",
+    ),
+    ("snapshot_true", "closed between refusals", flapping, "PASS"),
+    ("snapshot_true", "open while it serves", lambda: telling(MadeUpRun(), {"open": 1}), "FAIL"),
+    (
+        "snapshot_true",
+        "open for two samples while it serves",
+        lambda: telling(MadeUpRun(), {"open": 1}, 12, 14),
+        "PASS",
+    ),
+    ("snapshot_true", "open, and answered elsewhere", elsewhere, "PASS"),
+    (
+        "snapshot_true",
+        "leaves a node out",
+        lambda: MadeUpRun().tell("node1", 0, 40, breaker={"closed": 1}),
+        "FAIL",
+    ),
+    (
+        "snapshot_true",
+        "as many connections as the server has",
+        lambda: telling(MadeUpRun(), {"closed": 1}).tell("node1", 5, 9, in_use=5, idle=10),
+        "PASS",
+    ),
+    (
+        "snapshot_true",
+        "more connections than the server has",
+        lambda: telling(MadeUpRun(), {"closed": 1}).tell("node1", 5, 9, in_use=6, idle=10),
+        "FAIL",
+    ),
+    ("snapshot_true", "words without a meaning", lambda: telling(MadeUpRun(), {"7": 1}), "PASS"),
+    (
+        "snapshot_true",
+        "broken",
+        lambda: MadeUpRun(10).but(findings=found("snapshot_broken")),
+        "FAIL",
+    ),
+    (
+        "snapshot_true",
+        "cannot be true",
+        lambda: MadeUpRun(10).but(findings=found("snapshot_contradicts")),
+        "FAIL",
+    ),
+    (
+        "predictable_errors",
+        "a broken snapshot is no call",
+        lambda: MadeUpRun(10).but(findings=found("snapshot_broken")),
+        "PASS",
+    ),
+    (
+        "predictable_errors",
+        "a ring that is not what it says",
+        lambda: MadeUpRun(10).but(findings=found("node_for_contradicts")),
+        "FAIL",
+    ),
+    (
+        "predictable_errors",
+        "an error beside it",
+        lambda: MadeUpRun(10).some_calls("node1", 5.0, (Outcome.BUG, 100), 1),
+        "FAIL",
+    ),
+]
+
+WITNESSES: list[Row] = [*HUB, *STORM, *AMPLIFICATION, *WORDS]
