@@ -18,8 +18,9 @@ import psutil
 
 from cluster.addresses import names_of
 from cluster.binaries import find_memcached, find_toxiproxy
+from cluster.doors import make_door
 from cluster.errors import ClusterError
-from cluster.node import Address, Door, Node, spell
+from cluster.node import Node, spell
 from cluster.ports import free_port
 from cluster.probe import ProbeError, stats
 from cluster.processes import Child, Keeper, stop_all
@@ -119,8 +120,7 @@ class EmbeddedCluster:
         api = ToxiproxyApi(self.toxiproxy_url)
         try:
             self.nodes[:] = [
-                node.with_doors(groups, partial(_make_door, api, node.direct[1]))
-                for node in self.nodes
+                node.with_doors(groups, partial(make_door, api, node.direct)) for node in self.nodes
             ]
         finally:
             api.close()
@@ -256,22 +256,7 @@ class EmbeddedCluster:
         raise ClusterError(f"no node {name!r}: there are {', '.join(n.name for n in self.nodes)}")
 
 
-def _make_door(api: ToxiproxyApi, port: int, name: str) -> Door:
-    return Door(address=_proxied(api, name, port), proxy=OWN_PREFIX + name)
-
-
 def _behind_proxy(api: ToxiproxyApi, name: str, port: int) -> Node:
-    return Node(
-        name=name,
-        address=_proxied(api, name, port),
-        direct=(HOST, port),
-        proxy=OWN_PREFIX + name,
-        proxied_from=(HOST, port),
-    )
-
-
-def _proxied(api: ToxiproxyApi, name: str, port: int) -> Address:
-    """Make a proxy for a port and give where it listens."""
     for _ in range(PORT_TRIES):
         own = free_port(HOST)
         try:
@@ -279,5 +264,11 @@ def _proxied(api: ToxiproxyApi, name: str, port: int) -> Address:
         except ToxiproxyError as why:
             trouble = str(why)
             continue
-        return HOST, own
+        return Node(
+            name=name,
+            address=(HOST, own),
+            direct=(HOST, port),
+            proxy=OWN_PREFIX + name,
+            proxied_from=(HOST, port),
+        )
     raise ClusterError(f"no proxy for {name}: {trouble}")

@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 
 from cluster.addresses import is_wildcard, names_of, parse_nodes, split_listen
 from cluster.binaries import find_toxiproxy
+from cluster.doors import make_door
 from cluster.errors import ClusterError
 from cluster.names import NoAnswerError, look_up
-from cluster.node import Address, Door, Node, spell
+from cluster.node import Address, Node, spell
 from cluster.ports import free_port
 from cluster.probe import (
     HungUpError,
@@ -30,7 +31,7 @@ from cluster.probe import (
     version,
 )
 from cluster.processes import Child, Keeper
-from cluster.servers import PORT_TRIES, start_toxiproxy
+from cluster.servers import HOST, PORT_TRIES, start_toxiproxy
 from cluster.toxiproxy_api import (
     OWN_PREFIX,
     NotToxiproxyError,
@@ -116,17 +117,18 @@ class ExternalCluster:
 
     def open_doors(self, groups: int) -> None:
         """Give every node a proxy of its own for each group of users; again is fine."""
-        if self.toxiproxy_url is None or not self._with_proxies:
-            raise ClusterError("groups of users need proxies in front of the nodes")
+        if self._own_server is None or self.toxiproxy_url is None:
+            raise ClusterError(
+                "groups of users need proxies of our own in front of the nodes: leave "
+                "--toxiproxy-url out"
+            )
+        if self._bind != HOST:
+            raise ClusterError(f"groups of users need proxies on {HOST}: leave --proxy-bind out")
         api = ToxiproxyApi(self.toxiproxy_url)
         try:
-            there = api.proxies()
             self.nodes[:] = [
-                node.with_doors(groups, partial(self._door, api, node.direct, there))
-                for node in self.nodes
+                node.with_doors(groups, partial(make_door, api, node.direct)) for node in self.nodes
             ]
-        except ToxiproxyError as why:
-            raise ClusterError(str(why)) from None
         finally:
             api.close()
 
@@ -176,12 +178,6 @@ class ExternalCluster:
             proxy=proxy.name,
             proxied_from=split_listen(proxy.upstream),
         )
-
-    def _door(
-        self, api: ToxiproxyApi, address: Address, there: dict[str, Proxy], name: str
-    ) -> Door:
-        proxy = self._create(api, name, address, there)
-        return Door(address=self._seen_by_clients(proxy, address), proxy=proxy.name)
 
     def _create(
         self, api: ToxiproxyApi, name: str, address: Address, there: dict[str, Proxy]

@@ -3,7 +3,9 @@
 Clients under test only ever learn `address` (a proxy, or the node itself where nothing is
 proxied); `direct` is for the harness's own eyes, past the proxies. Where a scenario has groups of
 users, each group has a door of its own to the node, so that it can be shut to one of them; groups
-count from 0, and `address` and `proxy` are the door of group 0.
+count from 0, and `address` and `proxy` are the door of group 0. Doors differ in their host alone,
+and clients of all groups are given the same name and port instead: with two addresses for one node
+they would put one key on two.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 Address = tuple[str, int]
+
+DOMAIN = "memquake.test"  # reserved for tests: no name server knows it
 
 
 def spell(address: Address) -> str:
@@ -46,19 +50,29 @@ class Node:
         return (Door(address=self.address, proxy=self.proxy), *self.more_doors)
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """Give `host:port` by group, as the clients of each see it."""
-        return tuple(spell(door.address) for door in self.doors)
+    def client_address(self) -> Address:
+        """Give what clients under test are given: a name where there are several doors."""
+        return (f"{self.name}.{DOMAIN}", self.address[1]) if self.more_doors else self.address
 
     @property
     def label(self) -> str:
         """Give `host:port` as the client under test sees it (the key of `snapshot()`)."""
-        return spell(self.address)
+        return spell(self.client_address)
 
-    def with_doors(self, groups: int, make: Callable[[str], Door]) -> Node:
-        """Give the node with a door for each group; `make` is called with a name for a new one."""
-        missing = range(len(self.doors) + 1, groups + 1)
-        made = tuple(make(f"{self.name}.group{number}") for number in missing)
+    def seen_by(self, groups: int) -> Node:
+        """Give the node as a run with so many groups knows it, whatever doors others needed."""
+        return replace(self, more_doors=self.more_doors[: groups - 1])
+
+    def with_doors(self, groups: int, make: Callable[[str, Address], Door]) -> Node:
+        """Give the node with a door for each group.
+
+        `make` is called with a name for a new one and where it has to listen: on the same port of
+        another address of loopback.
+        """
+        made = tuple(
+            make(f"{self.name}.group{group + 1}", (f"127.0.0.{group + 1}", self.address[1]))
+            for group in range(len(self.doors), groups)
+        )
         return replace(self, more_doors=(*self.more_doors, *made)) if made else self
 
     def to_wire(self) -> dict[str, Any]:

@@ -54,8 +54,8 @@ def run_facts(run: MasterRun) -> RunFacts:
         and run.epoch is not None
         and all(member.lost_at_s is None for member in run.fleet.members.values()),
         # A split sends writes of one key to two nodes, by whatever failover the client has.
-        moves_keys=options.failover != "fail" or _groups(run) > 1,
-        groups=_groups(run),
+        moves_keys=options.failover != "fail" or run.groups > 1,
+        groups=run.groups,
         earlier=settings.earlier,
     )
 
@@ -66,11 +66,6 @@ def _void_from(run: MasterRun) -> float:
         return math.inf
     injected = [f.injected_at_s for f in run.journal.faults if f.injected_at_s is not None]
     return math.floor(min([run.void_from_s, *injected]))
-
-
-def _groups(run: MasterRun) -> int:
-    """Give how many groups of users there were, each with a client of its own in every process."""
-    return 1 if run.settings.plan is None else run.settings.plan.groups
 
 
 def _probes(run: MasterRun) -> int:
@@ -131,4 +126,5 @@ def _worker(run: MasterRun, worker: str) -> WorkerFacts:
         hung_calls=int(extra.get("hung_calls", 0)),
         stalls=extra.get("stalls", {}),
         ledger=_ledger(extra.get("ledger")),
+        strays=int(extra.get("strays", 0)),
     )

@@ -38,7 +38,7 @@ def live_state(run: MasterRun, session: MasterSession) -> LiveState:
         },
         toxics=_toxics(run),
         snapshots=dict(run.snapshots),
-        servers={label: node.name for node in run.cluster.nodes for label in node.labels},
+        servers={node.label: node.name for node in run.nodes},
         runs=dict(session.runs_ended),
     )
 

@@ -16,6 +16,7 @@ import gevent
 from gevent.event import Event
 from locust.runners import MasterRunner
 
+from cluster.node import Node
 from faults.driver import FaultDriver
 from faults.journal import Journal
 from faults.planfile import endless_to_yaml, plan_to_yaml
@@ -113,6 +114,16 @@ class MasterRun:
         return 0.0 if self.epoch is None else time.monotonic() - self.epoch
 
     @property
+    def groups(self) -> int:
+        """How many groups of users there are, each with a client of its own in every process."""
+        return 1 if self.settings.plan is None else self.settings.plan.groups
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The nodes as this run's clients are given them."""
+        return [node.seen_by(self.groups) for node in self.cluster.nodes]
+
+    @property
     def phase(self) -> str:
         """Name of what is going on, for people."""
         if self.finished.is_set():
@@ -163,9 +174,9 @@ class MasterRun:
         options = settings.client_options
         return {
             "run": self.id,
-            "nodes": [node.to_wire() for node in self.cluster.nodes],
+            "nodes": [node.to_wire() for node in self.nodes],
             "client_spec": settings.client,
-            "groups": 1 if settings.plan is None else settings.plan.groups,
+            "groups": self.groups,
             "client": {
                 "pool_size": options.pool_size,
                 "op_timeout": options.op_timeout,

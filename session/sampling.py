@@ -31,7 +31,7 @@ class Sampler:
     def __init__(self, context: LoadContext, nodes: Sequence[Node]) -> None:
         self.context = context
         self.recorder = context.recorder
-        self.names = {label: node.name for node in nodes for label in node.labels}
+        self.names = {node.label: node.name for node in nodes}
         self.ticked_at = math.inf  # when the ticker last ran; a watchdog looks at it
         self._greenlets: list[Any] = []
         self._snapshot_broken = False
@@ -102,13 +102,20 @@ class Sampler:
             self.recorder.node_states(now, states)
 
     def snapshot(self) -> dict[str, Any]:
-        """Give what the clients' own `snapshot()` says, nothing when one of them is broken."""
-        said: dict[str, Any] = {}
-        for client in self.context.clients:  # each group has addresses of its own
-            if self._snapshot_broken or not hasattr(client, "snapshot"):
-                return {}
-            said |= self._snapshot_of(client)
-        return said
+        """Give what the clients' own `snapshot()` says; those of other groups with their number."""
+        first, *others = self.snapshots()
+        for group, said in enumerate(others, 2):
+            first = {**first, **{f"{label}#{group}": state for label, state in said.items()}}
+        return first
+
+    def snapshots(self) -> list[dict[str, Any]]:
+        """Give what each group's client says, nothing where one has no `snapshot()` that works."""
+        return [
+            {}
+            if self._snapshot_broken or not hasattr(client, "snapshot")
+            else self._snapshot_of(client)
+            for client in self.context.clients
+        ]
 
     def _snapshot_of(self, client: Any) -> dict[str, Any]:
         asking = gevent.spawn(self._ask, client)
@@ -136,7 +143,8 @@ class Sampler:
     def node_states(self) -> dict[str, NodeState]:
         """Translate the snapshot into states by node name."""
         states: dict[str, NodeState] = {}
-        for label, said in self.snapshot().items():
+        everything = [pair for said in self.snapshots() for pair in said.items()]
+        for label, said in everything:
             name = self.names.get(label)
             if name is None:
                 continue

@@ -32,6 +32,7 @@ from users.clients import ClientOptions, resolve
 from users.context import LoadContext, LoadSettings
 from users.origin import Origin
 from users.pacing import Schedule, poisson
+from users.sides import SidedNames
 
 logger = logging.getLogger("locust.memquake")
 
@@ -135,10 +136,17 @@ class WorkerRun:
             self.own_ports.add(int(options.prometheus_port))
         self.before = resources.held(self.own_ports)
         self.ran_before = resources.running()
+        self.names = SidedNames(
+            {
+                node.client_address[0]: [door.address[0] for door in node.doors]
+                for node in self.nodes
+                if node.more_doors
+            }
+        )
         self.clients = [
             build_bounded(
-                resolve(data["client_spec"]),
-                [node.doors[group].address for node in self.nodes],
+                self.names.of_group(group, resolve(data["client_spec"])),
+                [node.client_address for node in self.nodes],
                 ClientOptions(**data["client"]),
             )
             for group in range(int(data["groups"]))
@@ -260,6 +268,7 @@ class WorkerRun:
                 "slots_in_use": in_use,
                 "hung_calls": hung,
                 "ledger": ledger,
+                "strays": self.names.strays,
                 "stalls": self.watchdog.report(self.recorder.epoch),
             }
         )
@@ -280,6 +289,7 @@ class WorkerRun:
 
     def _close_client(self) -> None:
         """Close the clients under test; that one raises or hangs is a finding."""
+        self.names.close()
         for client in self.clients:
             why = close_bounded(client)
             if why:

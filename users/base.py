@@ -20,6 +20,7 @@ from users.lifecycle import PacedUser
 from users.outcomes import classify, ends_the_user, of_write, split_batch
 from users.prefill import Prefill
 from users.requests import requests_of
+from users.sides import belong
 from users.values import Finding, check, describe, make
 
 NEIGHBOURS = 8  # operations of the same user kept as evidence beside a wrong value
@@ -63,6 +64,8 @@ class MemcacheUser(PacedUser):
         self.rng = make_rng(settings.seed, settings.worker_index, self.index)
         self.writer = f"w{settings.worker_index}.{self.index}"
         self.side = load.deal(self._name)
+        if len(load.clients) > 1:
+            belong(self.side)
         self.prefill = Prefill(load, client=load.clients[self.side])
         self._version = 0
         self._size = settings.value_size

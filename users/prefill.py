@@ -152,7 +152,7 @@ class Prefill:
         node_for = getattr(self._client, "node_for", None)
         if node_for is None:
             return
-        names = {label: node.name for node in self._context.nodes for label in node.labels}
+        names = {node.label: node.name for node in self._context.nodes}
         said = {key: _said(node_for, key, names) for key in where}
         wrong = [key for key, found in where.items() if found and said[key] not in found]
         if wrong:

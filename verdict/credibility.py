@@ -158,6 +158,10 @@ def fault_confirmed(view: View) -> CheckResult:
     if bypassed:
         why = "the client goes past the proxy: " + "; ".join(bypassed)
         return inconclusive(name, why, observed=len(bypassed), limit=limit)
+    strays = sum(worker.strays for worker in view.facts.workers)
+    if strays:
+        why = f"{strays} connections of which nobody knows for which group of users they were made"
+        return inconclusive(name, why, observed=strays, limit=limit)
     why = f"{len(records)} of {len(records)} confirmed" if not missing else "within the budget"
     return held(name, True, why, observed=len(missing), limit=limit)
 

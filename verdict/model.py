@@ -58,6 +58,7 @@ class WorkerFacts:
     # Stalls of its hub: watched (bool), client and others (counts), kept (evidence).
     stalls: Mapping[str, Any] = field(default_factory=dict)
     hung_calls: int = 0  # calls still inside the client after the quiesce
+    strays: int = 0  # addresses of nodes that were asked for by nobody of a known group
     ledger: LedgerFacts | None = None  # None for a worker that was lost
 
 

@@ -66,8 +66,11 @@ def test_doors_are_made_once_and_kept(cluster: EmbeddedCluster) -> None:
     cluster.open_doors(2)
     assert cluster.nodes == nodes
     assert [node.address for node in nodes] == first
+    assert [node.seen_by(1).client_address for node in nodes] == first
+    assert nodes[0].client_address == ("node1.memquake.test", first[0][1])
     assert [answers(node) for node in nodes] == [[True] * 3] * 2
     assert len({door.address for node in nodes for door in node.doors}) == 6
+    assert [len({door.address[1] for door in node.doors}) for node in nodes] == [1, 1]
     assert [Node.from_wire(node.to_wire()).doors for node in nodes] == [n.doors for n in nodes]
 
 
@@ -115,25 +118,33 @@ def test_without_doors_a_split_is_refused_before_it_starts(cluster: EmbeddedClus
         FaultDriver(plan(), build_backends(cluster))
 
 
-def test_nodes_of_others_get_doors_in_front_and_lose_them_again(
-    memcached: Callable[..., Any], toxiproxy: Any
-) -> None:
-    """On a Toxiproxy that is given, what was made for groups is gone at the end."""
+def test_nodes_of_others_get_doors_of_a_server_of_our_own(memcached: Callable[..., Any]) -> None:
+    """Whoever runs the nodes: the doors are ours, on loopback, and gone at the end."""
     servers = [memcached() for _ in range(2)]
-    addresses = [server.address for server in servers]
-    api = ToxiproxyApi(toxiproxy.url)
-    with ExternalCluster(addresses, toxiproxy_url=toxiproxy.url, with_proxies=True) as cluster:
+    with ExternalCluster([server.address for server in servers], with_proxies=True) as cluster:
         cluster.open_doors(2)
         assert [answers(node) for node in cluster.nodes] == [[True, True]] * 2
-        assert len(api.proxies()) == 4
-    assert api.proxies() == {}
-    api.close()
+        nodes = list(cluster.nodes)
+    assert [answers(node) for node in nodes] == [[False, False]] * 2
+
+
+def test_a_toxiproxy_of_others_is_not_given_doors(
+    memcached: Callable[..., Any], toxiproxy: Any
+) -> None:
+    """Nobody knows where it listens, and clients need the same port on another address."""
+    with (
+        ExternalCluster(
+            [memcached().address], toxiproxy_url=toxiproxy.url, with_proxies=True
+        ) as cluster,
+        pytest.raises(ClusterError, match="leave --toxiproxy-url out"),
+    ):
+        cluster.open_doors(2)
 
 
 def test_groups_without_proxies_are_refused(memcached: Callable[..., Any]) -> None:
     """There is no door to shut where load goes straight to the nodes."""
     with (
         ExternalCluster([memcached().address]) as cluster,
-        pytest.raises(ClusterError, match="need proxies"),
+        pytest.raises(ClusterError, match="groups of users need proxies"),
     ):
         cluster.open_doors(2)
