@@ -14,7 +14,8 @@ from typing import Any
 
 import gevent
 
-from cluster.node import Node
+from cluster.node import Address, Node, spell
+from session.words import impossible
 from telemetry.evidence import plain
 from telemetry.window import NodeState
 from users.context import LoadContext
@@ -23,18 +24,32 @@ from users.direct_counts import DIRECT
 TICK_S = 0.01
 SNAPSHOT_LIMIT_S = 1.0  # it is asked once a second, and only counts what the client knows
 BACKLOG_EVERY_TICKS = 10
+TOLD_MAX = 20  # findings about the client's words; the next one tells nothing new
 
 
 class Sampler:
-    """Ticker and once-a-second samples of one run."""
+    """Ticker and once-a-second samples of one run.
 
-    def __init__(self, context: LoadContext, nodes: Sequence[Node]) -> None:
+    `pool_size` is what the client was given; `beside` are nodes it knows that are not on the ring.
+    """
+
+    def __init__(
+        self,
+        context: LoadContext,
+        nodes: Sequence[Node],
+        *,
+        pool_size: int,
+        beside: Sequence[Address] = (),
+    ) -> None:
         self.context = context
         self.recorder = context.recorder
         self.names = {node.label: node.name for node in nodes}
         self.ticked_at = math.inf  # when the ticker last ran; a watchdog looks at it
         self._greenlets: list[Any] = []
         self._snapshot_broken = False
+        self._pool_size = pool_size
+        self._known = {*self.names, *(spell((host, port)) for host, port in beside)}
+        self._told: set[str] = set()  # what was found in the client's words already
 
     def start(self, epoch: float) -> None:
         """Begin at `epoch`, in this process's monotonic clock."""
@@ -143,7 +158,9 @@ class Sampler:
     def node_states(self) -> dict[str, NodeState]:
         """Translate the snapshot into states by node name."""
         states: dict[str, NodeState] = {}
-        everything = [pair for said in self.snapshots() for pair in said.items()]
+        snapshots = self.snapshots()
+        self._find_impossible(snapshots)
+        everything = [pair for said in snapshots for pair in said.items()]
         for label, said in everything:
             name = self.names.get(label)
             if name is None:
@@ -160,6 +177,14 @@ class Sampler:
             )
             states.setdefault(name, NodeState()).add(state)
         return states
+
+    def _find_impossible(self, snapshots: Sequence[Mapping[str, Any]]) -> None:
+        """Keep what cannot be true in the client's words, each once."""
+        for said in snapshots:
+            for line in impossible(said, self._known, self._pool_size):
+                if line not in self._told and len(self._told) < TOLD_MAX:
+                    self._told.add(line)
+                    self.recorder.finding("snapshot_contradicts", {"said": line})
 
     def slots_in_use(self) -> int | None:
         """Sum the pool slots in use over all nodes, None when the client does not tell."""

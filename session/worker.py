@@ -174,7 +174,12 @@ class WorkerRun:
         self.riders.start()
         self.orders = OrderBook(self.context)
         self.reporter = Reporter(self.runner, self.recorder, run=self.id, clock_sync=self.clock)
-        self.sampler = Sampler(self.context, self.nodes)
+        self.sampler = Sampler(
+            self.context,
+            self.nodes,
+            pool_size=int(data["client"]["pool_size"]),
+            beside=data["client"]["gutter_nodes"],
+        )
         parts = [*self.clients, data["client_spec"].partition(":")[0]]
         self.watchdog = Watchdog(lambda: self.sampler.ticked_at, TICK_S, parts)
         self.greenlets = [gevent.spawn(self._announce)]
