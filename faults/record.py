@@ -52,6 +52,7 @@ def read_record(folder: Path) -> Record:
     """Read the folder of a finished run; ScenarioError in one line."""
     if not folder.is_dir():
         raise ScenarioError(f"{folder} is no folder: give the folder of a run, such as runs/latest")
+    folder = folder.resolve()  # `latest` is soon another run's
     path = folder / PLAN
     if not path.exists():
         raise ScenarioError(f"{folder} has no {PLAN}: give the folder of a run")
