@@ -14,6 +14,7 @@ from telemetry.histogram import Histogram, merge_into, merged, percentile_us
 from telemetry.window import SLICES_A_SECOND
 from verdict.breaker import opened_at
 from verdict.earlier import steady_figures
+from verdict.ledger import ledger_figures
 from verdict.model import Figure
 from verdict.phases import FaultSpan
 from verdict.recovery import last_bad, recovered_at, recoveries
@@ -36,6 +37,7 @@ def figures(view: View) -> dict[str, Figure]:
     _recovery(view, found)
     _origin(view, found)
     _pacing(view, found)
+    found |= ledger_figures(view)
     found |= steady_figures(view)
     return found
 

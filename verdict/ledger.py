@@ -14,7 +14,7 @@ from typing import Any
 from telemetry.window import Window
 from verdict.answers import held, inconclusive, not_applicable, percent, worst
 from verdict.correctness import evidence_line
-from verdict.model import CheckResult, LedgerFacts
+from verdict.model import CheckResult, Figure, LedgerFacts
 from verdict.phases import FaultSpan
 from verdict.view import View
 
@@ -64,6 +64,16 @@ def last_loss_s(windows: Sequence[Window], node: str) -> float:
 def keys_moved(view: View) -> bool:
     """Tell whether keys may have been on other nodes than usual."""
     return view.facts.moves_keys and bool(view.phases.spans)
+
+
+def ledger_figures(view: View) -> dict[str, Figure]:
+    """Give how much was held against acknowledgements, and what reads showed, limit or not."""
+    ledgers = _ledgers(view)
+    return {
+        "checked_reads": Figure(value=float(sum(x.reads for x in ledgers)), unit="reads"),
+        "stale_reads": Figure(value=float(sum(x.stale for x in ledgers)), unit="reads"),
+        "acknowledged_writes": Figure(value=float(sum(x.writes for x in ledgers)), unit="writes"),
+    }
 
 
 def _is_figure_only(view: View, name: str) -> bool:
