@@ -182,6 +182,7 @@ class FaultDriver:
             emulated_by=instead or fault.emulated_by,
             planned_at_s=begin_s + fault.at_s,
             planned_end_s=begin_s + fault.end_s,
+            adds_s=fault.adds_s,
         )
 
     def _wait_until(self, moment: float) -> bool:

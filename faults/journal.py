@@ -28,6 +28,7 @@ class FaultRecord:
     emulated_by: str
     planned_at_s: float  # since the start of the run
     planned_end_s: float
+    adds_s: float = 0.0  # what it adds to every answer at the least; 0 for most kinds
     injected_at_s: float | None = None  # injection returned
     confirmed_at_s: float | None = None  # read back as applied and its effect seen by a probe
     heal_started_s: float | None = None

@@ -35,6 +35,14 @@ class PlannedFault:
         """Name of the backend that carries it out."""
         return KINDS[self.kind].backend
 
+    @property
+    def adds_s(self) -> float:
+        """Seconds that it adds to every answer at the least, 0 for a kind that does not."""
+        if self.kind != "latency":
+            return 0.0
+        ways = 2 if self.attributes.get("direction") == "both" else 1
+        return ways * float(self.attributes["latency_s"] - self.attributes["jitter_s"])
+
     def hides(self, other: PlannedFault) -> bool:
         """Whether of the two, on one node at one time, one could not be seen."""
         if self.kind == other.kind:

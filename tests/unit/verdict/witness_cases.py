@@ -396,4 +396,56 @@ WORDS: list[Row] = [
     ),
 ]
 
-WITNESSES: list[Row] = [*HUB, *STORM, *AMPLIFICATION, *WORDS]
+
+def delayed(adds_s: float, fate: tuple[str, int], **changes: Any) -> MadeUpRun:
+    """Give a latency on node2 from 10 to 20 s, and what became of the calls there."""
+    run = MadeUpRun().fault("node2", effects=("degraded",), kind="latency", adds_s=adds_s)
+    return run.all_calls("node2", 10.1, 20.0, fate).but(**changes)
+
+
+def usually_slow() -> MadeUpRun:
+    """Let some calls be as slow as the delay all the time, with a fault or without."""
+    run = delayed(0.1, OK)
+    for second in range(40):
+        run.some_calls("node2", second + 0.5, (Outcome.HIT, 80 * MS), 1)
+    return run
+
+
+EFFECT: list[Row] = [
+    ("fault_confirmed", "a delay is felt", lambda: delayed(0.1, (Outcome.HIT, 101 * MS)), "PASS"),
+    ("fault_confirmed", "a delay is not felt", lambda: delayed(0.1, OK), "INCONCLUSIVE"),
+    (
+        "fault_confirmed",
+        "a delay of half its length",
+        lambda: delayed(0.1, (Outcome.HIT, 30 * MS)),
+        "INCONCLUSIVE",
+    ),
+    (
+        "fault_confirmed",
+        "a delay beyond the deadline",
+        lambda: delayed(2.0, (Outcome.TIMEOUT, 500 * MS)),
+        "PASS",
+    ),
+    (
+        "fault_confirmed",
+        "a client that soon turns away from a slow node",
+        lambda: delayed(0.1, OK).some_calls("node2", 10.5, (Outcome.HIT, 101 * MS), 10),
+        "PASS",
+    ),
+    (
+        "fault_confirmed",
+        "a delayed node that nobody asked",
+        lambda: delayed(0.1, OK).no_calls("node2", 10, 20),
+        "PASS",
+    ),
+    (
+        "fault_confirmed",
+        "a breaker that was open all the time",
+        lambda: delayed(0.1, REJECTED),
+        "PASS",
+    ),
+    ("fault_confirmed", "slow calls as usual", usually_slow, "INCONCLUSIVE"),
+    ("fault_confirmed", "a delay too short to be told", lambda: delayed(0.005, OK), "PASS"),
+]
+
+WITNESSES: list[Row] = [*HUB, *STORM, *AMPLIFICATION, *WORDS, *EFFECT]
