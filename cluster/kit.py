@@ -38,6 +38,7 @@ _STREAMS: dict[Direction, tuple[Stream, ...]] = {
     "from": ("downstream",),
 }
 _CUT = OWN_PREFIX + "kit-cut-"
+_DRIP = OWN_PREFIX + "kit-drip"
 _SLOW = OWN_PREFIX + "kit-slow"
 
 View = Callable[[], Collection[str]]
@@ -162,6 +163,13 @@ class ClusterKit:
             raise ClusterError(f"a latency of {seconds:g} s, jitter {jitter:g} s, cannot be")
         values = {"latency": round(seconds * 1000), "jitter": round(jitter * 1000)}
         self._each(names, lambda name: self._toxic(name, _SLOW, "latency", values, "downstream"))
+
+    def dribble(self, *names: str, pause: float) -> None:
+        """Let replies of nodes come a byte at a time, `pause` seconds after each other."""
+        if not 0 < pause <= 1:
+            raise ClusterError(f"a pause of {pause:g} s between bytes cannot be")
+        values = {"average_size": 1, "size_variation": 0, "delay": round(pause * 1e6)}
+        self._each(names, lambda name: self._toxic(name, _DRIP, "slicer", values, "downstream"))
 
     # Mending -------------------------------------------------------------------------------------
 
