@@ -51,7 +51,7 @@ class Accounts:
         self.counters: dict[str, Bounds] = {}
         self.value_bytes = 100  # of one value of the run, about
         self.updates = 0  # acknowledged
-        self.held: set[str] = set()
+        self.held: Counter[str] = Counter()  # how many questions about the key are open
         self.gone: set[str] = set()
         self.moved: deque[str] = deque(maxlen=MOVED_KEPT)
         self.is_ready = True  # False while ledger users still store their keys
@@ -120,7 +120,7 @@ class Accounts:
         if not self.auditor.ask(question):
             self._unasked += 1
         elif key in self.keys:
-            self.held.add(key)
+            self.held[key] += 1
 
     def _is_right(self, question: Question, value: bytes) -> bool:
         if question.about is About.COUNT:
@@ -132,7 +132,7 @@ class Accounts:
         return version >= question.version or book.may_be_seen(question.key, version)
 
     def _settle(self, question: Question, answer: Answer) -> None:
-        self.held.discard(question.key)
+        self._release(question.key)
         if question.about is About.COUNT:
             self._counted(question, answer)
             return
@@ -142,7 +142,7 @@ class Accounts:
             self.moved.append(question.key)
         if question.about is About.MISS:
             self._missed(question, answer, found)
-        if question.about is About.STALE and (answer.where or answer.value is None):
+        if question.about is About.STALE and self._shows_stale(question, answer):
             self._stale_read(question.key, page, stale, answer.where or "none")
         elif not answer.where and book.is_there(question.key, page, self._clock()):
             self._lost_write(question, page, found)
@@ -150,6 +150,20 @@ class Accounts:
             book.lost(question.key, page)
             if answer.value is None and question.key in self.keys:
                 self.gone.add(question.key)
+
+    def _release(self, key: str) -> None:
+        if self.held[key] > 1:
+            self.held[key] -= 1
+        else:
+            del self.held[key]
+
+    @staticmethod
+    def _shows_stale(question: Question, answer: Answer) -> bool:
+        """Tell whether the acknowledged version was on a server when the older one was read.
+
+        One that nobody had at the first look was lost, whatever has been written since.
+        """
+        return answer.value is None or (bool(answer.where) and not question.times)
 
     def _missed(self, question: Question, answer: Answer, found: int | None) -> None:
         """Judge a miss: masked when the very version was on its node all the time."""

@@ -190,7 +190,7 @@ def test_keys_that_are_gone_are_filled_in_again(stage: Any) -> None:
 def test_a_key_that_is_asked_about_is_not_written_over(stage: Any) -> None:
     """Else a loss could never be told from a later write."""
     user = ride(stage, 0)
-    stage.load.accounts.held.update(stage.load.accounts.keys)
+    stage.load.accounts.held.update(dict.fromkeys(stage.load.accounts.keys, 1))
     before = dict(stage.client.data)
     for _ in range(50):
         user._set_one()
