@@ -15,7 +15,7 @@ from cluster.kit import ClusterKit
 
 @pytest.fixture
 def cluster_kit() -> Iterator[Callable[..., ClusterKit]]:
-    """Give a function that starts a `ClusterKit(n, memory_mb=...)`; all of them end with the test."""
+    """Give a function that starts a `ClusterKit(n, memory_mb=...)`; all end with the test."""
     started: list[ClusterKit] = []
 
     def start(n: int = 3, *, memory_mb: int = MEMORY_MB) -> ClusterKit:
