@@ -6,23 +6,19 @@ has the value None and is listed all the same, so that two runs of a scenario co
 
 from __future__ import annotations
 
-import re
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from telemetry.histogram import Histogram, merge_into, merged, percentile_us
-from telemetry.window import SLICES_A_SECOND
-from verdict.breaker import opened_at
 from verdict.earlier import steady_figures
+from verdict.figures_of_faults import fault_figures
+from verdict.figures_of_harm import harm_figures
 from verdict.ledger import ledger_figures
 from verdict.model import Figure
-from verdict.phases import FaultSpan
-from verdict.recovery import last_bad, recovered_at, recoveries
-from verdict.view import Sums, View
+from verdict.recovery import recovered_at
+from verdict.view import View
 
 _PERCENTILES = (("p50", 0.50), ("p95", 0.95), ("p99", 0.99))
-_REFILLED = 0.95
-"""A cold cache counts as full again at this share of its baseline hit ratio."""
 
 
 def figures(view: View) -> dict[str, Figure]:
@@ -31,10 +27,8 @@ def figures(view: View) -> dict[str, Figure]:
     _throughput(view, found)
     _latency(view, found)
     _ratios(view, found)
-    _degradation(view, found)
-    for span in view.phases.spans:
-        _fault(view, span, found)
-    _recovery(view, found)
+    found |= fault_figures(view)
+    found |= harm_figures(view)
     _origin(view, found)
     _pacing(view, found)
     found |= ledger_figures(view)
@@ -84,93 +78,11 @@ def _phases(view: View) -> list[tuple[str, tuple[int, ...]]]:
 
 def _ratios(view: View, found: dict[str, Figure]) -> None:
     for label, seconds in _phases(view):
-        found[f"hit_ratio_{label}"] = _figure(_hit_ratio(view.total(seconds)), "share")
+        found[f"hit_ratio_{label}"] = _figure(view.total(seconds).hit_ratio, "share")
     for label, seconds in _phases(view):
         sums = view.total(seconds)
         share = sums.failed / sums.operations if sums.operations else None
         found[f"error_rate_{label}"] = _figure(share, "share")
-
-
-def _degradation(view: View, found: dict[str, Figure]) -> None:
-    """Depth: how far completed operations fell at worst. Area: operations missing in all."""
-    steady = [view.sums(second).completed for second in view.phases.baseline]
-    if not view.phases.spans or not steady or not statistics.median(steady):
-        return
-    usual = statistics.median(steady)
-    begin = min(span.injected for span in view.phases.spans)
-    end = recovered_at(view) or view.phases.load_end
-    within = [second for second in range(int(begin), int(end)) if second in view.windows]
-    completed = [view.sums(second).completed for second in within]
-    if completed:
-        depth = max(0.0, 1 - min(completed) / usual)
-        found["throughput_dip"] = _figure(depth, "share")
-        area = sum(max(0.0, usual - value) for value in completed)
-        found["operations_missing"] = _figure(area, "count")
-
-
-def _fault(view: View, span: FaultSpan, found: dict[str, Figure]) -> None:
-    label = _name(span.record.id)
-    failures = [
-        start
-        for node in span.record.nodes
-        for start, part in view.slices(node, span.injected, span.healed)
-        if part.failed
-    ]
-    first = min(failures) - span.injected if failures else None
-    found[f"detection_time_{label}"] = _figure(first, "s")
-    if "unavailable" in span.record.effects:
-        moments = [opened_at(view, span, node) for node in span.record.nodes]
-        seen = [moment for moment in moments if moment is not None]
-        slowest = max(seen) - span.begins if seen and len(seen) == len(moments) else None
-        found[f"time_to_fail_fast_{label}"] = _figure(slowest, "s")
-        found[f"breaker_open_time_{label}"] = _figure(_open_time(view, span), "s")
-
-
-def _open_time(view: View, span: FaultSpan) -> float | None:
-    """Give for how many seconds some process said a breaker of the fault's nodes was open."""
-    end = min(view.phases.next_injection(node, span.healed) for node in span.record.nodes)
-    told = [
-        state
-        for second in range(int(span.injected), int(end))
-        if (state := _worst_state(view, second, span.record.nodes)) is not None
-    ]
-    return float(sum(told)) if told else None
-
-
-def _worst_state(view: View, second: int, nodes: Sequence[str]) -> bool | None:
-    states = [state for node in nodes if (state := view.state(second, node)) is not None]
-    told = [state for state in states if state.breaker]
-    if not told:
-        return None
-    return any(state.breaker.get("open") or state.breaker.get("half_open") for state in told)
-
-
-def _recovery(view: View, found: dict[str, Figure]) -> None:
-    slowest: dict[str, float] = {}
-    for span, node in recoveries(view):
-        if span.was_healed:
-            until = view.phases.next_injection(node, span.healed)
-            bad = last_bad(view, node, span.healed, until)
-            took = 0.0 if bad is None else bad + 1 / SLICES_A_SECOND - span.healed
-            slowest[node] = max(slowest.get(node, 0.0), took)
-    for node, took in slowest.items():
-        found[f"recovery_time_{_name(node)}"] = _figure(took, "s")
-    for span in view.phases.spans:
-        if "cold" in span.record.effects:
-            for node in span.record.nodes:
-                found[f"refill_time_{_name(node)}"] = _figure(_refill(view, span, node), "s")
-
-
-def _refill(view: View, span: FaultSpan, node: str) -> float | None:
-    before = _hit_ratio(view.total(view.phases.baseline, node))
-    if not before:
-        return None
-    until = view.phases.next_injection(node, span.healed)
-    for second in view.phases.inside(span.healed, until):
-        ratio = _hit_ratio(view.sums(second, node))
-        if ratio is not None and ratio >= _REFILLED * before:
-            return max(0.0, second - span.healed)
-    return None
 
 
 def _origin(view: View, found: dict[str, Figure]) -> None:
@@ -193,10 +105,6 @@ def _pacing(view: View, found: dict[str, Figure]) -> None:
     found["hub_lag_p99"] = _figure(None if lag is None else lag / 1000, "ms")
 
 
-def _hit_ratio(sums: Sums) -> float | None:
-    return sums.read_hits / sums.read_keys if sums.read_keys else None
-
-
 def _mean(values: Iterable[float], unit: str) -> Figure:
     listed = list(values)
     return _figure(statistics.fmean(listed) if listed else None, unit)
@@ -204,7 +112,3 @@ def _mean(values: Iterable[float], unit: str) -> Figure:
 
 def _figure(value: float | None, unit: str) -> Figure:
     return Figure(value=value, unit=unit)
-
-
-def _name(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "unnamed"

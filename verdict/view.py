@@ -62,6 +62,11 @@ class Sums:
         """Operations that did what was asked, or were cut off by the harness before they could."""
         return self.operations - self.failed
 
+    @property
+    def hit_ratio(self) -> float | None:
+        """Share of the keys read that were found."""
+        return self.read_hits / self.read_keys if self.read_keys else None
+
     def p99_ms(self) -> float | None:
         """Give the 99th percentile of the attempted operations' service time."""
         value = percentile_us(self.service, 0.99)

@@ -149,6 +149,11 @@ class _Counted:
     calls: float = 0.0
     seconds: int = 0
 
+    @property
+    def ratio(self) -> float:
+        """Commands for each call."""
+        return self.commands / self.calls
+
 
 def retry_amplification(view: View) -> CheckResult:
     """Send the unaffected nodes at most 1.2 commands for each call, as the servers count them.
@@ -159,17 +164,16 @@ def retry_amplification(view: View) -> CheckResult:
     name = "retry_amplification"
     limit = view.limit(name)
     counted = amplification(view)
-    judged = [s for s in counted if s.seconds >= COUNTED_S and s.calls >= COUNTED_CALLS]
-    if not judged:
+    if not counted:
         why = f"{COUNTED_S} s with {COUNTED_CALLS} calls and the servers' counts are needed"
         return inconclusive(name, view.because(why), limit=limit)
-    return worst(name, [_amplified(view, sums) for sums in judged])
+    return worst(name, [_amplified(view, sums) for sums in counted])
 
 
 def _amplified(view: View, sums: _Counted) -> CheckResult:
     name = "retry_amplification"
     limit = view.limit(name)
-    ratio = sums.commands / sums.calls
+    ratio = sums.ratio
     where = "all nodes" if len(sums.nodes) == len(view.facts.nodes) else ", ".join(sums.nodes)
     why = f"{where}: {sums.commands:,.0f} commands for {sums.calls:,.0f} calls"
     if ratio > limit and not view.facts.connections_are_ours:
@@ -180,7 +184,10 @@ def _amplified(view: View, sums: _Counted) -> CheckResult:
 
 
 def amplification(view: View) -> list[_Counted]:
-    """Give commands and calls by the nodes that were unaffected, under faults and without."""
+    """Give commands and calls by the nodes that were unaffected, under faults and without.
+
+    Only where there are enough of both to tell.
+    """
     found: dict[tuple[tuple[str, ...], bool], _Counted] = {}
     for nodes, under_fault, seconds in _stretches(view):
         known = [s for s in (*seconds, seconds[-1] + 1) if _has_counts(view, s)]
@@ -199,7 +206,7 @@ def amplification(view: View) -> list[_Counted]:
         sums.commands += max(0.0, commands - edge)
         sums.calls += calls
         sums.seconds += end - begin
-    return list(found.values())
+    return [s for s in found.values() if s.seconds >= COUNTED_S and s.calls >= COUNTED_CALLS]
 
 
 def _stretches(view: View) -> list[tuple[tuple[str, ...], bool, list[int]]]:

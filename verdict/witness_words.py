@@ -30,6 +30,8 @@ COMPLETED = 0.9
 ASKED = 0.5
 """Of the completed calls, as the server counts them: a call may have been answered elsewhere."""
 
+SHOWN = ("said", "error")  # of a finding
+
 CLAIM_SLACK = 3
 """Connections beyond the server's count: being opened, or just closed by the other side."""
 
@@ -47,7 +49,9 @@ def snapshot_true(view: View) -> CheckResult:
     name = "snapshot_true"
     limit = view.limit(name)
     found = [
-        evidence_line(item) for item in view.facts.findings if item.get("kind") in SNAPSHOT_FINDINGS
+        evidence_line({key: item[key] for key in SHOWN if key in item})
+        for item in view.facts.findings
+        if item.get("kind") in SNAPSHOT_FINDINGS
     ]
     told = any(window.nodes for window in view.facts.windows)
     if not told and not found:

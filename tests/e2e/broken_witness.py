@@ -5,6 +5,7 @@ Each follows the contract `CALLABLE(nodes, settings)` and behaves well apart fro
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import socket
 import time
@@ -118,6 +119,11 @@ class retries_always(Wrapped):  # noqa: N801
             self.inner.get(key, default)
         return self.inner.get(key, default)
 
+    def get_many(self, keys: Any) -> Any:
+        for _ in range(2):
+            self.inner.get_many(keys)
+        return self.inner.get_many(keys)
+
 
 class retries_elsewhere(Wrapped):  # noqa: N801
     """Asks every other node ten times when one fails."""
@@ -170,10 +176,10 @@ class says_open(Lies):  # noqa: N801
 
 
 class says_too_many(Lies):  # noqa: N801
-    """Says that more connections are in use than a pool can hold."""
+    """Says that more connections are idle than a pool can hold."""
 
     def changed(self, said: dict[str, Any]) -> dict[str, Any]:
-        return {"breaker": said["breaker"], "pool": {"idle": 0, "in_use": 5_000}}
+        return {"breaker": said["breaker"], "pool": {"idle": 5_000, "in_use": 0}}
 
 
 class leaks_sockets(Wrapped):  # noqa: N801
@@ -200,11 +206,7 @@ def leaks(nodes: Any, settings: Any) -> leaks_sockets:
     return client
 
 
-class ProbesWithoutLimit(Wrapped):
-    """Lets every call through to a node that it took out of service, twice a second."""
-
-
 def probes_without_limit(nodes: Any, settings: Any) -> MemcacheClient:
     """Give a client whose half-open breaker lets any number of probes through at once."""
-    settings.breaker = dict(settings.breaker or {}) | {"half_open_probes": 1_000}
-    return build(nodes, settings)
+    breaker = dict(settings.breaker or {}) | {"half_open_probes": 1_000}
+    return build(nodes, dataclasses.replace(settings, breaker=breaker))
