@@ -71,7 +71,8 @@ def _to_string(self: StatsEntry, current: bool = True) -> str:
     rps = self.current_rps if current else self.total_rps
     failures = self.current_fail_per_sec if current else self.total_fail_per_sec
     type_width = locust.stats.STATS_TYPE_WIDTH
-    name_width = locust.stats.STATS_NAME_WIDTH - type_width + 4
+    # On a terminal of 80 columns this is negative, which the heading's `%` takes as a width.
+    name_width = abs(locust.stats.STATS_NAME_WIDTH - type_width + 4)
     method = f"{self.method} " if self.method else ""
     failed = f"{self.num_failures}({self.fail_ratio * 100:.2f}%)"
     times = " ".join(

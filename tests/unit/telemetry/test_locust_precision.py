@@ -93,6 +93,17 @@ def test_the_console_tables_stay_in_line() -> None:
     assert len(percentiles[3]) == len(percentiles[1])
 
 
+@pytest.mark.parametrize("width", [0, 4, 20])  # of names, on 80, 84 and 100 columns
+def test_a_narrow_terminal_has_its_tables_too(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locust's own width of a name is negative there; a row must not end the process."""
+    monkeypatch.setattr(locust.stats, "STATS_NAME_WIDTH", width)
+    stats = RequestStats()
+    stats.log_request("mixed", "get", 0.5, 100)
+    heading, _, row, *_ = locust.stats.get_stats_summary(stats, current=False)
+    assert abs(row.index("|") - heading.index("|")) <= len("get")
+    assert locust.stats.get_percentile_stats_summary(stats)
+
+
 def test_workers_and_master_use_the_same_keys() -> None:
     """Reports of workers merge into the master's dictionary without new keys."""
     worker, master = stats_of(*[0.3] * 5, 1.7), stats_of(*[0.3] * 5, 1.7)
