@@ -161,9 +161,11 @@ class Accounts:
     def _shows_stale(question: Question, answer: Answer) -> bool:
         """Tell whether the acknowledged version was on a server when the older one was read.
 
-        One that nobody had at the first look was lost, whatever has been written since.
+        One that nobody had at the first look was lost, or has gone since: whatever else is there
+        now does not prove the read wrong. After a delete there is nothing to look for.
         """
-        return answer.value is None or (bool(answer.where) and not question.times)
+        page: Page = question.context[1]
+        return page.is_deleted or (bool(answer.where) and not question.times)
 
     def _missed(self, question: Question, answer: Answer, found: int | None) -> None:
         """Judge a miss: masked when the very version was on its node all the time."""

@@ -36,6 +36,11 @@ class Page(NamedTuple):
     until: float
     since: float
 
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the last thing acknowledged was a delete."""
+        return self.head == _NO_HEAD and self.version > 0
+
 
 class Book:
     """The keys of one writer. `agreed` counts reads that gave the last acknowledged version."""

@@ -199,6 +199,15 @@ def test_a_lost_write_that_is_written_over_makes_no_stale_read(lab: Lab) -> None
     assert (report["stale"], report["lost"]) == (0, [["node1", 10, 1]])
 
 
+def test_a_version_that_has_gone_since_proves_no_stale_read(lab: Lab) -> None:
+    """What was acknowledged may have been lost all along, and the older one expired by now."""
+    lab.writes(2)
+    lab.reads(1)
+    lab.holds(None)
+    lab.asks()
+    assert lab.report()["stale"] == 0
+
+
 def test_a_read_after_a_delete_is_stale(lab: Lab) -> None:
     """What was deleted must not come back."""
     lab.book.begin_delete("k")
