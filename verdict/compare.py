@@ -105,15 +105,15 @@ def excused(
     if len(clear) < len(chosen):
         again = judge(clear) if len(clear) >= needed else None
         if again is None or again.verdict is not Ruling.FAIL:
-            return _taken_back(result, "the generator was saturated then")
+            return taken_back(result, "the generator was saturated then")
         result = again
     excess_ms = ((result.observed or 0.0) - (result.limit or 0.0)) * was_ms
     late = disturbance(view, clear, excess_ms)
     if late:
-        return _taken_back(result, late)
+        return taken_back(result, late)
     lost = [worker.id for worker in view.facts.workers if worker.lost_at_s is not None]
     if by_load and lost:
-        return _taken_back(result, f"lost on the way: {', '.join(lost)}")
+        return taken_back(result, f"lost on the way: {', '.join(lost)}")
     return result
 
 
@@ -137,7 +137,8 @@ def disturbance(view: View, seconds: Sequence[int], excess_ms: float = 0.0) -> s
     return f"the harness's own ticker was {late:.1f} ms late, {was:.1f} ms in the baseline"
 
 
-def _taken_back(result: CheckResult, reason: str) -> CheckResult:
+def taken_back(result: CheckResult, reason: str) -> CheckResult:
+    """Turn a conviction into INCONCLUSIVE, with the reason added."""
     return inconclusive(
         result.name,
         f"{result.why}; {reason}",

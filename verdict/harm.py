@@ -21,6 +21,7 @@ from verdict.compare import (
     compare_p99,
     compare_throughput,
     excused,
+    taken_back,
 )
 from verdict.model import CheckResult, Ruling
 from verdict.phases import FaultSpan
@@ -44,7 +45,7 @@ def error_budget(view: View) -> CheckResult:
     """
     name = "error_budget"
     limit = view.limit(name)
-    operations = failed = keys = keys_failed = 0
+    operations = failed = excusable = keys = keys_failed = keys_excusable = 0
     for second in view.counted:
         healthy = view.unaffected(second)
         if not healthy:
@@ -52,19 +53,31 @@ def error_budget(view: View) -> CheckResult:
         sums = view.sums(second, *healthy, BATCHES)
         operations += sums.operations
         failed += sums.failed
+        excusable += view.excusable(second, *healthy, BATCHES)
         keys += view.sums(second, BATCHES).keys
         named = view.windows[second].batch_failed
-        keys_failed += sum(count for node, count in named.items() if node in healthy)
+        here = sum(count for node, count in named.items() if node in healthy)
+        keys_failed += here
+        keys_excusable += here if second in view.disturbed else 0
     if not operations:
         return inconclusive(name, view.because("no operation outside the faults"), limit=limit)
-    share = failed / operations
-    why = f"{failed:,} of {operations:,} operations failed ({percent(share)})"
-    parts = [held(name, share <= limit, why, observed=share, limit=limit)]
+    parts = [_failed_share(view, "operations", operations, failed, excusable)]
     if keys_failed:
-        share = keys_failed / max(keys, keys_failed)
-        why = f"{keys_failed:,} of {keys:,} keys in batches failed ({percent(share)})"
-        parts.append(held(name, share <= limit, why, observed=share, limit=limit))
+        of = max(keys, keys_failed)
+        parts.append(_failed_share(view, "keys in batches", of, keys_failed, keys_excusable))
     return worst(name, parts)
+
+
+def _failed_share(view: View, what: str, of: int, failed: int, excusable: int) -> CheckResult:
+    """Judge a share of failures, without those that a saturated generator may explain."""
+    name = "error_budget"
+    limit = view.limit(name)
+    share = failed / of
+    why = f"{failed:,} of {of:,} {what} failed ({percent(share)})"
+    if share > limit >= (failed - excusable) / of:
+        why += f"; the generator was saturated in {excusable:,} of them"
+        return inconclusive(name, why, observed=share, limit=limit)
+    return held(name, share <= limit, why, observed=share, limit=limit)
 
 
 def deadline_kept(view: View) -> CheckResult:
@@ -198,12 +211,23 @@ def _node_parts(view: View, node: str, spans: list[FaultSpan]) -> list[CheckResu
     if len(calm) >= WINDOWS_NEEDED:
         parts.append(excused(view, calm, p99, needed=WINDOWS_NEEDED, was_ms=was_ms))
     for chosen in {tuple(own), tuple(seconds)}:
-        sums = view.total(chosen, node)
-        parts.append(compare_errors(name, node, sums.failed, sums.operations))
+        parts.append(_errors_part(view, node, chosen))
         settled = [second for second in chosen if _is_settled(view, spans, second)]
         if len(settled) >= _ALONE_WINDOWS:
             parts.append(excused(view, settled, throughput, by_load=True))
     return [part for part in parts if part is not None]
+
+
+def _errors_part(view: View, node: str, seconds: Sequence[int]) -> CheckResult | None:
+    sums = view.total(seconds, node)
+    result = compare_errors("unaffected_nodes_healthy", node, sums.failed, sums.operations)
+    if result is None or result.verdict is not Ruling.FAIL:
+        return result
+    excusable = sum(view.excusable(second, node) for second in seconds)
+    again = compare_errors(result.name, node, sums.failed - excusable, sums.operations)
+    if again is None or again.verdict is Ruling.FAIL:
+        return result
+    return taken_back(result, "the generator was saturated then")
 
 
 def _is_interrupted(view: View, second: int) -> bool:

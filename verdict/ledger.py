@@ -26,6 +26,9 @@ CALLS_NEEDED = 100
 LOSING = ("pid", "evictions", "cmd_flush", "slab_reassign_evictions_nomem")
 """What a server counts when it loses items by itself; a new process has another pid."""
 
+LEAST_OUT_S = 1.0
+"""A fault of less than a second gives no hundred calls at any usual load."""
+
 MASKABLE = frozenset({"unavailable", "degraded"})
 _EVIDENCE_CHARACTERS = 200
 
@@ -169,6 +172,9 @@ def no_masked_misses(view: View) -> CheckResult:
 def _masked(view: View, node: str, spans: Sequence[FaultSpan]) -> CheckResult:
     name = "no_masked_misses"
     limit = view.limit(name)
+    length_s = sum(span.length_s for span in spans)
+    if length_s < LEAST_OUT_S:
+        return not_applicable(name, f"{node} was out for {length_s:.2f} s only")
     seconds = {s for span in spans for s in range(int(span.injected), math.ceil(span.heal))}
     calls = sum(
         part.calls for span in spans for _, part in view.slices(node, span.injected, span.heal)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from telemetry.window import SLICES_A_SECOND
 from verdict.answers import held, inconclusive, not_applicable, percent, worst
@@ -26,10 +26,13 @@ DIP_FAILURES = 3
 """One or two failures are no dip, however few operations a window has."""
 
 
-def last_bad(view: View, node: str, begin: float, end: float) -> float | None:
+def last_bad(
+    view: View, node: str, begin: float, end: float, *, without: Collection[int] = ()
+) -> float | None:
     """Give when the last failed operation on a node was sent at the earliest; None without one.
 
-    To 100 ms for single-key calls, to a second for keys that a batch named as failed.
+    To 100 ms for single-key calls, to a second for keys that a batch named as failed. Windows
+    named in `without` do not count.
     """
     moments = [start for start, part in view.slices(node, begin, end) if part.failed]
     moments += [
@@ -37,7 +40,7 @@ def last_bad(view: View, node: str, begin: float, end: float) -> float | None:
         for window in view.facts.windows
         if begin <= window.second and window.second + 1 <= end and window.batch_failed.get(node)
     ]
-    return max(moments, default=None)
+    return max((at for at in moments if math.floor(at) not in without), default=None)
 
 
 def recoveries(view: View) -> list[tuple[FaultSpan, str]]:
@@ -82,6 +85,10 @@ def _recovers(view: View, span: FaultSpan, node: str) -> CheckResult:
     clear = span.healed if bad is None else bad + 1 / SLICES_A_SECOND
     seconds = view.phases.inside(clear, until)
     if took > limit:
+        clear_bad = last_bad(view, node, span.healed, until, without=view.disturbed)
+        if clear_bad is None or clear_bad - span.healed <= limit:
+            why += "; the generator was saturated in all that came so late"
+            return inconclusive(name, why, observed=took, limit=limit)
         return held(name, False, why, observed=took, limit=limit)
     if not is_last and (until - span.healed < limit or not seconds):
         return held(name, True, f"{why}, then the next fault", observed=took, limit=limit)
@@ -239,6 +246,10 @@ def no_second_dip(view: View) -> CheckResult:
     why = f"{len(dips)} of {len(seconds)} windows with errors over 1 %"
     if dips:
         why += f", the first at {dips[0]} s"
+    excusable = [second for second in dips if not _is_dip(view, second, without_lag=True)]
+    if len(dips) > limit >= len(dips) - len(excusable):
+        why += f"; the generator was saturated in {len(excusable)} of them"
+        return inconclusive(name, why, observed=len(dips), limit=limit)
     return held(name, len(dips) <= limit, why, observed=len(dips), limit=limit)
 
 
@@ -253,6 +264,7 @@ def _calm_from(view: View, heal: float) -> float:
     return latest
 
 
-def _is_dip(view: View, second: int) -> bool:
+def _is_dip(view: View, second: int, *, without_lag: bool = False) -> bool:
     sums = view.sums(second)
-    return sums.failed >= DIP_FAILURES and sums.failed > DIP_ERRORS * sums.operations
+    failed = sums.failed - (view.excusable(second) if without_lag else 0)
+    return failed >= DIP_FAILURES and failed > DIP_ERRORS * sums.operations

@@ -35,6 +35,9 @@ CPU_LIMIT = 0.90
 
 _ROUNDING = 1e-9  # tenths of a second are no binary fractions
 
+TIMING = frozenset({Outcome.TIMEOUT, Outcome.POOL_TIMEOUT, Outcome.BREAKER_OPEN})
+"""Failures that a late hub brings about by itself, and what follows from them."""
+
 READS = "g"  # get, gets, gat and their batches
 READ_OUTCOMES = frozenset({Outcome.HIT, Outcome.MISS, Outcome.PARTIAL})
 
@@ -261,6 +264,22 @@ class View:
             for window in self.facts.windows
             if (percentile_us(window.lag, 0.99) or 0) > limit_us
             or max(window.cpu.values(), default=0.0) > CPU_LIMIT
+        )
+
+    @cached_property
+    def disturbed(self) -> frozenset[int]:
+        """Windows whose calls lived in a saturated second: that one or the one before."""
+        return self.saturated | {second - 1 for second in self.saturated}
+
+    def excusable(self, second: int, *nodes: str) -> int:
+        """Count the failures of a window that a saturated generator may have brought about."""
+        window = self.windows.get(second)
+        if window is None or second not in self.disturbed:
+            return 0
+        return sum(
+            cell.count
+            for (_, node, outcome), cell in window.cells.items()
+            if outcome in TIMING and (not nodes or node in nodes)
         )
 
     def lag_p99s_ms(self, seconds: Iterable[int]) -> list[float]:
