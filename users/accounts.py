@@ -142,7 +142,7 @@ class Accounts:
             self.moved.append(question.key)
         if question.about is About.MISS:
             self._missed(question, answer, found)
-        if question.about is About.STALE and self._shows_stale(question, answer):
+        if question.about is About.STALE and self._shows_stale(question, found):
             self._stale_read(question.key, page, stale, answer.where or "none")
         elif not answer.where and book.is_there(question.key, page, self._clock()):
             self._lost_write(question, page, found)
@@ -158,14 +158,14 @@ class Accounts:
             del self.held[key]
 
     @staticmethod
-    def _shows_stale(question: Question, answer: Answer) -> bool:
+    def _shows_stale(question: Question, found: int | None) -> bool:
         """Tell whether the acknowledged version was on a server when the older one was read.
 
         One that nobody had at the first look was lost, or has gone since: whatever else is there
         now does not prove the read wrong. After a delete there is nothing to look for.
         """
         page: Page = question.context[1]
-        return page.is_deleted or (bool(answer.where) and not question.times)
+        return page.is_deleted or (found == question.version and not question.times)
 
     def _missed(self, question: Question, answer: Answer, found: int | None) -> None:
         """Judge a miss: masked when the very version was on its node all the time."""
