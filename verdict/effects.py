@@ -32,13 +32,14 @@ def without_effect(view: View, span: FaultSpan) -> list[str]:
 def _bypasses(view: View, span: FaultSpan) -> list[str]:
     """Name the nodes that kept getting commands while their proxy let nothing through.
 
-    Calls that all failed prove the fault held, whatever reached the server.
+    Calls that all failed prove the fault held, whatever reached the server. Those sent a timeout
+    before the heal say nothing: an answer that was held comes in time once it is let go.
     """
     record = span.record
     if "unavailable" not in record.effects or "toxiproxy" not in record.emulated_by.lower():
         return []
     lines = []
-    seconds = view.phases.during(span)
+    seconds = view.phases.inside(span.begins, span.heal - view.facts.op_timeout_s)
     for node in record.nodes:
         grown = view.server_commands(node, seconds)
         calls = view.total(seconds, node)

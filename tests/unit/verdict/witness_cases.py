@@ -411,7 +411,15 @@ def usually_slow() -> MadeUpRun:
     return run
 
 
+def let_go() -> MadeUpRun:
+    """Give calls whose answers were held to the end of the fault, and requests that arrived."""
+    run = MadeUpRun().fault("node2").all_calls("node2", 10.1, 19.5, TIMED_OUT)
+    run.all_calls("node2", 19.5, 20.0, (Outcome.HIT, 400 * MS))
+    return run.poke(more("cmd_get", 0, 10, "node2", every=80))
+
+
 EFFECT: list[Row] = [
+    ("fault_confirmed", "held answers come with the heal", let_go, "PASS"),
     ("fault_confirmed", "a delay is felt", lambda: delayed(0.1, (Outcome.HIT, 101 * MS)), "PASS"),
     ("fault_confirmed", "a delay is not felt", lambda: delayed(0.1, OK), "INCONCLUSIVE"),
     (
