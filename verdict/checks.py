@@ -17,8 +17,9 @@ from verdict import (
     harm,
     ledger,
     recovery,
+    witness_commands,
+    witness_connections,
     witness_hub,
-    witness_servers,
     witness_words,
 )
 from verdict.budgets import known_checks
@@ -49,8 +50,8 @@ _JUDGED: Mapping[str, Check] = {
     "recovers_within": recovery.recovers_within,
     "after_recovery_as_before": recovery.after_recovery_as_before,
     "no_second_dip": recovery.no_second_dip,
-    "no_reconnect_storm": witness_servers.no_reconnect_storm,
-    "retry_amplification": witness_servers.retry_amplification,
+    "no_reconnect_storm": witness_connections.no_reconnect_storm,
+    "retry_amplification": witness_commands.retry_amplification,
     "snapshot_true": witness_words.snapshot_true,
     "no_leaks": cleanliness.no_leaks,
     "all_faults_healed": cleanliness.all_faults_healed,

@@ -14,7 +14,8 @@ from verdict.figures_of_faults import name_of
 from verdict.model import Figure
 from verdict.recovery import recoveries
 from verdict.view import View
-from verdict.witness_servers import amplification, reconnects
+from verdict.witness_commands import amplification
+from verdict.witness_connections import reconnects
 
 PAGE_BURN = 14.4
 
