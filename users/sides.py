@@ -84,6 +84,7 @@ class SidedNames:
         self._builders: list[
             Any
         ] = []  # kept: what a client starts when it is built is placed by it
+        _groups.clear()  # whoever belonged to a group of another run belongs to none of this one
         if names:
             self._hub.resolver = self._resolver
 

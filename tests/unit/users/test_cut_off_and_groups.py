@@ -137,7 +137,9 @@ def test_users_call_their_own_groups_client(stage: Any) -> None:
     load = stage.load
     load.clients.append(other)
     load._called.append(other)
-    users = [stage.user(kind) for kind in (PlainUser, OtherUser, PlainUser)]
+    # Each joins in a greenlet of its own, which then belongs to its group.
+    kinds = (PlainUser, OtherUser, PlainUser)
+    users = [gevent.spawn(stage.user, kind).get(timeout=10) for kind in kinds]
     assert [user._client for user in users] == [stage.client, stage.client, other]
 
 
