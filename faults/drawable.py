@@ -1,7 +1,8 @@
 """Which kinds may be drawn by chance, and from which range each of their keys. Data only.
 
-Ranges are those in which a good client comes through with its usual settings (op_timeout 0.5 s):
-a latency beyond the op_timeout would be a timeout by another name. A kind that is not here is
+Ranges are those in which a good client comes through with its usual settings (op_timeout 0.5 s),
+and in which the fault can still be felt: a latency beyond the op_timeout would be a timeout by
+another name, and half a processor is more than a node uses. A kind that is not here is
 named in `NOT_DRAWN` with its reason; a test holds both against the kinds there are.
 """
 
@@ -41,7 +42,7 @@ DRAWABLE: Mapping[str, Mapping[str, Between | OneOf]] = {
     "down": {},
     "timeout": {},
     "latency": {"latency": Between(20, 120, "ms"), "jitter": Between(0, 20, "ms")},
-    "bandwidth": {"rate": Between(100, 1000, "KB/s")},
+    "bandwidth": {"rate": Between(10, 100, "KB/s")},
     "slow_close": {"delay": Between(100, 1000, "ms")},
     "reset_peer": {"delay": Between(0, 200, "ms")},
     "limit_data": {"bytes": Between(500, 20_000)},
@@ -62,7 +63,7 @@ DRAWABLE: Mapping[str, Mapping[str, Between | OneOf]] = {
     "connections": {"free": Between(0, 4)},
     "flush": {},
     "overload": {"rate": Between(200, 1000)},
-    "cpu": {"share": Between(20, 60, "%")},
+    "cpu": {"share": Between(5, 10, "%")},
     "abort": {"share": Between(1, 3, "%")},
     "clock_step": {"by": OneOf(("-1h", "-30s", "30s", "1h"))},
 }

@@ -109,7 +109,7 @@ def test_a_pair_of_faults_is_found_among_six(run_locust: Callable, tmp_path: Pat
     assert len(yaml.safe_load(drawn.read_text())["faults"]) == 6
     client = ["--client", BROKEN, *LIGHT]
     failed = run_locust(
-        ["--scenario", str(drawn), "--time-scale", "0.4", *client], timeout_s=240, cwd=CHECKOUT
+        ["--scenario", str(drawn), "--time-scale", "0.3", *client], timeout_s=240, cwd=CHECKOUT
     )
     assert failed.check("no_wrong_values")["verdict"] == "FAIL", str(failed)
 

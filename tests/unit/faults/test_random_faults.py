@@ -20,9 +20,9 @@ from faults.randomly import RandomFaults, draw_faults, drawable_kinds
 from faults.scenario import check_own_load, load_scenario, scenario_from_text
 
 AS_EVER = [
-    ("1-latency", "0s", "7.1s", ["node1"]),
-    ("2-latency", "15.4s", "11.5s", ["node3"]),
-    ("3-down", "36s", "9.1s", ["node2", "node3"]),
+    ("1-latency", "0s", "12.9s", ["node1"]),
+    ("2-latency", "21.2s", "19.3s", ["node3"]),
+    ("3-down", "49.6s", "15.8s", ["node2", "node3"]),
 ]
 
 seeds = st.integers(0, 2**63)
