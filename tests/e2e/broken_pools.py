@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import socket
 from typing import Any
 
 from gevent.lock import BoundedSemaphore
@@ -45,10 +44,6 @@ class LateHeal(HonestClient):
             if failures + 1 >= honest_client.FAILURES:
                 breaker.tries_again_at += 20.0
             raise
-
-
-class NoBreakerPerRecv(HonestClient):
-    """A deadline for every piece of an answer instead of one for the call."""
 
 
 class StaleAfterHeal(HonestClient):
@@ -148,7 +143,7 @@ class KeepsItsSocket(Client):
         kept = self.sock
         try:
             return super()._fetch_cmd(name, keys, *args, **kwargs)
-        except socket.timeout:
+        except TimeoutError:
             self.sock = kept
             raise
 
