@@ -2,8 +2,9 @@
 
 The same words, seed and node names give the same faults on every machine. Bounds that keep the
 cluster fit to be judged, whatever is drawn: at every moment a node is left that nothing was done
-to; faults that overlap in time share no node, so none can hide another; and between two faults
-that do not overlap lies a gap in which the cluster can recover.
+to; faults that overlap in time share no node, so none can hide another; between two faults that
+do not overlap lies a gap in which the cluster can recover; and no node is hit far more often than
+another, so that each is seen unharmed while others are not.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from faults.quantities import Duration, PositiveDuration
 
 FAULTS = 6  # enough for pairs that matter, few enough to be read
 MOST_FAULTS = 200
-SHORTEST_S = 10.0  # at time scale 0.3 two whole seconds between the edges of a fault
+SHORTEST_S = 12.0  # at time scale 0.3 two whole seconds between the edges of a fault
 LONGEST_S = 20.0
 GAP_S = 8.0  # a good client is back in service 2 s after a heal, also at time scale 0.3
 LEAST_NODES = 2  # one that is broken, and one that is not
 
 BESIDE = 0.35  # share of faults that overlap with the one before
 SEVERAL = 0.3  # share of faults that hit more than one node where that is possible
+MOST_AHEAD = 2  # a node that was hit so much more often than another is not hit again before it
 BEGINS_WITHIN = (0.2, 0.6)  # where in the fault before it one that overlaps begins
 
 
@@ -76,13 +78,16 @@ def draw_faults(words: RandomFaults, *, seed: int, nodes: Sequence[str]) -> list
     found: list[dict[str, Any]] = []
     before: _Drawn | None = None
     cursor = 0.0
+    hits = dict.fromkeys(nodes, 0)
     for number in range(1, words.faults + 1):
         # A source for each, so that one more fault changes none of the others.
         rng = random.Random(f"{seed}:random:{number}")
         kind = rng.choice(kinds)
-        place = _place(rng, words, kind, nodes=nodes, before=before, cursor=cursor)
+        place = _place(rng, words, kind, hits=hits, before=before, cursor=cursor)
         cursor = max(cursor, place.end_s)
         before = place
+        for node in place.nodes:
+            hits[node] += 1
         fault: dict[str, Any] = {
             "id": f"{number}-{kind}",
             "at": f"{place.at_s:g}s",
@@ -101,7 +106,7 @@ def _place(
     words: RandomFaults,
     kind: str,
     *,
-    nodes: Sequence[str],
+    hits: Mapping[str, int],
     before: _Drawn | None,
     cursor: float,
 ) -> _Drawn:
@@ -111,7 +116,8 @@ def _place(
     within = rng.uniform(*BEGINS_WITHIN)
     wants_beside = rng.random() < BESIDE
     several = rng.random() < SEVERAL
-    order = rng.sample(list(nodes), len(nodes))
+    order = rng.sample(list(hits), len(hits))
+    order.sort(key=lambda node: hits[node] >= min(hits.values()) + MOST_AHEAD)
     on_no_node = KINDS[kind].backend in ON_NO_NODE
     free = [node for node in order if before is None or node not in before.nodes]
     # Two at most at a time: the third would have to spare the nodes of both.

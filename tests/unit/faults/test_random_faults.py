@@ -16,13 +16,13 @@ from faults.errors import ScenarioError
 from faults.kinds import KINDS
 from faults.looking import drawn
 from faults.plan import Plan, load_plan_text, make_plan, plan_to_yaml
-from faults.randomly import RandomFaults, draw_faults, drawable_kinds
+from faults.randomly import MOST_AHEAD, RandomFaults, draw_faults, drawable_kinds
 from faults.scenario import check_own_load, load_scenario, scenario_from_text
 
 AS_EVER = [
-    ("1-latency", "0s", "12.9s", ["node1"]),
-    ("2-latency", "21.2s", "19.3s", ["node3"]),
-    ("3-down", "49.6s", "15.8s", ["node2", "node3"]),
+    ("1-latency", "0s", "14.4s", ["node1"]),
+    ("2-latency", "22.7s", "19.4s", ["node3"]),
+    ("3-down", "51.2s", "16.6s", ["node2", "node3"]),
 ]
 
 seeds = st.integers(0, 2**63)
@@ -55,6 +55,17 @@ def test_one_node_is_always_left_alone(said: RandomFaults, seed: int, nodes: lis
         together = [f for f in on_nodes if f.at_s <= fault.at_s < f.end_s]
         hit = [node for one in together for node in one.nodes]
         assert len(hit) == len(set(hit)) < len(nodes)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_every_node_is_seen_unharmed(count: int) -> None:
+    """No node is hit by much more than its share, so that none is broken all the time."""
+    nodes = [f"node{number + 1}" for number in range(count)]
+    for seed in range(60):
+        found = draw_faults(RandomFaults(faults=12, kinds=("down",)), seed=seed, nodes=nodes)
+        hits = [sum(node in fault["target"]["nodes"] for fault in found) for node in nodes]
+        assert max(hits) - min(hits) <= MOST_AHEAD + 1
+        assert max(hits) < len(found)
 
 
 @settings(max_examples=30, deadline=None)
