@@ -54,15 +54,25 @@ def _cpu_us_per_operation(view: View) -> float | None:
 
 def _latency(view: View, found: dict[str, Figure]) -> None:
     service = view.total(view.phases.full).service
-    response: Histogram = {}
-    for second in view.phases.full:
-        window = view.windows.get(second)
-        for cell in window.cells.values() if window is not None else ():
-            merge_into(response, cell.response)
-    for label, histogram in (("service", service), ("response", response)):
+    for label, histogram in (("service", service), ("response", _response(view, view.phases.full))):
         for short, share in _PERCENTILES:
             value = percentile_us(histogram, share)
             found[f"{label}_{short}"] = _figure(None if value is None else value / 1000, "ms")
+    testing = [phase for phase in view.facts.phases if phase.name == "testing"]
+    if testing and testing[0].end_s is not None:
+        # Every second of it, edges of faults included: what was felt while things broke.
+        seconds = range(round(testing[0].start_s), round(testing[0].end_s))
+        value = percentile_us(_response(view, seconds), 0.99)
+        found["response_p99_testing"] = _figure(None if value is None else value / 1000, "ms")
+
+
+def _response(view: View, seconds: Iterable[int]) -> Histogram:
+    response: Histogram = {}
+    for second in seconds:
+        window = view.windows.get(second)
+        for cell in window.cells.values() if window is not None else ():
+            merge_into(response, cell.response)
+    return response
 
 
 def _phases(view: View) -> list[tuple[str, tuple[int, ...]]]:
