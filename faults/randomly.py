@@ -24,8 +24,8 @@ from faults.quantities import Duration, PositiveDuration
 
 FAULTS = 6  # enough for pairs that matter, few enough to be read
 MOST_FAULTS = 200
-SHORTEST_S = 12.0  # at time scale 0.3 two whole seconds between the edges of a fault
-LONGEST_S = 20.0
+SHORTEST_S = 20.0  # at time scale 0.3 four whole seconds between the edges of a fault
+LONGEST_S = 30.0
 GAP_S = 8.0  # a good client is back in service 2 s after a heal, also at time scale 0.3
 LEAST_NODES = 2  # one that is broken, and one that is not
 

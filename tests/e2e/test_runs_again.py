@@ -22,7 +22,17 @@ BROKEN = "tests.e2e.broken_tools:breaks_after_a_pair"
 LIGHT = ["-u", "60", "--target-rate", "200"]
 
 # Six faults of five kinds, among them one node that refuses and, later, another that keeps silent.
-DRAWN = ["--seed", "1618", "--kinds", "down,timeout,latency,crash,flush"]
+SEED = 1618
+DRAWN = """
+name: drawn
+phases: {stabilization: 8s, recovery: 16s}
+random:
+  faults: 6
+  kinds: [down, timeout, latency, crash, flush]
+  shortest: 2s
+  longest: 4s
+  gap: 2s
+"""
 PAIR = ["down", "timeout"]
 
 
@@ -104,13 +114,11 @@ def test_a_replay_that_is_interrupted_leaves_nothing(run_locust: Callable, tmp_p
 def test_a_pair_of_faults_is_found_among_six(run_locust: Callable, tmp_path: Path) -> None:
     """A client that breaks after one pair only: the drawn run fails, the shrunk one names it."""
     drawn = tmp_path / "drawn.yaml"
-    made = faults("random", *DRAWN, "--out", str(drawn), mark=tmp_path.name, timeout_s=60)
-    assert made.returncode == 0, made.stderr
-    assert len(yaml.safe_load(drawn.read_text())["faults"]) == 6
+    drawn.write_text(DRAWN)
     client = ["--client", BROKEN, *LIGHT]
-    failed = run_locust(
-        ["--scenario", str(drawn), "--time-scale", "0.3", *client], timeout_s=240, cwd=CHECKOUT
-    )
+    arguments = ["--scenario", str(drawn), "--seed", str(SEED), *client]
+    failed = run_locust(arguments, timeout_s=240, cwd=CHECKOUT)
+    assert len(failed.verdict["faults"]) == 6, str(failed)
     assert failed.check("no_wrong_values")["verdict"] == "FAIL", str(failed)
 
     found = tmp_path / "found.yaml"

@@ -20,9 +20,9 @@ from faults.randomly import MOST_AHEAD, RandomFaults, draw_faults, drawable_kind
 from faults.scenario import check_own_load, load_scenario, scenario_from_text
 
 AS_EVER = [
-    ("1-latency", "0s", "14.4s", ["node1"]),
-    ("2-latency", "22.7s", "19.4s", ["node3"]),
-    ("3-down", "51.2s", "16.6s", ["node2", "node3"]),
+    ("1-latency", "0s", "22.9s", ["node1"]),
+    ("2-latency", "31.2s", "29.3s", ["node3"]),
+    ("3-down", "69.6s", "25.8s", ["node2", "node3"]),
 ]
 
 seeds = st.integers(0, 2**63)
