@@ -81,6 +81,7 @@ def test_a_killed_worker_is_noted(cluster_of_three: Callable) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.prove
 def test_a_killed_master_leaves_nothing(start_locust: Callable) -> None:
     """After SIGKILL of the master in the middle of a fault no process lives on for 3 s."""
     master = start_locust(["--scenario", "single-node-failure", "--time-scale", "0.3"])
@@ -125,6 +126,7 @@ def proxies(url: str) -> list[dict[str, Any]]:
         return list(session.get(f"{url}/proxies", timeout=2).json().values())
 
 
+@pytest.mark.prove
 def test_a_stopped_master_is_healed_and_says_so(start_locust: Callable) -> None:
     """The guard heals while the master is stopped; the run then proves nothing and ends clean."""
     master = start_locust(["--scenario", "single-node-failure", "--time-scale", "0.5"])
@@ -169,6 +171,7 @@ def test_sigterm_while_users_are_prepared_proves_nothing(start_locust: Callable)
     assert result.verdict["totals"]["operations"] == 0
 
 
+@pytest.mark.prove
 def test_a_memcached_that_dies_convicts_nobody(start_locust: Callable) -> None:
     """A server of the harness's own that dies by itself ends the run as INCONCLUSIVE."""
     master = start_locust([*STEADY[:-2], "-t", "60s"])

@@ -19,6 +19,7 @@ FILES = (
     "report.html",
 )
 SCALED = ["--time-scale", "0.3"]
+PROVE = pytest.mark.prove
 
 
 def assert_whole(result) -> None:
@@ -68,6 +69,7 @@ def test_a_black_hole_is_survived(judge: Callable) -> None:
         assert result.check(name)["verdict"] == "PASS", str(result)
 
 
+@pytest.mark.prove
 def test_a_budget_that_cannot_be_kept_fails_the_run(judge: Callable) -> None:
     """A budget on the command line takes the place of the default limit, and names its check."""
     arguments = ["--scenario", "node-blackhole", *SCALED, "--budget", "recovers_within=0.01s"]
@@ -87,10 +89,16 @@ def test_a_run_that_proved_nothing_is_inconclusive(run_locust: Callable) -> None
 
 BROKEN = [
     pytest.param("wrong_value", "none", "no_wrong_values", id="returns another key's value"),
-    pytest.param("no_deadline", "node-blackhole", "deadline_kept", id="has no deadline"),
+    pytest.param(
+        "no_deadline", "node-blackhole", "deadline_kept", id="has no deadline", marks=PROVE
+    ),
     pytest.param("never_closes", "node-blackhole", "recovers_within", id="never tries again"),
     pytest.param(
-        "waits_every_time", "node-blackhole", "fails_fast_while_open", id="waits on every call"
+        "waits_every_time",
+        "node-blackhole",
+        "fails_fast_while_open",
+        id="waits on every call",
+        marks=PROVE,
     ),
 ]
 
@@ -111,9 +119,9 @@ def test_a_broken_client_is_convicted(
 @pytest.mark.parametrize(
     ("name", "verdict"),
     [
-        pytest.param("rude_kills", "FAIL", id="raises GreenletExit"),
+        pytest.param("rude_kills", "FAIL", id="raises GreenletExit", marks=PROVE),
         pytest.param("rude_exits", "FAIL", id="exits in snapshot()"),
-        pytest.param("rude_hangs", "FAIL", id="hangs in close()"),
+        pytest.param("rude_hangs", "FAIL", id="hangs in close()", marks=PROVE),
         pytest.param("rude_junk", "PASS", id="says nonsense in snapshot()"),
     ],
 )
@@ -129,6 +137,7 @@ def test_a_rude_client_cannot_break_the_harness(judge: Callable, name: str, verd
     assert result.verdict["workers"][0]["lost_at_s"] is None
 
 
+@pytest.mark.prove
 def test_the_hash_client_gives_a_healed_node_up(judge: Callable) -> None:
     """HashClient leaves a dead node out for 60 s: after the heal it gets no traffic."""
     arguments = ["--scenario", "node-blackhole", *SCALED, "--client", "pymemcache-hash"]
@@ -147,6 +156,7 @@ def test_a_latest_that_is_no_link_stops_nobody(run_locust: Callable, tmp_path: P
     assert [(folder / "verdict.json").is_file() for folder in folders] == [True]
 
 
+@pytest.mark.prove
 def test_pymemcache_waits_for_a_black_hole(judge: Callable) -> None:
     """PooledClient has no breaker: convicted by fails_fast_while_open."""
     arguments = ["--scenario", "node-blackhole", *SCALED, "--client", "pymemcache-pooled"]

@@ -29,7 +29,9 @@ print("Gets {speed} {speed} 0.00")
 """
 
 
-@pytest.mark.parametrize("peer", ["B", "C", "F", "H"])
+@pytest.mark.parametrize(
+    "peer", ["B", *(pytest.param(peer, marks=pytest.mark.prove) for peer in ("C", "F", "H"))]
+)
 def test_a_peer_measures_what_the_servers_have_counted(peer):
     """Every reported operation is one the nodes saw; where nothing is deleted, nothing misses."""
     with running(3) as nodes:
@@ -136,6 +138,7 @@ def test_pool_and_breaker_are_measured_and_written_as_json(tmp_path, capsys):
     assert "pool + breaker over a bare connection" in capsys.readouterr().out
 
 
+@pytest.mark.prove
 def test_batches_are_timed_through_a_slow_network_and_past_a_dead_node():
     """Every batch is there with its times, and some of them met an open breaker."""
     found = batches.measure_shape()
@@ -144,6 +147,7 @@ def test_batches_are_timed_through_a_slow_network_and_past_a_dead_node():
     assert min(found["far"]["single_s"]) >= 0.1
 
 
+@pytest.mark.prove
 def test_an_outage_is_measured_from_the_calls_and_from_the_server():
     """One short round has a value for each of the four figures."""
     section = outage.measure(rounds=1, seconds=3.0, users=1, say=lambda _: None)
