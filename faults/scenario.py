@@ -28,6 +28,7 @@ from faults.model import (
     Phases,
     Scenario,
 )
+from faults.named import find, named
 from faults.randomly import RandomFaults
 from faults.schedule import ScheduleError
 from faults.yamltext import Place, Text, read_file, read_text
@@ -35,7 +36,6 @@ from faults.yamltext import Place, Text, read_file, read_text
 __all__ = ["Scenario", "ScenarioError", "list_scenarios", "load_scenario", "parse_scenario"]
 
 FOLDER = Path(__file__).resolve().parent.parent / "scenarios"
-SUFFIXES = (".yaml", ".yml")
 
 _MODELS: Mapping[str, type[BaseModel]] = {
     "phases": Phases,
@@ -59,13 +59,13 @@ class Summary:
 
 def scenario_names(folder: Path = FOLDER) -> list[str]:
     """Give the names of the scenarios, without a look into their files."""
-    return sorted(_named(folder))
+    return sorted(named(folder))
 
 
 def list_scenarios(folder: Path = FOLDER) -> list[Summary]:
     """Give the scenarios that can be named, by name."""
     found = []
-    for name, path in sorted(_named(folder).items()):
+    for name, path in sorted(named(folder).items()):
         try:
             description = load_scenario(str(path)).description
         except ScenarioError as why:
@@ -85,7 +85,7 @@ def load_scenario(
     A word is a name in the scenarios folder; with a slash or a suffix it is a path.
     `known_checks` are the names that budgets may have.
     """
-    path = _find(name_or_path, folder)
+    path = find(name_or_path, folder, "scenario")
     shown = str(path) if path.parent != folder else f"scenarios/{path.name}"
     return parse_scenario(read_file(path, shown), known_checks=known_checks)
 
@@ -135,27 +135,6 @@ def check_own_load(scenario: Scenario, nodes: int = 3) -> None:
 def scenario_from_text(text: str, name: str = "scenario") -> Scenario:
     """Check a scenario given as YAML text; `name` stands for the file in errors."""
     return parse_scenario(read_text(text, name))
-
-
-def _named(folder: Path) -> dict[str, Path]:
-    try:
-        entries = list(folder.iterdir())
-    except OSError:
-        return {}
-    return {entry.stem: entry for entry in entries if entry.suffix in SUFFIXES and entry.is_file()}
-
-
-def _find(name_or_path: str, folder: Path) -> Path:
-    named = _named(folder)
-    if name_or_path in named:
-        return named[name_or_path]
-    if not name_or_path.strip() or "\0" in name_or_path:
-        raise ScenarioError(f"no scenario named: there are: {', '.join(sorted(named))}")
-    path = Path(name_or_path).expanduser()
-    looks_like_path = "/" in name_or_path or path.suffix in SUFFIXES or path.is_dir()
-    if looks_like_path or path.is_file():
-        return path
-    raise ScenarioError(f"unknown scenario {name_or_path!r} ({nearest(name_or_path, named)})")
 
 
 def _place(loc: Sequence[int | str]) -> Place:

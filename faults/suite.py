@@ -18,8 +18,9 @@ from faults.budgets import nearest
 from faults.errors import ScenarioError
 from faults.kinds import KINDS, STRICT
 from faults.model import Line, Name
+from faults.named import SUFFIXES, find, named
 from faults.quantities import PositiveDuration, parse_rate
-from faults.scenario import FOLDER, SUFFIXES, Summary, load_scenario, scenario_names
+from faults.scenario import FOLDER, Summary, load_scenario, scenario_names
 from faults.yamltext import Text, read_file
 
 SUITES = FOLDER / "suites"
@@ -79,13 +80,13 @@ class Suite:
 
 def suite_names(folder: Path = SUITES) -> list[str]:
     """Give the names of the suites, without a look into their files."""
-    return sorted(_named(folder))
+    return sorted(named(folder))
 
 
 def list_suites(folder: Path = SUITES) -> list[Summary]:
     """Give the suites that can be named. A file that cannot be read says so."""
     found = []
-    for name, path in sorted(_named(folder).items()):
+    for name, path in sorted(named(folder).items()):
         try:
             suite = load_suite(str(path))
             description = f"{len(suite.entries)} scenarios: {suite.description}"
@@ -100,7 +101,7 @@ def load_suite(name_or_path: str, *, folder: Path = SUITES, scenarios: Path = FO
 
     A scenario given as a path is looked for from the folder of the suite's file.
     """
-    path = _find(name_or_path, folder)
+    path = find(name_or_path, folder, "suite")
     shown = str(path) if path.parent != folder else f"scenarios/suites/{path.name}"
     text = read_file(path, shown, what="suite")
     try:
@@ -112,26 +113,6 @@ def load_suite(name_or_path: str, *, folder: Path = SUITES, scenarios: Path = FO
     if not entries:
         raise text.error((), "names no scenario: give `scenarios: [...]` or `all: true`")
     return Suite(name=file.name, description=file.description, entries=tuple(entries))
-
-
-def _named(folder: Path) -> dict[str, Path]:
-    try:
-        entries = list(folder.iterdir())
-    except OSError:
-        return {}
-    return {entry.stem: entry for entry in entries if entry.suffix in SUFFIXES and entry.is_file()}
-
-
-def _find(name_or_path: str, folder: Path) -> Path:
-    named = _named(folder)
-    if name_or_path in named:
-        return named[name_or_path]
-    if not name_or_path.strip() or "\0" in name_or_path:
-        raise ScenarioError(f"no suite named: there are: {', '.join(sorted(named))}")
-    path = Path(name_or_path).expanduser()
-    if "/" in name_or_path or path.suffix in SUFFIXES or path.exists():
-        return path
-    raise ScenarioError(f"unknown suite {name_or_path!r} ({nearest(name_or_path, named)})")
 
 
 def _entry(text: Text, home: Path, file: _File, index: int, scenarios: Path) -> Entry:
@@ -152,7 +133,7 @@ def _entry(text: Text, home: Path, file: _File, index: int, scenarios: Path) -> 
     return Entry(scenario=name, time_scale=raw.time_scale, seed=raw.seed, duration_s=raw.duration)
 
 
-def _picked(text: Text, file: _File, named: set[str], scenarios: Path) -> list[Entry]:
+def _picked(text: Text, file: _File, listed: set[str], scenarios: Path) -> list[Entry]:
     """Give what is picked without being named: the control first, then by name."""
     known = sorted({kind.backend for kind in KINDS.values()})
     for index, word in enumerate(file.backends):
@@ -162,7 +143,7 @@ def _picked(text: Text, file: _File, named: set[str], scenarios: Path) -> list[E
             )
     found = []
     for name in scenario_names(scenarios) if file.all or file.backends else ():
-        if name in named:
+        if name in listed:
             continue
         scenario = load_scenario(name, folder=scenarios)  # a broken file is an error here
         backends = {fault.backend for fault in scenario.faults}

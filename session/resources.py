@@ -36,6 +36,7 @@ def held(own_ports: Collection[int] = ()) -> dict[str, float]:
     `own_ports` are what this process listens on: who looks at the web UI opens and closes
     connections there at any time.
     """
+    gc.unfreeze()  # a run freezes what it has prepared, and what is frozen nobody sees
     gc.collect()
     alive = len(foreign_greenlets())
     process = psutil.Process()

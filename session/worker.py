@@ -144,14 +144,7 @@ class WorkerRun:
                 if node.more_doors
             }
         )
-        self.clients = [
-            build_bounded(
-                self.names.of_group(group, resolve(data["client_spec"])),
-                [node.client_address for node in self.nodes],
-                ClientOptions(**data["client"]),
-            )
-            for group in range(int(data["groups"]))
-        ]
+        self.clients = self._build_clients(data)
         self.recorder = Recorder()
         self.recorder.paced = bool(data["paced"])
         self.context = LoadContext(
@@ -184,6 +177,17 @@ class WorkerRun:
         parts = [*self.clients, data["client_spec"].partition(":")[0]]
         self.watchdog = Watchdog(lambda: self.sampler.ticked_at, TICK_S, parts)
         self.greenlets = [gevent.spawn(self._announce)]
+
+    def _build_clients(self, data: Mapping[str, Any]) -> list[Any]:
+        """Build the client under test, once for each group of users."""
+        factory = resolve(data["client_spec"])
+        addresses = [node.client_address for node in self.nodes]
+        return [
+            build_bounded(
+                self.names.of_group(group, factory), addresses, ClientOptions(**data["client"])
+            )
+            for group in range(int(data["groups"]))
+        ]
 
     def _announce(self) -> None:
         """Tell the master how many users are there and ready, until the run begins."""
@@ -265,7 +269,6 @@ class WorkerRun:
         self._close_client()
         gevent.killall(self.greenlets, block=True)
         gevent.sleep(0.1)  # the servers need a moment to see the connections go
-        gc.unfreeze()  # what is frozen is not seen by who counts
         after = resources.held(self.own_ports)
         left = (resources.running() - self.ran_before).most_common(LEFT_MAX)
         self.reporter.finish(
@@ -296,7 +299,6 @@ class WorkerRun:
             self.context.accounts.stop()
             gevent.killall(self.greenlets, block=False)
             self._close_client()
-            gc.unfreeze()
 
     def _close_client(self) -> None:
         """Close the clients under test; that one raises or hangs is a finding."""

@@ -276,23 +276,24 @@ class MemcacheUser(PacedUser):
         """Turn what a call raised into its outcome; pass the harness's own kill on."""
         is_ending = self._is_ending or self.load is None or self.load.is_stopping
         if ends_the_user(error, is_ending):
-            intended = started if self._intended is None else self._intended
-            node = self._locations.get(key, "") if op != "get_many" else ""
-            self._record(op, node, Outcome.ABORTED, intended, started, ended, keys, 0)
+            self._cut_off(op, key, started, ended, keys)
             raise error
         outcome = classify(error)
         if outcome is Outcome.ABORTED:
-            # Cut off by the harness: neither Locust's tables nor anybody's errors.
-            intended = started if self._intended is None else self._intended
-            self._intended = None
-            node = self._locations.get(key, "") if op != "get_many" else ""
-            self._record(op, node, outcome, intended, started, ended, keys, 0)
+            self._cut_off(op, key, started, ended, keys)
             return FAILED
         if outcome is Outcome.BUG:
             detail = {"op": op, "key": key, "error": f"{type(error).__name__}: {error}"[:300]}
             self._recorder.finding("programming_error", detail)
         self._finish(op, key, outcome, started, ended, keys=keys)
         return FAILED
+
+    def _cut_off(self, op: str, key: str, started: float, ended: float, keys: int) -> None:
+        """Record a call that the harness cut off: in no table of Locust's, and nobody's error."""
+        intended = started if self._intended is None else self._intended
+        self._intended = None
+        node = self._locations.get(key, "") if op != "get_many" else ""
+        self._record(op, node, Outcome.ABORTED, intended, started, ended, keys, 0)
 
     def _blame(self, op: str, key: str, value: object, ended: float) -> Outcome:
         """Keep the evidence for a hit that is not right, and name its outcome."""

@@ -123,17 +123,9 @@ def no_lost_updates(view: View) -> CheckResult:
     name = "no_lost_updates"
     updates = sum(ledger.updates for ledger in _ledgers(view))
     wrong = sum(ledger.wrong_updates for ledger in _ledgers(view))
-    limit = view.limit(name)
     why = f"{wrong} of {updates:,} updates lost or doubled"
-    if _is_figure_only(view, name):
-        return not_applicable(name, f"keys move between nodes: {why}")
-    if wrong > limit:
-        shown = _evidence(view, "lost_update")
-        return held(name, False, why + shown, observed=wrong, limit=limit)
-    if updates < UPDATES_NEEDED:
-        why = view.because(f"{updates} updates, {UPDATES_NEEDED} needed")
-        return inconclusive(name, why, observed=wrong, limit=limit)
-    return held(name, True, why, observed=wrong, limit=limit)
+    lacking = f"{updates} updates, {UPDATES_NEEDED} needed" if updates < UPDATES_NEEDED else ""
+    return _where_keys_stay(view, name, wrong, why, evidence="lost_update", lacking=lacking)
 
 
 def no_stale_reads(view: View) -> CheckResult:
@@ -141,17 +133,24 @@ def no_stale_reads(view: View) -> CheckResult:
     name = "no_stale_reads"
     reads = sum(ledger.reads for ledger in _ledgers(view))
     stale = sum(ledger.stale for ledger in _ledgers(view))
-    limit = view.limit(name)
     why = f"{stale} stale reads of {reads:,} checked"
+    lacking = f"{reads:,} checked reads, {READS_NEEDED:,} needed" if reads < READS_NEEDED else ""
+    return _where_keys_stay(view, name, stale, why, evidence="stale_read", lacking=lacking)
+
+
+def _where_keys_stay(
+    view: View, name: str, found: int, why: str, *, evidence: str, lacking: str
+) -> CheckResult:
+    """Judge a count of findings that means something only as long as keys keep their node."""
+    limit = view.limit(name)
     if _is_figure_only(view, name):
         return not_applicable(name, f"keys move between nodes, a figure without limit: {why}")
-    if stale > limit:
-        shown = _evidence(view, "stale_read")
-        return held(name, False, why + shown, observed=stale, limit=limit)
-    if reads < READS_NEEDED:
-        why = view.because(f"{reads:,} checked reads, {READS_NEEDED:,} needed")
-        return inconclusive(name, why, observed=stale, limit=limit)
-    return held(name, True, why, observed=stale, limit=limit)
+    if found > limit:
+        shown = _evidence(view, evidence)
+        return held(name, False, why + shown, observed=found, limit=limit)
+    if lacking:
+        return inconclusive(name, view.because(lacking), observed=found, limit=limit)
+    return held(name, True, why, observed=found, limit=limit)
 
 
 def no_masked_misses(view: View) -> CheckResult:

@@ -18,10 +18,11 @@ from client import MemcacheClient, build
 
 
 class WrongValueNowAndThen:
-    """Answers every 500th get with the value of the key that was asked before."""
+    """Answers one hit in so many with the value of the key that was asked before."""
 
-    def __init__(self, inner: MemcacheClient) -> None:
+    def __init__(self, inner: MemcacheClient, every: int) -> None:
         self._inner = inner
+        self._every = every
         self._count = itertools.count(1)
         self._last: bytes | None = None
 
@@ -32,13 +33,13 @@ class WrongValueNowAndThen:
         value = self._inner.get(key, default)
         if value is not None:
             before, self._last = self._last, value
-            if next(self._count) % 500 == 0 and before is not None:
+            if next(self._count) % self._every == 0 and before is not None:
                 return before
         return value
 
 
 def wrong_value(nodes: Any, settings: Any) -> WrongValueNowAndThen:
-    return WrongValueNowAndThen(build(nodes, settings))
+    return WrongValueNowAndThen(build(nodes, settings), 500)
 
 
 class PerNode:

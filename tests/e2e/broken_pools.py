@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 from gevent.lock import BoundedSemaphore
-from pymemcache.client.base import Client, PooledClient
+from pymemcache.client.base import Client
 
 from client import build
 from tests.e2e import honest_client
+from tests.e2e.broken_clients import WrongValueNowAndThen
 from tests.e2e.honest_client import CircuitOpenError, HonestClient
 
 
@@ -63,7 +63,6 @@ class StaleAfterHeal(HonestClient):
             ]
             for label, client in self._nodes.items()
         }
-        self._turn = itertools.count()
         self._free = {label: list(ends) for label, ends in self._ends.items()}
 
     def _call(self, key: str, method: str, *args: Any) -> Any:
@@ -96,62 +95,10 @@ class KeepsDeadSocket(Client):
         super().close()
 
 
-class RareWrongValue:
-    """Answers every 100,000th hit with the value of another key."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-        self._hits = itertools.count(1)
-        self._last: bytes | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        value = self._inner.get(key, default)
-        if value is not None:
-            before, self._last = self._last, value
-            if next(self._hits) % 100_000 == 0 and before is not None:
-                return before
-        return value
-
-
-class Desync(HonestClient):
-    """Puts a connection back into its pool although a reply is still to come on it."""
-
-    def __init__(self, nodes: Any, settings: Any) -> None:
-        super().__init__(nodes, settings)
-        self._nodes = {
-            label: PooledClient(
-                client.server,
-                default_noreply=False,
-                max_pool_size=honest_client.MOST_CONNECTIONS,
-                connect_timeout=settings.connect_timeout,
-                timeout=settings.op_timeout,
-            )
-            for label, client in self._nodes.items()
-        }
-        for client in self._nodes.values():
-            client.client_class = KeepsItsSocket
-            client.client_pool._obj_creator = client._create_client
-
-
-class KeepsItsSocket(Client):
-    """Forgets to close after a failure that was a timeout or a cut."""
-
-    def _fetch_cmd(self, name: Any, keys: Any, *args: Any, **kwargs: Any) -> Any:
-        kept = self.sock
-        try:
-            return super()._fetch_cmd(name, keys, *args, **kwargs)
-        except TimeoutError:
-            self.sock = kept
-            raise
-
-
 slot_leak = SlotLeak
 late_heal = LateHeal
 stale_after_heal = StaleAfterHeal
 
 
-def rare_wrong_value(nodes: Any, settings: Any) -> RareWrongValue:
-    return RareWrongValue(build(nodes, settings))
+def rare_wrong_value(nodes: Any, settings: Any) -> WrongValueNowAndThen:
+    return WrongValueNowAndThen(build(nodes, settings), 100_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 import tracemalloc
 
@@ -51,6 +52,18 @@ def test_a_greenlet_left_behind_is_counted() -> None:
     assert held()["greenlets"] >= 1
     left.kill()
     assert not any(thing is left for thing in foreign_greenlets())
+
+
+def test_what_a_run_has_frozen_is_counted_all_the_same() -> None:
+    """Else every greenlet from before the start would hide one that was left behind since."""
+    early = gevent.spawn(gevent.sleep, 60)
+    gevent.sleep(0)
+    before = held()["greenlets"]
+    gc.freeze()
+    assert not any(thing is early for thing in foreign_greenlets()), "freezing hides nothing"
+    assert held()["greenlets"] >= before
+    assert any(thing is early for thing in foreign_greenlets())
+    early.kill()
 
 
 def test_the_threads_of_the_hub_are_nobodys_leak() -> None:
