@@ -175,12 +175,14 @@ def _masked(view: View, node: str, spans: Sequence[FaultSpan]) -> CheckResult:
     if length_s < LEAST_OUT_S:
         return not_applicable(name, f"{node} was out for {length_s:.2f} s only")
     seconds = {s for span in spans for s in range(int(span.injected), math.ceil(span.heal))}
+    # A key may be missing rightly in the second in which its node dies, and then nobody can tell.
+    inner = {s for span in spans for s in range(math.ceil(span.injected), int(span.heal))}
     calls = sum(
         part.calls for span in spans for _, part in view.slices(node, span.injected, span.heal)
     )
     masked = _count((item for ledger in _ledgers(view) for item in ledger.masked), node, seconds)
     open_ones = (item for ledger in _ledgers(view) for item in ledger.unproven)
-    unproven = _count(open_ones, node, seconds)
+    unproven = _count(open_ones, node, inner or seconds)
     if calls < CALLS_NEEDED:
         why = view.because(f"{node}: {calls} calls while it was out, {CALLS_NEEDED} needed")
         return inconclusive(name, why, limit=limit)

@@ -179,6 +179,15 @@ MISSES: list[Row] = [
     ),
     (
         "no_masked_misses",
+        "nobody could ask in the second in which it died",
+        lambda: told(
+            MadeUpRun().fault("node2", injected_at_s=10.4, confirmed_at_s=10.4),
+            unproven=[("node2", 10, 50)],
+        ),
+        "PASS",
+    ),
+    (
+        "no_masked_misses",
         "99 calls",
         lambda: told(MadeUpRun(calls=2).fault("node2", to=14.9)),
         "INCONCLUSIVE",
