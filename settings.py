@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from client import BreakerSettings
+from cluster.addresses import parse_host
 from cluster.binaries import find_memcached, find_toxiproxy
 from cluster.errors import ClusterError
 from cluster.external import parse_nodes
@@ -52,6 +53,7 @@ class Settings:
     embedded_nodes: int
     toxiproxy_url: str | None
     proxy_bind: str
+    proxy_advertise: str | None  # host that workers are told; None: where the proxies listen
     allow_remote_faults: bool
     client: str
     client_factory: Callable[..., Any]
@@ -344,6 +346,17 @@ def _user_options(options: Namespace) -> dict[str, Any]:
     }
 
 
+def _advertised(options: Namespace) -> str | None:
+    if not options.proxy_advertise:
+        return None
+    if not options.nodes:
+        raise ConfigError(
+            "--proxy-advertise without --nodes: the embedded cluster serves this machine alone; "
+            "give --nodes host:port,... as well, or leave --proxy-advertise out"
+        )
+    return parse_host(options.proxy_advertise, "--proxy-advertise")
+
+
 def resolve_settings(options: Namespace) -> Settings:
     """Turn Locust's parsed options into Settings.
 
@@ -394,6 +407,7 @@ def resolve_settings(options: Namespace) -> Settings:
         embedded_nodes=embedded,
         toxiproxy_url=options.toxiproxy_url or None,
         proxy_bind=options.proxy_bind,
+        proxy_advertise=_advertised(options),
         allow_remote_faults=bool(options.allow_remote_faults),
         client=options.client,
         client_factory=resolve(options.client),

@@ -30,6 +30,18 @@ def parse_nodes(text: str) -> list[Address]:
     return found
 
 
+def parse_host(text: str, flag: str) -> str:
+    """Read a host alone, a name or a number, IPv6 with or without brackets; ClusterError."""
+    host = text.strip()
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    if _is_ip(host, 6):
+        return str(ipaddress.IPv6Address(host))
+    if not _is_host(host):
+        raise ClusterError(f"{flag} {text!r} names no host: give a name or an address, no port")
+    return host.lower()
+
+
 def parse_address(item: str) -> Address:
     """Read one `host:port` or `[IPv6]:port`."""
     if not item:
@@ -45,9 +57,7 @@ def parse_address(item: str) -> Address:
             raise ClusterError(f"--nodes item {item!r} has too many colons: {WAY_OUT}")
         if not host:
             raise ClusterError(f"--nodes item {item!r} has no port or no host: {WAY_OUT}")
-        looks_numeric = re.fullmatch(r"[0-9.]+", host) is not None
-        right = _is_ip(host, 4) if looks_numeric else bool(_HOST.fullmatch(host))
-        if not right or len(host) > MAX_NAME:
+        if not _is_host(host):
             raise ClusterError(f"--nodes item {item!r} names no host: {WAY_OUT}")
         host = host.lower()
     return host, _port(item, port)
@@ -62,6 +72,12 @@ def split_listen(text: str) -> Address:
 def is_wildcard(host: str) -> bool:
     """Tell whether a listening host means every address of its machine."""
     return host in _ANY
+
+
+def _is_host(host: str) -> bool:
+    looks_numeric = re.fullmatch(r"[0-9.]+", host) is not None
+    right = _is_ip(host, 4) if looks_numeric else bool(_HOST.fullmatch(host))
+    return right and len(host) <= MAX_NAME
 
 
 def _port(item: str, text: str) -> int:

@@ -21,7 +21,7 @@ from cluster.doors import make_door
 from cluster.errors import ClusterError
 from cluster.names import NoAnswerError, look_up
 from cluster.node import Address, Node, spell
-from cluster.ports import free_port
+from cluster.ports import free_port, likely_free_port
 from cluster.probe import (
     HungUpError,
     NotMemcachedError,
@@ -57,12 +57,14 @@ class ExternalCluster:
         with_proxies: bool = False,
         guard: Keeper | None = None,
         *,
+        proxy_advertise: str | None = None,
         toxiproxy: str | None = None,
     ) -> None:
         self.nodes: list[Node] = []
         self.toxiproxy_url = toxiproxy_url.rstrip("/") if toxiproxy_url else None
         self._addresses = list(addresses)
         self._bind = proxy_bind.strip("[]")
+        self._advertise = proxy_advertise
         self._with_proxies = with_proxies
         self._keeper = guard
         self._program = toxiproxy
@@ -164,20 +166,42 @@ class ExternalCluster:
         self, api: ToxiproxyApi, name: str, address: Address, there: dict[str, Proxy]
     ) -> Node:
         proxy = _match(address, there.values())
-        if proxy is not None and proxy.name.startswith(OWN_PREFIX):
-            self._created.append(proxy.name)  # left by a run that was killed
+        if proxy is not None and proxy.name.startswith(OWN_PREFIX):  # of a run that was killed
+            if self._listens_as_asked(split_listen(proxy.listen)[0]):
+                self._created.append(proxy.name)
+            else:
+                api.delete(proxy.name)
+                del there[proxy.name]
+                proxy = None
         if proxy is None:
             proxy = self._create(api, name, address, there)
         elif not proxy.enabled:
             # The leftover of a run that was killed, or of its owner; a run starts from health.
             api.set_enabled(proxy.name, True)
+        seen = self._seen_by_clients(proxy, address)
+        if self._advertise is not None and not proxy.toxics:  # those are healed later
+            self._look_at_advertised(seen, address)
         return Node(
             name=name,
-            address=self._seen_by_clients(proxy, address),
+            address=seen,
             direct=address,
             proxy=proxy.name,
             proxied_from=split_listen(proxy.upstream),
         )
+
+    def _listens_as_asked(self, host: str) -> bool:
+        return host == self._bind or (is_wildcard(host) and is_wildcard(self._bind))
+
+    def _look_at_advertised(self, way: Address, node: Address) -> None:
+        """Go the way that workers are told to go: one that ends elsewhere would test nothing."""
+        try:
+            version(way, ANSWER_WITHIN_S)
+        except ProbeError as why:
+            raise ClusterError(
+                f"--proxy-advertise {self._advertise}: no way through it to {spell(node)} ({why}): "
+                "give a host under which the proxies are reached, and a --proxy-bind where they "
+                f"listen for it (now {self._bind})"
+            ) from None
 
     def _create(
         self, api: ToxiproxyApi, name: str, address: Address, there: dict[str, Proxy]
@@ -187,9 +211,9 @@ class ExternalCluster:
             own += "-"
         trouble = ""
         for _ in range(PORT_TRIES):
-            # Only for a server on this machine is a free port here a free port there; 0 lets
-            # any other choose.
-            port = free_port(self._bind) if self._own_server is not None else 0
+            # A port that the server chose by itself would be one of its outgoing ports, and such
+            # a one may be taken while the proxy is disabled.
+            port = free_port(self._bind) if self._own_server is not None else likely_free_port()
             try:
                 proxy = api.create(own, listen=spell((self._bind, port)), upstream=spell(address))
             except ToxiproxyError as why:
@@ -201,6 +225,8 @@ class ExternalCluster:
 
     def _seen_by_clients(self, proxy: Proxy, node: Address) -> Address:
         host, port = split_listen(proxy.listen)
+        if self._advertise is not None:
+            return self._advertise, port
         if not is_wildcard(host):
             return host, port
         if self._own_server is not None:

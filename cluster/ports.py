@@ -47,6 +47,14 @@ def free_port(host: str = "127.0.0.1") -> int:
     raise ClusterError(f"no free port found on {host} between {LOWEST} and {highest}")
 
 
+def likely_free_port() -> int:
+    """Give a port for a listener on another machine, whose ports cannot be tried from here.
+
+    Out of the same range, for the same reason; whoever asks for it must expect to retry.
+    """
+    return _rng.randint(LOWEST, min(_ephemeral_from(), ASSUMED_EPHEMERAL_FROM) - 1)
+
+
 def _ephemeral_from() -> int:
     try:
         return int(RANGE_FILE.read_text().split()[0])

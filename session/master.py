@@ -122,6 +122,7 @@ class MasterSession:
                 settings.addresses,
                 toxiproxy_url=settings.toxiproxy_url,
                 proxy_bind=settings.proxy_bind,
+                proxy_advertise=settings.proxy_advertise,
                 with_proxies=settings.needs_proxies,
                 guard=self.guard,
             )

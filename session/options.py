@@ -175,7 +175,12 @@ def _cluster_options(option: Callable[..., None], flag: Callable[..., None]) -> 
     option("--nodes", "", "memcached nodes, host:port,...; without it own ones are started.")
     option("--embedded-nodes", "3", "How many memcached to start without --nodes.")
     option("--toxiproxy-url", "", "Toxiproxy in front of --nodes; without it an own one.")
-    option("--proxy-bind", "127.0.0.1", "Address on which an own Toxiproxy listens for workers.")
+    option("--proxy-bind", "127.0.0.1", "Address on which proxies in front of --nodes listen.")
+    option(
+        "--proxy-advertise",
+        "",
+        "Host under which workers reach those proxies; without it where they listen.",
+    )
     flag("--allow-remote-faults", "Allow breaking what is not on the loopback interface.")
 
 

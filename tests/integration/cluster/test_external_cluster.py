@@ -97,6 +97,97 @@ def test_a_proxy_that_listens_everywhere_is_reached_by_the_host_of_its_server(
     api.close()
 
 
+def test_proxies_are_advertised_under_the_host_that_is_given(
+    memcached: Start, toxiproxy: Any
+) -> None:
+    """They listen where `--proxy-bind` says; workers and the harness are told the other name."""
+    server = memcached()
+    with ExternalCluster(
+        [server.address],
+        toxiproxy_url=toxiproxy.url,
+        proxy_bind="0.0.0.0",
+        proxy_advertise="localhost",
+        with_proxies=True,
+    ) as cluster:
+        (node,) = cluster.nodes
+        assert node.address[0] == "localhost"
+        assert node.label == f"localhost:{node.address[1]}"
+        assert stats(node.address, 1)["pid"] == server.pid
+        assert stats(("127.0.0.2", node.address[1]), 1)["pid"] == server.pid  # bound everywhere
+    assert not ToxiproxyApi(toxiproxy.url).proxies()
+
+
+def test_an_own_toxiproxy_is_advertised_as_well(memcached: Start) -> None:
+    """Bound to one address of this machine and told under another name of it."""
+    server = memcached()
+    with ExternalCluster(
+        [server.address], proxy_bind="127.0.0.3", proxy_advertise="127.0.0.3", with_proxies=True
+    ) as cluster:
+        assert cluster.nodes[0].address[0] == "127.0.0.3"
+        assert stats(cluster.nodes[0].address, 1)["pid"] == server.pid
+
+
+def test_without_proxies_nothing_is_advertised(memcached: Start) -> None:
+    """Load goes straight to the nodes, which have names of their own."""
+    server = memcached()
+    with ExternalCluster([server.address], proxy_advertise="no-such-host.invalid") as cluster:
+        assert cluster.nodes[0].address == server.address
+
+
+def test_an_advertised_host_that_leads_nowhere_is_named(memcached: Start, toxiproxy: Any) -> None:
+    """The way of the workers is gone once before they are told of it."""
+    server = memcached()
+    line = refusal(
+        server.address,
+        toxiproxy_url=toxiproxy.url,
+        proxy_advertise="127.0.0.9",  # the proxies listen on 127.0.0.1 alone
+        with_proxies=True,
+    )
+    assert "--proxy-advertise 127.0.0.9" in line
+    assert "--proxy-bind" in line
+    assert not ToxiproxyApi(toxiproxy.url).proxies()
+
+
+def test_a_proxy_left_by_a_killed_run_is_moved_to_where_this_one_wants_it(
+    memcached: Start, toxiproxy: Any
+) -> None:
+    """Its leftover listens where no worker of this run would find it."""
+    server = memcached()
+    api = ToxiproxyApi(toxiproxy.url)
+    api.create("memquake-node1", listen="127.0.0.1:0", upstream=server.label)
+    with ExternalCluster(
+        [server.address],
+        toxiproxy_url=toxiproxy.url,
+        proxy_bind="127.0.0.4",
+        proxy_advertise="127.0.0.4",
+        with_proxies=True,
+    ) as cluster:
+        assert stats(cluster.nodes[0].address, 1)["pid"] == server.pid
+        assert set(api.proxies()) == {"memquake-node1"}
+    assert not api.proxies()
+    api.close()
+
+
+def test_a_leftover_that_still_holds_replies_back_does_not_stop_the_next_run(
+    memcached: Start, toxiproxy: Any
+) -> None:
+    """The toxics of a killed run are healed before the start, by the driver, not looked through."""
+    server = memcached()
+    api = ToxiproxyApi(toxiproxy.url)
+    api.create("memquake-node1", listen="0.0.0.0:0", upstream=server.label)
+    api.add_toxic("memquake-node1", "memquake-hole", "timeout", {"timeout": 0}, "downstream")
+    with ExternalCluster(
+        [server.address],
+        toxiproxy_url=toxiproxy.url,
+        proxy_bind="0.0.0.0",
+        proxy_advertise="127.0.0.1",
+        with_proxies=True,
+    ) as cluster:
+        assert cluster.nodes[0].proxy == "memquake-node1"
+    assert not api.proxies()
+    api.close()
+
+
 def test_a_proxy_left_disabled_is_opened(memcached: Start, toxiproxy: Any) -> None:
     """What a killed run left behind does not spoil the next."""
     server = memcached()

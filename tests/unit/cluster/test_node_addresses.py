@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.addresses import is_wildcard, parse_nodes, split_listen
+from cluster.addresses import is_wildcard, parse_host, parse_nodes, split_listen
 from cluster.errors import ClusterError
 from cluster.node import Node, spell
 
@@ -74,3 +74,26 @@ def test_a_node_survives_the_wire() -> None:
     node = Node(name="node1", address=("::1", 1), direct=("127.0.0.1", 2), proxy="p")
     assert Node.from_wire(node.to_wire()) == node
     assert node.label == spell(("::1", 1)) == "[::1]:1"
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        pytest.param("toxiproxy", "toxiproxy", id="a container's name"),
+        pytest.param(" Proxy-0.Proxies.svc ", "proxy-0.proxies.svc", id="a service's name"),
+        pytest.param("10.0.0.9", "10.0.0.9", id="IPv4"),
+        pytest.param("[0:0::1]", "::1", id="IPv6 in brackets"),
+        pytest.param("::1", "::1", id="IPv6 bare"),
+    ],
+)
+def test_a_host_alone_is_read(text: str, host: str) -> None:
+    """Without a port: the proxies have their own."""
+    assert parse_host(text, "--proxy-advertise") == host
+
+
+@pytest.mark.parametrize("text", ["a:1", "10.0.0.300", "a b", "http://a", "-a", "[::1]:80", " "])
+def test_what_is_no_host_is_named(text: str) -> None:
+    """One line that holds the option and what was given."""
+    with pytest.raises(ClusterError) as caught:
+        parse_host(text, "--proxy-advertise")
+    assert str(caught.value).startswith(f"--proxy-advertise {text!r}")

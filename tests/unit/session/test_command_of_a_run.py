@@ -11,7 +11,7 @@ from locust.argument_parser import get_empty_argument_parser
 
 from session.command import GIVEN_NODES, NOT_REPLAYED, REPLAYED, RESOLVED, run_options
 from session.options import add_options
-from settings import resolve_settings
+from settings import ConfigError, resolve_settings
 
 
 def parsed(runs_dir: Path, **given: Any) -> Namespace:
@@ -59,3 +59,11 @@ def test_a_run_that_lasts_as_long_as_it_is_told_says_so(tmp_path: Path) -> None:
     """Without phases the length is an option like others."""
     options = parsed(tmp_path, run_time=7)
     assert run_options(options, resolve_settings(options), workers=0)["run-time"] == "7s"
+
+
+def test_the_embedded_cluster_is_advertised_to_nobody(tmp_path: Path) -> None:
+    """It serves this machine alone; one line names both ways out."""
+    with pytest.raises(ConfigError, match=r"--proxy-advertise without --nodes: .* --nodes"):
+        resolve_settings(parsed(tmp_path, proxy_advertise="10.0.0.9"))
+    given = parsed(tmp_path, proxy_advertise="10.0.0.9", nodes="127.0.0.1:1")
+    assert resolve_settings(given).proxy_advertise == "10.0.0.9"
