@@ -65,7 +65,14 @@ class LocustProcess:
     """One `locust` process with everything it starts."""
 
     def __init__(
-        self, arguments: Sequence[str], *, folder: Path, runs_dir: Path, cwd: Path, headless: bool
+        self,
+        arguments: Sequence[str],
+        *,
+        folder: Path,
+        runs_dir: Path,
+        cwd: Path,
+        headless: bool,
+        through: Sequence[str] = (),
     ) -> None:
         self.mark = uuid.uuid4().hex
         self.runs_dir = runs_dir
@@ -76,7 +83,7 @@ class LocustProcess:
             command.append("--headless")
         with self.stdout_path.open("wb") as stdout, self.stderr_path.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [*command, "--runs-dir", str(runs_dir), *arguments],
+                [*through, *command, "--runs-dir", str(runs_dir), *arguments],
                 cwd=cwd,
                 env=os.environ | {RUN_MARK: self.mark},
                 stdin=subprocess.DEVNULL,
@@ -180,7 +187,8 @@ def until_judged(attempt: Callable[[], Result]) -> Result:
 def start_locust(tmp_path: Path) -> Iterator[Callable[..., LocustProcess]]:
     """Give a function that starts locust and returns its `LocustProcess`, killed at the end.
 
-    `start_locust(arguments, runs_dir=tmp_path/"runs", cwd=tmp_path, headless=True)`.
+    `start_locust(arguments, runs_dir=tmp_path/"runs", cwd=tmp_path, headless=True, through=())`;
+    `through` are words that go before the command, such as `nsenter ...`.
     """
     started: list[LocustProcess] = []
 
@@ -190,6 +198,7 @@ def start_locust(tmp_path: Path) -> Iterator[Callable[..., LocustProcess]]:
         runs_dir: Path | None = None,
         cwd: Path | None = None,
         headless: bool = True,
+        through: Sequence[str] = (),
     ) -> LocustProcess:
         process = LocustProcess(
             arguments,
@@ -197,6 +206,7 @@ def start_locust(tmp_path: Path) -> Iterator[Callable[..., LocustProcess]]:
             runs_dir=runs_dir or tmp_path / "runs",
             cwd=cwd or tmp_path,
             headless=headless,
+            through=through,
         )
         started.append(process)
         return process
