@@ -87,7 +87,7 @@ class Settings:
         nobody else who uses them is hit.
         """
         plan, backends = self.plan, ("toxiproxy", "kernel")
-        return plan is not None and (plan.groups > 1 or any(map(plan.needs_backend, backends)))
+        return plan is not None and (plan.doors > 1 or any(map(plan.needs_backend, backends)))
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h)?")

@@ -113,14 +113,16 @@ class EmbeddedCluster:
                 process.kill()
                 process.wait(timeout=2)
 
-    def open_doors(self, groups: int) -> None:
-        """Give every node a proxy of its own for each group of users; again is fine."""
+    def open_doors(self, doors: int) -> None:
+        """Give every node so many proxies: one a group of users, or an address; again is fine."""
         if self.toxiproxy_url is None:
-            raise ClusterError("groups of users need proxies in front of the nodes")
+            raise ClusterError(
+                "groups of users, and names that change, need proxies in front of the nodes"
+            )
         api = ToxiproxyApi(self.toxiproxy_url)
         try:
             self.nodes[:] = [
-                node.with_doors(groups, partial(make_door, api, node.direct)) for node in self.nodes
+                node.with_doors(doors, partial(make_door, api, node.direct)) for node in self.nodes
             ]
         finally:
             api.close()

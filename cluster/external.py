@@ -117,19 +117,22 @@ class ExternalCluster:
                     api.delete(name)
             api.close()
 
-    def open_doors(self, groups: int) -> None:
-        """Give every node a proxy of its own for each group of users; again is fine."""
+    def open_doors(self, doors: int) -> None:
+        """Give every node so many proxies: one a group of users, or an address; again is fine."""
         if self._own_server is None or self.toxiproxy_url is None:
             raise ClusterError(
-                "groups of users need proxies of our own in front of the nodes: leave "
-                "--toxiproxy-url out"
+                "groups of users, and names that change, need proxies of our own in front of the "
+                "nodes: leave --toxiproxy-url out"
             )
         if self._bind != HOST:
-            raise ClusterError(f"groups of users need proxies on {HOST}: leave --proxy-bind out")
+            raise ClusterError(
+                f"groups of users, and names that change, need proxies on {HOST}: leave "
+                "--proxy-bind out"
+            )
         api = ToxiproxyApi(self.toxiproxy_url)
         try:
             self.nodes[:] = [
-                node.with_doors(groups, partial(make_door, api, node.direct)) for node in self.nodes
+                node.with_doors(doors, partial(make_door, api, node.direct)) for node in self.nodes
             ]
         finally:
             api.close()

@@ -13,11 +13,12 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, TypeAdapter
 
 from faults.budgets import parse_limit
 from faults.errors import PlacedError, ScenarioError
-from faults.kinds import STRICT, AnyFault, FaultSpec, Latency
-from faults.kinds.doors import MOST_GROUPS, Split
+from faults.kinds import STRICT, AnyFault, Latency
+from faults.kinds.doors import MOST_GROUPS
 from faults.quantities import Duration, PositiveDuration, Rate, Share, spell_seconds
 from faults.randomly import LEAST_NODES, RandomFaults, draw_faults
 from faults.schedule import Slot, lay_out
+from faults.together import misfit
 from faults.waiting import Delay, check_waiting
 from faults.yamltext import Place, Text
 
@@ -27,7 +28,6 @@ TESTING_S = 30.0  # of a scenario that has phases and no fault
 DEFAULT_USERS = 40
 DEFAULT_RATE = 2000.0
 MOST_USERS = 100_000
-ONE_DOOR = ("toxiproxy", "kernel")  # backends that know one way to a node
 
 _FAULTS = TypeAdapter(tuple[AnyFault, ...])
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.+-]{0,59}")
@@ -91,20 +91,6 @@ class Abort(BaseModel):
     error_rate: ErrorRate
 
 
-def _group_problem(fault: FaultSpec, groups: int) -> str:
-    """Say what keeps a fault from a scenario with so many groups of users, "" when nothing does."""
-    if isinstance(fault, Split) and groups == 1:
-        return f"fault {fault.id} splits groups and there is one: add `groups: 2`"
-    if isinstance(fault, Split) and fault.group > groups:
-        return f"fault {fault.id} names group {fault.group} and there are {groups}"
-    if groups > 1 and fault.backend in ONE_DOOR:
-        return (
-            f"fault {fault.id} works on the way of one group and would spare the others: use kind "
-            "split, or leave groups out"
-        )
-    return ""
-
-
 class Scenario(BaseModel):
     """A scenario as written."""
 
@@ -146,11 +132,11 @@ class Scenario(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _groups_fit(self) -> Scenario:
+    def _ways_fit(self) -> Scenario:
         if self.random is not None and self.groups > 1:
             raise PlacedError(("groups",), "drawn faults hit all users alike: leave groups out")
         for index, fault in enumerate(self.faults):
-            problem = _group_problem(fault, self.groups)
+            problem = misfit(fault, self.faults, self.groups)
             if problem:
                 raise PlacedError(("faults", index), problem)
         return self

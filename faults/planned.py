@@ -76,6 +76,11 @@ class Plan:
         """Length of all three phases."""
         return self.stabilization_s + self.testing_s + self.recovery_s
 
+    @property
+    def doors(self) -> int:
+        """How many ways to a node are needed: one a group, an old address and a new one."""
+        return max(self.groups, 2 if self.needs_backend("names") else 1)
+
     def needs_backend(self, name: str) -> bool:
         """Whether a fault is carried out by that backend (`toxiproxy`, `process`)."""
         return any(fault.backend == name for fault in self.faults)

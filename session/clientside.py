@@ -68,9 +68,30 @@ class Stepping:
         self._clock.back()
 
 
+class Renaming:
+    """Kind dns_change. A record that has changed stays changed: it is forgotten with the run."""
+
+    def __init__(self, load: LoadContext, order: Mapping[str, Any]) -> None:
+        records = load.records
+        if records is None:
+            raise RuntimeError("this run's nodes have no names")
+        nodes = order["attributes"]["nodes"]
+        if order["attributes"]["to"] == "new":
+            records.move(nodes)
+        self._leads_to = {node: records.look_up(node) for node in nodes}
+
+    def words(self) -> Mapping[str, Any]:
+        """Give the address of each node as whoever asks for its name was told."""
+        return {"leads_to": self._leads_to}
+
+    def end(self) -> None:
+        """Leave it as it is: no name server takes a record back because somebody is silent."""
+
+
 DEEDS: Mapping[str, Callable[[LoadContext, Mapping[str, Any]], Deed]] = {
     "abort": Cutting,
     "clock_step": Stepping,
+    "dns_change": Renaming,
 }
 
 

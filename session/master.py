@@ -166,7 +166,8 @@ class MasterSession:
             return
         self.runner.send_message(messages.WELCOME, {}, client_id=msg.node_id)
         if self.run is not None and not self.run.finishing:
-            self.runner.send_message(messages.RUN, self.run.run_message(), client_id=msg.node_id)
+            data = self.run.run_message() | {"moved": self.orders.moved()}
+            self.runner.send_message(messages.RUN, data, client_id=msg.node_id)
 
     def _on_ready(self, msg: Any, **_: Any) -> None:
         if self.run is not None and self.run.id == msg.data["run"]:
@@ -239,8 +240,8 @@ class MasterSession:
         """Give what carries a plan out. Raises FaultError for what this machine cannot do."""
         if plan is None:
             return None
-        if plan.groups > 1:
-            self.cluster.open_doors(plan.groups)
+        if plan.doors > 1:
+            self.cluster.open_doors(plan.doors)
         backends = build_backends(self.cluster, self.orders)
         driver = FaultDriver(plan, backends, guard=self.guard)
         for fault, words in driver.stand_ins().items() if not quiet else ():

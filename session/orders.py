@@ -8,7 +8,7 @@ heard last. A worker that joins late is told with the next beat, one that is los
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import gevent
@@ -58,9 +58,18 @@ class Orders:
         if self._standing.pop(order_id, None) is not None:
             self._changed()
 
-    def orders(self) -> list[str]:
-        """Give the ids of the orders that stand."""
-        return list(self._standing)
+    def orders(self, kinds: Collection[str]) -> list[str]:
+        """Give the ids of the orders of these kinds that stand."""
+        return [name for name, order in self._standing.items() if order["kind"] in kinds]
+
+    def moved(self) -> list[str]:
+        """Give the nodes whose names have changed, for a process that comes late."""
+        return [
+            node
+            for order in self._standing.values()
+            if order["kind"] == "dns_change" and order["attributes"]["to"] == "new"
+            for node in order["attributes"]["nodes"]
+        ]
 
     def heard(self, order_id: str) -> Mapping[str, Mapping[str, Any] | None]:
         """Give every living process's newest word on an order, None where it is not in force."""

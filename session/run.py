@@ -26,8 +26,10 @@ from session.command import run_options
 from session.facts import run_facts
 from session.fleet import Fleet
 from session.folder import RunFolder
+from session.machine import watch_machine
 from session.outcome import write_outcome
 from session.watch import (
+    is_silent,
     lost_while_preparing,
     server_connections,
     watch_servers,
@@ -121,7 +123,8 @@ class MasterRun:
     @property
     def nodes(self) -> list[Node]:
         """The nodes as this run's clients are given them."""
-        return [node.seen_by(self.groups) for node in self.cluster.nodes]
+        doors = 1 if self.settings.plan is None else self.settings.plan.doors
+        return [node.seen_by(doors) for node in self.cluster.nodes]
 
     @property
     def phase(self) -> str:
@@ -177,6 +180,7 @@ class MasterRun:
             "nodes": [node.to_wire() for node in self.nodes],
             "client_spec": settings.client,
             "groups": self.groups,
+            "moved": [],  # nodes whose names have changed
             "client": {
                 "pool_size": options.pool_size,
                 "op_timeout": options.op_timeout,
@@ -205,7 +209,8 @@ class MasterRun:
         for member in self.fleet.alive:
             data = {"run": self.id, "epoch": self.epoch, "rates": rates[member.id]}
             self._send(messages.GO, data, member.id)
-        self._greenlets = [gevent.spawn(watch_servers, self), gevent.spawn(watch_workers, self)]
+        watchers = (watch_servers, watch_workers, watch_machine)
+        self._greenlets = [gevent.spawn(watch, self) for watch in watchers]
         gevent.sleep(max(0.0, self.epoch - time.monotonic()))
         if self.scenario is not None:
             self.scenario.run(self.epoch, self._on_phase)
@@ -256,10 +261,12 @@ class MasterRun:
         self.snapshots[worker] = data.get("snapshot", {})
         if self.epoch is None or self.finishing:
             return
-        if self.fleet.returned(worker):
+        # What it said while it was cut off comes first; it is back when its reports are.
+        if not is_silent(self, worker) and self.fleet.returned(worker, self.now_s):
             self.journal.note("worker_returned", worker=worker)
             changed = True
         if not known:
+            self.fleet.joined(worker, self.now_s)
             rates = self.fleet.split(self.settings.target_rate).get(worker, {})
             self._send(messages.GO, {"run": self.id, "epoch": self.epoch, "rates": rates}, worker)
             self.journal.note("worker_joined", worker=worker)

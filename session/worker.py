@@ -31,8 +31,10 @@ from telemetry.recorder import Recorder
 from telemetry.report import ClockSync, Reporter
 from users.clients import ClientOptions, resolve
 from users.context import LoadContext, LoadSettings
+from users.naming import Names
 from users.origin import Origin
 from users.pacing import Schedule, poisson
+from users.records import Records
 from users.sides import SidedNames
 
 logger = logging.getLogger("locust.memquake")
@@ -137,13 +139,7 @@ class WorkerRun:
             self.own_ports.add(int(options.prometheus_port))
         self.before = resources.held(self.own_ports)
         self.ran_before = resources.running()
-        self.names = SidedNames(
-            {
-                node.client_address[0]: [door.address[0] for door in node.doors]
-                for node in self.nodes
-                if node.more_doors
-            }
-        )
+        self.names = self._make_names(data)
         self.clients = self._build_clients(data)
         self.recorder = Recorder()
         self.recorder.paced = bool(data["paced"])
@@ -162,6 +158,7 @@ class WorkerRun:
             origin=Origin(data["load"]["origin_latency_s"]),
             go=Event(),
         )
+        self.context.records = self.names if isinstance(self.names, Records) else None
         self.context.expected_rate = float(data["rate_a_user"])
         environment.memquake = self.context
         self.riders = Riders(environment)
@@ -177,6 +174,15 @@ class WorkerRun:
         parts = [*self.clients, data["client_spec"].partition(":")[0]]
         self.watchdog = Watchdog(lambda: self.sampler.ticked_at, TICK_S, parts)
         self.greenlets = [gevent.spawn(self._announce)]
+
+    def _make_names(self, data: Mapping[str, Any]) -> Names:
+        """Answer for the nodes' names where they have any: by group, or as their records are."""
+        named = [node for node in self.nodes if node.more_doors]
+        if named and int(data["groups"]) == 1:
+            return Records(named, data["moved"])
+        return SidedNames(
+            {node.client_address[0]: [door.address[0] for door in node.doors] for node in named}
+        )
 
     def _build_clients(self, data: Mapping[str, Any]) -> list[Any]:
         """Build the client under test, once for each group of users."""

@@ -22,6 +22,7 @@ from users.accounts import Accounts
 from users.origin import Origin
 from users.pacing import Schedule
 from users.presets import ZIPF_ALPHA
+from users.records import Records
 
 PREFILLS_AT_ONCE = 4  # enough to keep a core busy; more only lengthens every single answer
 
@@ -94,6 +95,7 @@ class LoadContext:
         self.ready_count = 0
         self.problem = ""
         self.merge_requests: Callable[[], None] = _nothing  # brings Locust's tables up to date
+        self.records: Records | None = None  # names of the nodes, where they change in the run
         self.prefill_gate = BoundedSemaphore(PREFILLS_AT_ONCE)
         self.shared: dict[str, Event] = {}  # keys of several users: set once they are stored
         self.is_stopping = False  # set by `stop`: users must begin nothing new

@@ -3,8 +3,7 @@
 Clients of all groups are given the same names for the nodes, as a split service has them, and each
 group is to reach the nodes by doors of its own. So whoever resolves such a name must be known: a
 greenlet that was assigned to a group, or one that such a greenlet started, or one that that one
-started. It stands before gevent's resolver, which every socket of a load process asks; names of
-others pass through. A greenlet that nobody can place is counted: what it reached proves nothing.
+started. A greenlet that nobody can place is counted: what it reached proves nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import gevent
 
 from cluster.node import Address
 from users.clients import Factory
+from users.naming import Names
 
 _groups: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
@@ -40,53 +40,26 @@ def group_here() -> int | None:
     return None
 
 
-class SidedResolver:
-    """A resolver of gevent's that knows names with one address a group. IPv4 numbers only."""
+class SidedNames(Names):
+    """Names and their address by group."""
 
-    def __init__(self, inner: Any, names: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, names: Mapping[str, Sequence[str]]) -> None:
         self.strays = 0  # questions of greenlets that belong to no group
-        self._inner = inner
-        self._names = dict(names)
+        self._addresses = dict(names)
+        # Kept: what a client starts when it is built is placed by it.
+        self._builders: list[Any] = []
+        _groups.clear()  # whoever belonged to a group of another run belongs to none of this one
+        super().__init__(any_known=bool(names))
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def getaddrinfo(self, host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
-        """Give what the system gives, for the group's own address."""
-        return self._inner.getaddrinfo(self._place(host), port, *args, **kwargs)
-
-    def gethostbyname(self, hostname: Any, *args: Any, **kwargs: Any) -> Any:
-        """Give what the system gives, for the group's own address."""
-        return self._inner.gethostbyname(self._place(hostname), *args, **kwargs)
-
-    def gethostbyname_ex(self, hostname: Any, *args: Any, **kwargs: Any) -> Any:
-        """Give what the system gives, for the group's own address."""
-        return self._inner.gethostbyname_ex(self._place(hostname), *args, **kwargs)
-
-    def _place(self, host: Any) -> Any:
-        text = host.decode("ascii", "replace") if isinstance(host, bytes) else host
-        addresses = self._names.get(text.lower().rstrip(".")) if isinstance(text, str) else None
+    def address_of(self, name: str) -> str | None:
+        """Give the address of a name for the group of the current greenlet."""
+        addresses = self._addresses.get(name)
         if addresses is None:
-            return host
+            return None
         group = group_here()
         if group is None:
             self.strays += 1
         return addresses[group or 0]
-
-
-class SidedNames:
-    """Names and their address by group, known until `close`. Without any it stands in no way."""
-
-    def __init__(self, names: Mapping[str, Sequence[str]]) -> None:
-        self._hub = gevent.get_hub()
-        self._before = self._hub.resolver
-        self._resolver = SidedResolver(self._before, names)
-        self._builders: list[
-            Any
-        ] = []  # kept: what a client starts when it is built is placed by it
-        _groups.clear()  # whoever belonged to a group of another run belongs to none of this one
-        if names:
-            self._hub.resolver = self._resolver
 
     def of_group(self, group: int, factory: Factory) -> Factory:
         """Give a factory whose client, and whatever that starts, belongs to a group."""
@@ -98,13 +71,3 @@ class SidedNames:
             return factory(nodes, settings)
 
         return build
-
-    @property
-    def strays(self) -> int:
-        """How many questions came from greenlets of no group."""
-        return self._resolver.strays
-
-    def close(self) -> None:
-        """Forget the names; again is fine."""
-        if self._hub.resolver is self._resolver:
-            self._hub.resolver = self._before

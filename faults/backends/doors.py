@@ -7,7 +7,7 @@ another fault.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from cluster.node import Door, Node
@@ -22,11 +22,21 @@ T = TypeVar("T")
 
 
 class DoorsBackend:
-    """Kind split. `nodes` is asked anew each time: a cluster makes doors when a run needs them."""
+    """Kind split. `nodes` is asked anew each time: a cluster makes doors when a run needs them.
 
-    def __init__(self, api: ToxiproxyApi, nodes: Callable[[], Sequence[Node]]) -> None:
+    Proxies that are `given_up` lead nobody anywhere any more; they may be shut.
+    """
+
+    def __init__(
+        self,
+        api: ToxiproxyApi,
+        nodes: Callable[[], Sequence[Node]],
+        *,
+        given_up: Callable[[], Collection[str]] = tuple,
+    ) -> None:
         self._api = api
         self._nodes = nodes
+        self._given_up = given_up
 
     def needs(self, fault: PlannedFault) -> str:
         """Every node of the fault needs a proxy for that group, and for one more."""
@@ -126,7 +136,13 @@ class DoorsBackend:
             return [f"cannot be read back: {why}"]
 
     def _more_doors(self) -> list[tuple[Node, Door]]:
-        return [(node, door) for node in self._nodes() for door in node.more_doors if door.proxy]
+        spared = self._given_up()
+        return [
+            (node, door)
+            for node in self._nodes()
+            for door in node.more_doors
+            if door.proxy and door.proxy not in spared
+        ]
 
     def _node(self, name: str) -> Node:
         return next(node for node in self._nodes() if node.name == name)

@@ -14,9 +14,11 @@ from faults.backends.cpu import CpuBackend
 from faults.backends.doors import DoorsBackend
 from faults.backends.kernel import kernel_backend
 from faults.backends.memcached_admin import MemcachedAdminBackend
+from faults.backends.names import NamesBackend
+from faults.backends.ordering import Link
 from faults.backends.process import ProcessBackend, ProcessControl
 from faults.backends.toxiproxy import ToxiproxyBackend
-from faults.backends.workers import Link, WorkersBackend
+from faults.backends.workers import WorkersBackend
 
 WAYS_OUT: Mapping[str, str] = {
     "toxiproxy": "needs proxies in front of the nodes: install toxiproxy-server with "
@@ -25,6 +27,8 @@ WAYS_OUT: Mapping[str, str] = {
     "cpu": "needs nodes that memquake started: leave --nodes out",
     "doors": "needs proxies in front of the nodes: install toxiproxy-server with `make setup`, "
     "or give --toxiproxy-url",
+    "names": "needs proxies in front of the nodes, and load processes that ask for their names: "
+    "install toxiproxy-server with `make setup`, or give --toxiproxy-url; start a run of Locust",
     "workers": "happens in the load processes: start it as a run of Locust",
 }
 """Backend -> what a user does who lacks it, as the end of a sentence about a fault."""
@@ -42,7 +46,12 @@ def build_backends(cluster: Any, link: Link | None = None) -> dict[str, Backend]
         # The kernel's stand-ins are cleaned first: one may hold the port of a closed proxy.
         backends["kernel"] = kernel_backend(cluster.nodes, proxies, api)
         backends["toxiproxy"] = proxies
-        backends["doors"] = DoorsBackend(api, lambda: cluster.nodes)
+        names = None
+        if link is not None:
+            names = backends["names"] = NamesBackend(api, lambda: cluster.nodes, link)
+        backends["doors"] = DoorsBackend(
+            api, lambda: cluster.nodes, given_up=lambda: names.given_up if names else frozenset()
+        )
     else:
         backends["kernel"] = kernel_backend(cluster.nodes)
     if isinstance(cluster, ProcessControl):

@@ -9,38 +9,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
+from faults.backends.ordering import POLL_S, Link, Words, await_words, count_processes
 from faults.errors import FaultError
 from faults.planned import PlannedFault
 
-ANSWER_S = 5.0  # beyond the time in which a process that died is known to be lost (4 s)
 FELT_S = 3.5  # a call is cut off within milliseconds of the order, wherever there is load
 QUIET_S = 0.3  # cut calls still on their way out when the order was taken back
-POLL_S = 0.05
 OVERTIME_S = 5.0  # an order nobody takes back ends so long after its planned end
 CLOCK_SLACK_S = 0.2  # two looks at two clocks in a process that has to wait for its turn
-
-Words = Mapping[str, Any]
-
-
-class Link(Protocol):
-    """The way to the load processes."""
-
-    def order(self, order: Words) -> None:
-        """Tell every process, those that come later too: id, kind, attributes, seed, for_s."""
-
-    def withdraw(self, order_id: str) -> None:
-        """Tell every process to end it; one that is not known is fine."""
-
-    def orders(self) -> list[str]:
-        """Give the ids of the orders that stand."""
-
-    def heard(self, order_id: str) -> Mapping[str, Words | None]:
-        """Give every living process's newest word on an order, None where it is not in force.
-
-        A process that has not yet answered since the orders last changed is `"silent": True`.
-        """
+KINDS = ("abort", "clock_step")
 
 
 class WorkersBackend:
@@ -86,7 +65,7 @@ class WorkersBackend:
     def read_back(self, fault: PlannedFault) -> str:
         """Wait until every living process says that it carries the order out."""
         words = self._await(fault, lambda word: word is not None, "does not carry the order out")
-        return f"carried out by {_count(len(words))}: {', '.join(sorted(words))}"
+        return f"carried out by {count_processes(len(words))}: {', '.join(sorted(words))}"
 
     def observe(self, fault: PlannedFault) -> str:
         """Wait until calls were cut off, or hold the clocks against the system's."""
@@ -106,7 +85,7 @@ class WorkersBackend:
 
     def heal(self, fault: PlannedFault) -> None:
         """Take the order back."""
-        heard = self._link.heard(fault.id) if fault.id in self._link.orders() else {}
+        heard = self._link.heard(fault.id) if fault.id in self._link.orders(KINDS) else {}
         self._early = [name for name, word in heard.items() if word is None]
         if fault.kind == "abort":
             by_timeout, by_kill, _ = self._counts(fault)
@@ -118,7 +97,7 @@ class WorkersBackend:
         """Wait until every living process says that it has ended it."""
         words = self._await(fault, lambda word: word is None, "still carries the order out")
         early = f"; {', '.join(self._early)} had ended it before" if self._early else ""
-        return f"ended in {_count(len(words))}{early}"
+        return f"ended in {count_processes(len(words))}{early}"
 
     def observe_healed(self, fault: PlannedFault) -> str:
         """Look again a moment later: no process has taken it up once more."""
@@ -132,14 +111,14 @@ class WorkersBackend:
 
     def clean(self) -> list[str]:
         """Take back whatever still stands."""
-        standing = self._link.orders()
+        standing = self._link.orders(KINDS)
         for order in standing:
             self._link.withdraw(order)
         return [f"took back the order {order}" for order in standing]
 
     def leftovers(self) -> list[str]:
         """Name the orders that stand."""
-        return [f"the order {order} stands" for order in self._link.orders()]
+        return [f"the order {order} stands" for order in self._link.orders(KINDS)]
 
     def _cut(self, fault: PlannedFault) -> str:
         deadline = self._clock() + FELT_S
@@ -166,21 +145,6 @@ class WorkersBackend:
     def _await(
         self, fault: PlannedFault, is_so: Callable[[Words | None], bool], problem: str
     ) -> Mapping[str, Words | None]:
-        deadline = self._clock() + ANSWER_S
-        while True:
-            words = self._link.heard(fault.id)
-            missing = [
-                name
-                for name, word in words.items()
-                if (word or {}).get("silent") or not is_so(word)
-            ]
-            if not missing and words:
-                return words
-            if self._clock() >= deadline:
-                who = ", ".join(missing) or "no load process"
-                raise FaultError(f"{who} {problem} within {ANSWER_S:g} s")
-            self._sleep(POLL_S)
-
-
-def _count(processes: int) -> str:
-    return f"{processes} load process" + ("es" if processes != 1 else "")
+        return await_words(
+            self._link, fault.id, is_so, problem, clock=self._clock, sleep=self._sleep
+        )

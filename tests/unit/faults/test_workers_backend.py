@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import pytest
 
-from faults.backends.workers import ANSWER_S, OVERTIME_S, Words, WorkersBackend
+from faults.backends.ordering import ANSWER_S, Words
+from faults.backends.workers import OVERTIME_S, WorkersBackend
 from faults.errors import FaultError
 from faults.plan import make_plan
 from faults.planfile import load_plan_text, plan_to_yaml
@@ -32,8 +33,8 @@ class FakeLink:
     def withdraw(self, order_id: str) -> None:
         self.standing.pop(order_id, None)
 
-    def orders(self) -> list[str]:
-        return list(self.standing)
+    def orders(self, kinds: Collection[str]) -> list[str]:
+        return [name for name, order in self.standing.items() if order["kind"] in kinds]
 
     def heard(self, order_id: str) -> Mapping[str, Words | None]:
         return self.words(self.now)
