@@ -8,6 +8,7 @@ cut off, because both would say something of a node that the node did not do.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from client.operation import FAILURES, UNATTEMPTED, Outcome
@@ -96,6 +97,7 @@ def to_line(window: Window) -> dict[str, Any]:
         "t": window.second,
         "length_s": window.length_s,
         "operations": _summed((op, cell.count) for (op, _, _), cell in cells),
+        "workers": dict(window.workers),
         "keys": sum(cell.keys for _, cell in cells),
         "outcomes": _summed((str(outcome), cell.count) for (_, _, outcome), cell in cells),
         "errors": _summed(
@@ -116,6 +118,9 @@ def to_line(window: Window) -> dict[str, Any]:
         },
         "lag_p99_us": percentile(window.lag, 0.99),
         "cpu": {worker: round(share, 4) for worker, share in window.cpu.items()},
+        "machine": None
+        if window.machine is None
+        else {name: round(cores, 4) for name, cores in asdict(window.machine).items()},
         "server": {node: dict(stats) for node, stats in window.server.items()},
         "users": window.users,
         "origin": {"calls": window.origin_calls, "peak": window.origin_peak},

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from client.operation import FAILURES, Outcome
+from telemetry.counts import ClientCounts
 from telemetry.evidence import Evidence
 from telemetry.gauges import Gauges
 from telemetry.line import to_line
-from telemetry.window import Cell, Window
+from telemetry.window import Cell, MachineLoad, Window
 from telemetry.wire import CellKey, Wire, add_cell, add_counts, unpack_state
 from telemetry.writer import TimelineWriter
 
@@ -58,6 +59,7 @@ class Timeline:
         self.operations: dict[str, int] = {}  # worker -> operations merged
         self.ignored: dict[str, int] = {}  # worker -> operations it saw before second 0
         self.cumulative: dict[CellKey, Cell] = {}  # whole run, for counters that only grow
+        self.client_counts: dict[str, dict[str, ClientCounts]] = {}  # worker -> node -> the newest
         self.wrong = Evidence()
         self.findings = Evidence()
         self.latest = -1  # newest second that holds anything
@@ -112,6 +114,10 @@ class Timeline:
             merged += self._merge_second(worker_id, second)
         self.operations[worker_id] = self.operations.get(worker_id, 0) + merged
         self._merge_evidence(worker_id, increment)
+        if "client" in increment:
+            self.client_counts[worker_id] = {
+                node: ClientCounts.unpack(packed) for node, packed in increment["client"].items()
+            }
         self._compact()
 
     def _merge_second(self, worker: str, packed: Wire) -> int:
@@ -122,6 +128,8 @@ class Timeline:
         for cell in packed.get("c", ()):
             add_cell(self.cumulative, cell)
             merged += cell[3]
+        if merged:
+            window.workers[worker] = window.workers.get(worker, 0) + merged
         if "g" in packed:
             window.cpu[worker] = max(packed["g"], window.cpu.get(worker, 0.0))
         if "u" in packed or "n" in packed:
@@ -147,6 +155,11 @@ class Timeline:
         if second >= 0:
             self._at(self._placed(second)).server[node] = dict(stats)
             self._compact()
+
+    def machine(self, second: int, load: MachineLoad) -> None:
+        """Note what the master's machine was doing in `second`."""
+        if second >= 0:
+            self._at(self._placed(second)).machine = load
 
     def _placed(self, second: int) -> int:
         if self._started:

@@ -100,6 +100,19 @@ class NodeState:
         self.created_total += other.created_total
 
 
+@dataclass(frozen=True, slots=True)
+class MachineLoad:
+    """What the harness's machine was doing in a window; the unit of each is one core.
+
+    `own` is the CPU of the run's processes, `others` that of everybody else, what a hypervisor took
+    included, `waited` how long the run's threads were ready and got no core.
+    """
+
+    own: float
+    others: float
+    waited: float
+
+
 @dataclass(slots=True)
 class Window:
     """One second of a run, or several when `length_s` is above 1.
@@ -118,9 +131,11 @@ class Window:
     own_commands: dict[str, int] = field(default_factory=dict)  # node -> keys it asked directly
     pacing: Pacing = field(default_factory=Pacing)
     lag: Histogram = field(default_factory=dict)  # hub lag of the workers, us
+    workers: dict[str, int] = field(default_factory=dict)  # worker -> its operations
     cpu: dict[str, float] = field(default_factory=dict)  # worker -> share of one core, 0-1
     nodes: dict[str, NodeState] = field(default_factory=dict)
     server: dict[str, dict[str, int]] = field(default_factory=dict)  # node -> server's own stats
+    machine: MachineLoad | None = None
     users: int = 0
     origin_calls: int = 0
     origin_peak: int = 0  # highest concurrency of origin calls in one process
@@ -148,10 +163,13 @@ class Window:
                 mine[node] = mine.get(node, 0) + count
         self.pacing.add(later.pacing)
         merge_into(self.lag, later.lag)
+        for worker, count in later.workers.items():
+            self.workers[worker] = self.workers.get(worker, 0) + count
         for worker, share in later.cpu.items():
             self.cpu[worker] = max(self.cpu.get(worker, 0.0), share)
         self.nodes.update(later.nodes)
         self.server.update(later.server)
+        self.machine = later.machine or self.machine
         self.users = max(self.users, later.users)
         self.origin_calls += later.origin_calls
         self.origin_peak = max(self.origin_peak, later.origin_peak)

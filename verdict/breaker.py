@@ -16,7 +16,8 @@ from verdict.answers import answer, held, inconclusive, not_applicable, percent,
 from verdict.compare import taken_back
 from verdict.model import CheckResult, Ruling
 from verdict.phases import FaultSpan
-from verdict.view import View, waiting_calls
+from verdict.sums import waiting_calls
+from verdict.view import View
 
 CALLS_TO_OPEN = 20
 CALLS_WHILE_OPEN = 100

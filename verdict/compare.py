@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from verdict.answers import answer, held, inconclusive, percent
 from verdict.model import CheckResult, Ruling
-from verdict.view import View
+from verdict.view import CPU_GROWTH, View
 
 P99_SLACK_MS = 2.0
 THROUGHPUT_KEPT = 0.95
@@ -22,11 +22,12 @@ WINDOWS_NEEDED = 5
 LAG_FACTOR = 1.5
 """Lag beyond this multiple of the baseline's, and 2 ms more, is another machine than before."""
 
+CROWDED = (1.5, 0.1)
+"""Queueing for a core beyond this multiple of the baseline's, and this much of a core more."""
+
 HOPS = 4
 """Processes that must get their turn for one call: the proxy twice, the node, the load process."""
 
-CPU_GROWTH = 0.25
-"""A load process that takes this much more of a core is late by its own doing."""
 _DEVIATIONS = 2.0
 _MAD_TO_DEVIATION = 1.4826
 """Scales the median absolute deviation to the standard deviation of a normal distribution."""
@@ -92,8 +93,9 @@ def excused(
 ) -> CheckResult | None:
     """Judge windows by timing, and take a FAIL back where the harness itself may be to blame.
 
-    A FAIL stands when the windows without a saturated generator convict as well, and the harness's
-    own clockwork ran as in the baseline: what makes a ticker late makes every call late. With
+    A FAIL stands when the windows without a saturated generator convict as well, and of those the
+    ones in which nobody else crowded the machine, and the harness's own clockwork ran as in the
+    baseline: what makes a ticker late makes every call late. With
     `by_load`, a worker lost on the way excuses less throughput. `was_ms` is the baseline of a ratio
     of latencies: then what the ticker's own delay explains is no conviction either.
     """
@@ -107,6 +109,13 @@ def excused(
         if again is None or again.verdict is not Ruling.FAIL:
             return taken_back(result, "the generator was saturated then")
         result = again
+    crowded = view.crowded(*CROWDED)
+    quiet = [second for second in clear if second not in crowded]
+    if len(quiet) < len(clear):
+        again = judge(quiet) if len(quiet) >= needed else None
+        if again is None or again.verdict is not Ruling.FAIL:
+            return taken_back(result, _in_the_way(view, clear))
+        result, clear = again, quiet
     excess_ms = ((result.observed or 0.0) - (result.limit or 0.0)) * was_ms
     late = disturbance(view, clear, excess_ms)
     if late:
@@ -115,6 +124,18 @@ def excused(
     if by_load and lost:
         return taken_back(result, f"lost on the way: {', '.join(lost)}")
     return result
+
+
+def _in_the_way(view: View, seconds: Sequence[int]) -> str:
+    """Say how much longer the run's processes queued for a core than in the baseline."""
+    was, now = (
+        statistics.median(load.waited for second in part if (load := view.machine(second)))
+        for part in (view.phases.baseline, seconds)
+    )
+    return (
+        "other work on the machine was in the way: the run's processes together queued for a core "
+        f"{now:.2f} s a second, {was:.2f} s in the baseline"
+    )
 
 
 def disturbance(view: View, seconds: Sequence[int], excess_ms: float = 0.0) -> str:

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 
 from verdict.answers import held, inconclusive, not_applicable, percent, worst
 from verdict.compare import (
-    CPU_GROWTH,
     HOPS,
     LAG_FACTOR,
     P99_SLACK_MS,
@@ -21,7 +20,7 @@ from verdict.compare import (
     WINDOWS_NEEDED,
 )
 from verdict.model import CheckResult, EarlierRun, Figure, Ruling
-from verdict.view import View
+from verdict.view import CPU_GROWTH, View
 
 NAME = "baseline_kept"
 P50_SLACK_MS = 0.5

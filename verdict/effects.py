@@ -8,7 +8,8 @@ Says what speaks against the effect, never what follows from it.
 from __future__ import annotations
 
 from verdict.phases import FaultSpan
-from verdict.view import View, waiting_calls
+from verdict.sums import waiting_calls
+from verdict.view import View
 
 BYPASS_COMMANDS = 20
 """The harness's own direct reads stay below this in the seconds of one fault."""

@@ -9,16 +9,14 @@ from __future__ import annotations
 import bisect
 import itertools
 import statistics
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from client.operation import FAILURES, UNATTEMPTED, Outcome
-from telemetry.histogram import Histogram, lowest_us, merge_into, merged, percentile_us
+from client.operation import Outcome
+from telemetry.histogram import merged, percentile_us
 from telemetry.window import (
-    SLICE_BUCKET_SHIFT,
     SLICES_A_SECOND,
-    WAITING_FROM_US,
+    MachineLoad,
     NodeState,
     Slice,
     Window,
@@ -26,6 +24,7 @@ from telemetry.window import (
 from verdict.budgets import LIMITS, limit_of
 from verdict.model import RunFacts
 from verdict.phases import WARM_UP_S, Phases, calendar
+from verdict.sums import Sums, sum_cells
 
 BATCHES = ""
 """The node of a call that asked several nodes at once."""
@@ -33,102 +32,17 @@ BATCHES = ""
 CPU_LIMIT = 0.90
 """Above this share of a core a load process measures itself."""
 
+CPU_GROWTH = 0.25
+"""What takes this much more of a core than before is late by its own doing."""
+
+STARVED = (3.0, 0.5)
+"""Queueing for a core beyond this multiple of the baseline's, and this much of a core more: then
+even a call's time limit may pass without anybody's fault but the machine's."""
+
 _ROUNDING = 1e-9  # tenths of a second are no binary fractions
 
 TIMING = frozenset({Outcome.TIMEOUT, Outcome.POOL_TIMEOUT, Outcome.BREAKER_OPEN})
 """Failures that a late hub brings about by itself, and what follows from them."""
-
-READS = "g"  # get, gets, gat and their batches
-READ_OUTCOMES = frozenset({Outcome.HIT, Outcome.MISS, Outcome.PARTIAL})
-
-
-@dataclass(slots=True)
-class Sums:
-    """Operations of one second, added up. `service` holds the attempted ones, in us."""
-
-    operations: int = 0
-    keys: int = 0
-    failed: int = 0
-    unattempted: int = 0
-    aborted: int = 0
-    read_keys: int = 0
-    read_hits: int = 0
-    service: Histogram = field(default_factory=dict)
-
-    @property
-    def completed(self) -> int:
-        """Operations that did what was asked."""
-        return self.operations - self.failed - self.aborted
-
-    @property
-    def unfailed(self) -> int:
-        """Operations that did what was asked, or were cut off by the harness before they could."""
-        return self.operations - self.failed
-
-    @property
-    def hit_ratio(self) -> float | None:
-        """Share of the keys read that were found."""
-        return self.read_hits / self.read_keys if self.read_keys else None
-
-    def p99_ms(self) -> float | None:
-        """Give the 99th percentile of the attempted operations' service time."""
-        value = percentile_us(self.service, 0.99)
-        return None if value is None else value / 1000
-
-    def p50_ms(self) -> float | None:
-        """Give the median of the attempted operations' service time."""
-        value = percentile_us(self.service, 0.50)
-        return None if value is None else value / 1000
-
-
-def _sum_cells(window: Window, groups: Iterable[str] | None) -> Sums:
-    wanted = None if groups is None else frozenset(groups)
-    sums = Sums()
-    for (_, node, outcome), cell in window.cells.items():
-        if wanted is not None and node not in wanted:
-            continue
-        sums.operations += cell.count
-        sums.keys += cell.keys
-        if outcome in FAILURES:
-            sums.failed += cell.count
-        if outcome == Outcome.ABORTED:
-            sums.aborted += cell.count
-        if outcome in UNATTEMPTED:
-            sums.unattempted += cell.count
-        else:
-            merge_into(sums.service, cell.service)
-    sums.read_keys, sums.read_hits = reads(window, wanted)
-    return sums
-
-
-def reads(window: Window, nodes: Collection[str] | None = None) -> tuple[int, int]:
-    """Count the keys that reads of a window got an answer for, and those of them that were found.
-
-    A key that a batch names as failed is no miss: nobody knows whether the node has it.
-    """
-    keys = hits = 0
-    has_partial = False
-    for (op, node, outcome), cell in window.cells.items():
-        if outcome not in READ_OUTCOMES or not op.startswith(READS):
-            continue
-        if nodes is None or node in nodes:
-            keys += cell.keys
-            hits += cell.hits
-            has_partial = has_partial or outcome == Outcome.PARTIAL
-    if has_partial:
-        keys = max(hits, keys - sum(window.batch_failed.values()))
-    return keys, hits
-
-
-def waiting_calls(part: Slice, threshold_us: float) -> int:
-    """Count the calls of a slice that certainly waited at least `threshold_us`."""
-    if threshold_us <= WAITING_FROM_US:
-        return sum(part.waiting.values())
-    return sum(
-        count
-        for coarse, count in part.waiting.items()
-        if lowest_us(coarse << SLICE_BUCKET_SHIFT) >= threshold_us
-    )
 
 
 class View:
@@ -169,7 +83,7 @@ class View:
         key = (second, nodes or None)
         if key not in self._sums:
             window = self.windows.get(second)
-            self._sums[key] = Sums() if window is None else _sum_cells(window, nodes or None)
+            self._sums[key] = Sums() if window is None else sum_cells(window, nodes or None)
         return self._sums[key]
 
     def p99s_ms(self, seconds: Iterable[int], *nodes: str) -> list[float]:
@@ -266,10 +180,35 @@ class View:
             or max(window.cpu.values(), default=0.0) > CPU_LIMIT
         )
 
+    def machine(self, second: int) -> MachineLoad | None:
+        """Give what the master's machine was doing in a window, None where nobody knows."""
+        window = self.windows.get(second)
+        return None if window is None else window.machine
+
+    def crowded(self, factor: float, beside: float) -> frozenset[int]:
+        """Windows in which the run's processes queued for a core as they did not in the baseline.
+
+        That is longer than `factor` times the baseline's median and `beside` cores more, without
+        having taken more of the CPU themselves: other work on the machine was in their way. A
+        client that keeps the machine busy by itself takes more, and has no such excuse.
+        """
+        loads = {second: window.machine for second, window in self.windows.items()}
+        usual = [load for second in self.phases.baseline if (load := loads.get(second))]
+        if not usual:
+            return frozenset()
+        own = statistics.median(load.own for load in usual) + CPU_GROWTH
+        most = factor * statistics.median(load.waited for load in usual) + beside
+        return frozenset(
+            second
+            for second, load in loads.items()
+            if load is not None and load.waited > most and load.own <= own
+        )
+
     @cached_property
     def disturbed(self) -> frozenset[int]:
-        """Windows whose calls lived in a saturated second: that one or the one before."""
-        return self.saturated | {second - 1 for second in self.saturated}
+        """Windows whose calls lived in a saturated or starved second: that one, the one before."""
+        bad = self.saturated | self.crowded(*STARVED)
+        return bad | {second - 1 for second in bad}
 
     def excusable(self, second: int, *nodes: str) -> int:
         """Count the failures of a window that a saturated generator may have brought about."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from client.operation import Outcome
 from telemetry.histogram import bucket_of
-from telemetry.window import Window
+from telemetry.window import MachineLoad, Window
 from tests.unit.verdict.made_up_runs import (
     MS,
     REJECTED,
@@ -26,6 +26,78 @@ def late_hub(*seconds: int) -> Callable[[dict[int, Window]], None]:
             windows[second].lag = {bucket_of(30 * MS): 100}
 
     return poke
+
+
+def busy_machine(
+    *seconds: int, waited: float = 0.9, own: float = 0.5
+) -> Callable[[dict[int, Window]], None]:
+    """Let the run's processes queue for `waited` cores in these seconds, 0.2 in all others."""
+
+    def poke(windows: dict[int, Window]) -> None:
+        for second, window in windows.items():
+            window.machine = MachineLoad(own=0.5, others=0.1, waited=0.2)
+            if second in seconds:
+                window.machine = MachineLoad(own=own, others=1.2, waited=waited)
+
+    return poke
+
+
+def slow_on_a_machine(busy: Iterable[int], **load: float) -> MadeUpRun:
+    """Give a run whose calls take 15 ms from second 24 on, the machine being busy in some."""
+    run = run_with_outage()
+    for node in run.names:
+        run.all_calls(node, 24.0, 40.0, (Outcome.HIT, 15 * MS))
+    return run.poke(busy_machine(*busy, **load))
+
+
+CROWDED_CASES: list[Row] = [
+    (
+        "after_recovery_as_before",
+        "slow while the machine was busy with something else",
+        lambda: slow_on_a_machine(range(24, 40)),
+        "INCONCLUSIVE",
+    ),
+    (
+        "after_recovery_as_before",
+        "slow while the machine was busy, and fewer than five seconds when it was not",
+        lambda: slow_on_a_machine(range(24, 38)),
+        "INCONCLUSIVE",
+    ),
+    (
+        "after_recovery_as_before",
+        "as slow in the seconds when nobody was in the way",
+        lambda: slow_on_a_machine(range(24, 30)),
+        "FAIL",
+    ),
+    (
+        "after_recovery_as_before",
+        "slow, and it is the run's own processes that keep the machine busy",
+        lambda: slow_on_a_machine(range(24, 40), own=0.9),
+        "FAIL",
+    ),
+    (
+        "after_recovery_as_before",
+        "slow, and the processes queue hardly longer than before",
+        lambda: slow_on_a_machine(range(24, 40), waited=0.35),
+        "FAIL",
+    ),
+    (
+        "error_budget",
+        "timeouts while the run's processes starved",
+        lambda: (
+            MadeUpRun(20).some_calls("node1", 5.0, TIMED_OUT, 11).poke(busy_machine(5, waited=1.5))
+        ),
+        "INCONCLUSIVE",
+    ),
+    (
+        "error_budget",
+        "timeouts while the run's processes queued a little",
+        lambda: (
+            MadeUpRun(20).some_calls("node1", 5.0, TIMED_OUT, 11).poke(busy_machine(5, waited=0.6))
+        ),
+        "FAIL",
+    ),
+]
 
 
 SATURATED_CASES: list[Row] = [

@@ -19,7 +19,7 @@ from tests.unit.verdict.made_up_runs import (
     earlier,
     run_with_outage,
 )
-from tests.unit.verdict.saturated_cases import SATURATED_CASES
+from tests.unit.verdict.saturated_cases import CROWDED_CASES, SATURATED_CASES
 from tests.unit.verdict.witness_cases import WITNESSES
 from verdict.budgets import known_checks
 from verdict.checks import CHECKS
@@ -182,6 +182,7 @@ def told_openings(opened: int, probes: int, waits: int) -> MadeUpRun:
 CASES: list[tuple[str, str, Make, str]] = [
     *LEDGER,
     *SATURATED_CASES,
+    *CROWDED_CASES,
     *WITNESSES,
     # no_wrong_values
     ("no_wrong_values", "every hit verified", lambda: MadeUpRun(20), "PASS"),
