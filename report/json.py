@@ -26,7 +26,13 @@ def verdict_json(verdict: Verdict, facts: RunFacts) -> dict[str, Any]:
         "duration_s": _number(facts.duration_s),
         "client": facts.client,
         "workers": [
-            {"id": w.id, "operations": w.operations, "lost_at_s": _number(w.lost_at_s)}
+            {
+                "id": w.id,
+                "operations": w.operations,
+                "joined_at_s": _number(w.joined_at_s),
+                "lost_at_s": _number(w.lost_at_s),
+                "away_s": [[_number(begin), _number(end)] for begin, end in w.away],
+            }
             for w in facts.workers
         ],
         "totals": {

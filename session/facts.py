@@ -114,7 +114,9 @@ def _worker(run: MasterRun, worker: str) -> WorkerFacts:
     return WorkerFacts(
         id=worker,
         operations=seen.operations if seen else 0,
+        joined_at_s=member.joined_at_s,
         lost_at_s=member.lost_at_s,
+        away=tuple(member.away),
         unaccounted=max(0, seen.unaccounted) if seen else 0,
         clock_error_s=_finite(seen.clock_error_s) if seen else 0.0,
         before=extra.get("before", {}),

@@ -20,7 +20,9 @@ class Member:
     users: dict[str, int] = field(default_factory=dict)  # by user class
     ready: int = 0
     problem: str = ""
+    joined_at_s: float = 0.0  # 0 for those the run began with
     lost_at_s: float | None = None
+    away: list[tuple[float, float]] = field(default_factory=list)  # lost, and back again
 
     @property
     def user_count(self) -> int:
@@ -61,13 +63,18 @@ class Fleet:
         member.lost_at_s = max(0.0, at_s)
         return True
 
-    def returned(self, worker: str) -> bool:
+    def returned(self, worker: str, at_s: float) -> bool:
         """Take a worker that was lost and speaks again back; whether it had been lost."""
         member = self.members.get(worker)
         if member is None or member.lost_at_s is None:
             return False
+        member.away.append((member.lost_at_s, max(member.lost_at_s, at_s)))
         member.lost_at_s = None
         return True
+
+    def joined(self, worker: str, at_s: float) -> None:
+        """Note that a worker came when the run was under way."""
+        self.members[worker].joined_at_s = max(0.0, at_s)
 
     @property
     def alive(self) -> list[Member]:

@@ -129,6 +129,12 @@ def lost_while_preparing(run: MasterRun) -> str:
     return ""
 
 
+def is_silent(run: MasterRun, worker: str) -> bool:
+    """Tell whether a worker that has reported does so no more."""
+    seen = run.collector.last_seen(worker)
+    return seen is not None and time.monotonic() - seen > LOST_AFTER_S
+
+
 def watch_workers(run: MasterRun) -> None:
     """Notice workers that are gone; give their share of the rate to the others."""
     clients: Any = getattr(run.runner, "clients", None)
@@ -137,9 +143,11 @@ def watch_workers(run: MasterRun) -> None:
         for member in run.fleet.alive:
             worker = clients.get(member.id)
             seen = run.collector.last_seen(member.id)
-            is_silent = seen is not None and time.monotonic() - seen > LOST_AFTER_S
-            if worker is not None and worker.state != MISSING and not is_silent:
-                continue
+            # Reports say more than Locust's heartbeats, which are late after a partition.
+            if worker is not None:
+                is_missing = worker.state == MISSING
+                if not (is_missing if seen is None else is_silent(run, member.id)):
+                    continue
             at_s = run.now_s if seen is None or run.epoch is None else seen - run.epoch
             if run.fleet.lost(member.id, at_s):
                 run.journal.note("worker_lost", worker=member.id, at_s=round(at_s, 3))

@@ -45,12 +45,23 @@ def enough_requests(view: View) -> CheckResult:
     lost = _lost_workers(view)
     if lost:
         why += f"; lost {lost}, the load was kept"
+    why += "".join(f"; {line}" for line in _comings_and_goings(view))
     return held(name, True, why, observed=operations, limit=needed)
 
 
 def _lost_workers(view: View) -> str:
     lost = [worker for worker in view.facts.workers if worker.lost_at_s is not None]
     return ", ".join(f"{worker.id} at {worker.lost_at_s:.1f} s" for worker in lost)
+
+
+def _comings_and_goings(view: View) -> list[str]:
+    """Say which workers came late, or were cut off and came back with all they had counted."""
+    workers = view.facts.workers
+    return [f"{w.id} joined at {w.joined_at_s:.1f} s" for w in workers if w.joined_at_s > 0] + [
+        f"{w.id} was cut off from {begin:.1f} s to {end:.1f} s, its reports came afterwards"
+        for w in workers
+        for begin, end in w.away
+    ]
 
 
 def _lost_load(view: View) -> list[str]:

@@ -45,7 +45,9 @@ class WorkerFacts:
 
     id: str
     operations: int
+    joined_at_s: float = 0.0  # above 0 for one that came when the run was under way
     lost_at_s: float | None = None
+    away: Sequence[tuple[float, float]] = ()  # lost from, back at: its reports came afterwards
     unaccounted: int = 0  # operations in its totals that no report brought
     clock_error_s: float = 0.0
     # Resources before the client was built and after it was closed at the end; empty when lost.

@@ -46,6 +46,28 @@ def test_a_loss_is_news_only_once() -> None:
     assert fleet.members["a"].lost_at_s == 3.0
 
 
+def test_a_worker_that_comes_back_leaves_a_gap() -> None:
+    """Every absence is kept with its begin and end; who was never lost cannot return."""
+    fleet = fleet_of(a={"Mixed": 5}, b={"Mixed": 5})
+    assert not fleet.returned("a", 2.0)
+    fleet.lost("a", 3.0)
+    assert fleet.returned("a", 13.0)
+    assert not fleet.returned("a", 14.0)
+    fleet.lost("a", 20.0)
+    assert fleet.returned("a", 19.5)  # the loss is dated back to the last report
+    assert fleet.members["a"].away == [(3.0, 13.0), (20.0, 20.0)]
+    assert fleet.members["a"].lost_at_s is None
+    assert [member.id for member in fleet.alive] == ["a", "b"]
+
+
+def test_a_late_worker_says_when_it_came() -> None:
+    """Those the run began with joined at 0."""
+    fleet = fleet_of(a={"Mixed": 5})
+    fleet.heard("b", {"Mixed": 5}, ready=5, problem="")
+    fleet.joined("b", 12.5)
+    assert [member.joined_at_s for member in fleet.members.values()] == [0.0, 12.5]
+
+
 @pytest.mark.parametrize("rate", [0.0, -1.0], ids=["closed loop", "nonsense"])
 def test_a_closed_loop_has_no_schedules(rate: float) -> None:
     """Without a rate nobody gets a schedule."""

@@ -94,6 +94,7 @@ def test_old_seconds_become_ten_second_windows() -> None:
     windows = timeline.windows()
     assert [(w.second, w.length_s) for w in windows[:2]] == [(0, 10), (10, 1)]
     assert operations(windows[0]) == 10
+    assert windows[0].workers == {"a": 10}
     assert windows[0].slices[0, "node1"].calls == 10
     timeline.merge("a", increment(3.5))
     assert operations(timeline.windows()[0]) == 11

@@ -91,6 +91,7 @@ def test_a_line_says_what_happened_in_its_second() -> None:
     line = timeline.to_line(timeline.window(0))
     assert json.loads(json.dumps(line)) == line
     assert line["operations"] == {"get": 6}
+    assert line["workers"] == {"a": 6}
     assert line["outcomes"] == {"hit": 3, "miss": 1, "timeout": 1, "breaker_open": 1}
     assert line["errors"] == {"timeout": 1, "breaker_open": 1}
     assert line["hit_ratio"] == 0.75

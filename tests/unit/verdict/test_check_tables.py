@@ -813,6 +813,22 @@ def test_lost_worker_is_named_with_its_time() -> None:
     assert "w2 at 8.0 s" in result.why
 
 
+def test_comings_and_goings_are_told_of_a_run_that_holds() -> None:
+    """A worker that came late or was cut off for a while is named; nothing is held against it."""
+    run = MadeUpRun(20)
+    workers = [
+        run.worker(12_000, away=((4.7, 15.2),)),
+        run.worker(9_000, id="w2", joined_at_s=8.0),
+    ]
+    windows = {w.second: w for w in run.facts().windows}
+    told = sum(cell.count for w in windows.values() for cell in w.cells.values())
+    workers[1] = run.worker(told - 12_000, id="w2", joined_at_s=8.0)
+    result = check("enough_requests", run.but(workers=workers))
+    assert result.verdict.value == "PASS"
+    assert "w1 was cut off from 4.7 s to 15.2 s, its reports came afterwards" in result.why
+    assert "w2 joined at 8.0 s" in result.why
+
+
 def test_keys_named_by_a_batch_after_the_heal_count_for_recovery() -> None:
     """A batch that names keys of a healed node as failed delays its recovery."""
     run = run_with_outage()
