@@ -14,7 +14,7 @@ from client.operation import FAILURES, UNATTEMPTED, Outcome
 from telemetry.histogram import Histogram, merge_into, percentile_us
 from telemetry.window import Window
 from verdict.model import RunFacts
-from verdict.view import reads
+from verdict.sums import reads
 
 MOST_POINTS = 600
 """A chart is about that many pixels wide; more points cannot be told apart."""
