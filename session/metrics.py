@@ -1,4 +1,4 @@
-"""The state of the moment for Prometheus: phase, faults in force, the clients' own snapshots."""
+"""The state of the moment for Prometheus: phase, faults in force, finished runs."""
 
 from __future__ import annotations
 
@@ -37,8 +37,6 @@ def live_state(run: MasterRun, session: MasterSession) -> LiveState:
             for phase in run.journal.phases
         },
         toxics=_toxics(run),
-        snapshots=dict(run.snapshots),
-        servers={node.label: node.name for node in run.nodes},
         runs=dict(session.runs_ended),
     )
 
@@ -52,7 +50,7 @@ def _toxics(run: MasterRun) -> tuple[ActiveToxic, ...]:
         ActiveToxic(server=node, kind=record.kind, attributes=attributes.get(record.id, {}))
         for record in run.journal.faults
         if record.injected_at_s is not None and record.healed_at_s is None
-        for node in record.nodes
+        for node in record.nodes or ("",)
     )
 
 

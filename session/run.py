@@ -103,7 +103,6 @@ class MasterRun:
         self.spawned = Event()
         self.connections_before: dict[str, int] = {}
         self.connections_after: dict[str, int] = {}
-        self.snapshots: dict[str, Mapping[str, Any]] = {}  # worker -> the client's snapshot()
         self._points: dict[int, dict[str, float]] = {}
         self._greenlets: list[Any] = []
         self._driving: Any = None
@@ -258,7 +257,6 @@ class MasterRun:
         """Take a worker's word about its users; late ones are told to go at once."""
         known = worker in self.fleet.members
         changed = self.fleet.heard(worker, data["users"], data["ready"], data["problem"])
-        self.snapshots[worker] = data.get("snapshot", {})
         if self.epoch is None or self.finishing:
             return
         # What it said while it was cut off comes first; it is back when its reports are.

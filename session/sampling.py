@@ -16,6 +16,7 @@ import gevent
 
 from cluster.node import Address, Node, spell
 from session.words import impossible
+from telemetry.counts import ClientCounts, count_of, read_counts
 from telemetry.evidence import plain
 from telemetry.window import NodeState
 from users.context import LoadContext
@@ -25,6 +26,9 @@ TICK_S = 0.01
 SNAPSHOT_LIMIT_S = 5.0  # it only counts what the client knows; the rest is a busy machine
 BACKLOG_EVERY_TICKS = 10
 TOLD_MAX = 20  # findings about the client's words; the next one tells nothing new
+
+Words = Sequence[tuple[str, Mapping[str, Any]]]
+"""What clients say: (node name, its part of `snapshot()`), a pair for each client."""
 
 
 class Sampler:
@@ -112,9 +116,10 @@ class Sampler:
         for node, (connections, commands) in DIRECT.take().items():
             self.recorder.own_traffic(now, node, connections, commands)
         self.recorder.users(now, self.context.user_count)
-        states = self.node_states()
-        if states:
-            self.recorder.node_states(now, states)
+        words = self._words()
+        if words:
+            self.recorder.node_states(now, node_states(words))
+            self.recorder.client_counts(client_counts(words))
 
     def snapshot(self) -> dict[str, Any]:
         """Give what the clients' own `snapshot()` says; those of other groups with their number."""
@@ -155,28 +160,12 @@ class Sampler:
         self.recorder.finding("snapshot_broken", {"error": why})
         return {}
 
-    def node_states(self) -> dict[str, NodeState]:
-        """Translate the snapshot into states by node name."""
-        states: dict[str, NodeState] = {}
+    def _words(self) -> Words:
+        """Give what all clients say of the nodes, by node name; other labels are left out."""
         snapshots = self.snapshots()
         self._find_impossible(snapshots)
         everything = [pair for said in snapshots for pair in said.items()]
-        for label, said in everything:
-            name = self.names.get(label)
-            if name is None:
-                continue
-            pool = _mapping(said.get("pool"))
-            breaker = said.get("breaker")
-            state = NodeState(
-                breaker={str(breaker): 1} if breaker else {},
-                idle=_count(pool.get("idle")),
-                in_use=_count(pool.get("in_use")),
-                opened_total=_count(said.get("opened")),
-                probes_total=_count(said.get("probes")),
-                created_total=_count(pool.get("created")),
-            )
-            states.setdefault(name, NodeState()).add(state)
-        return states
+        return [(self.names[label], said) for label, said in everything if label in self.names]
 
     def _find_impossible(self, snapshots: Sequence[Mapping[str, Any]]) -> None:
         """Keep what cannot be true in the client's words, each once."""
@@ -193,9 +182,31 @@ class Sampler:
         return sum(known) if known else None
 
 
+def node_states(words: Words) -> dict[str, NodeState]:
+    """Translate what clients say into states by node name."""
+    states: dict[str, NodeState] = {}
+    for name, said in words:
+        pool = _mapping(said.get("pool"))
+        breaker = said.get("breaker")
+        state = NodeState(
+            breaker={str(breaker): 1} if breaker else {},
+            idle=count_of(pool.get("idle")),
+            in_use=count_of(pool.get("in_use")),
+            opened_total=count_of(said.get("opened")),
+            probes_total=count_of(said.get("probes")),
+            created_total=count_of(pool.get("created")),
+        )
+        states.setdefault(name, NodeState()).add(state)
+    return states
+
+
+def client_counts(words: Words) -> dict[str, ClientCounts]:
+    """Translate what clients have counted into totals by node name."""
+    totals: dict[str, ClientCounts] = {}
+    for name, said in words:
+        totals.setdefault(name, ClientCounts()).add(read_counts(said))
+    return totals
+
+
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value >= 0 else 0

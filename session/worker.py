@@ -213,7 +213,6 @@ class WorkerRun:
         while not self.finishing:  # users that arrive or leave later move the split of the rate
             gevent.sleep(1.0)
             data = {"run": self.id, "users": dict(self.context.users), "ready": 0, "problem": ""}
-            data["snapshot"] = self.sampler.snapshot()
             self.runner.send_message(messages.READY, data)
 
     def go(self, epoch_master: float, rates: Mapping[str, float]) -> None:

@@ -11,15 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from client.operation import FAILURES, Outcome
+from telemetry.counts import STATES
 from telemetry.histogram import Histogram, merge_into, percentile_us
 from telemetry.line import READS, response_of, service_of
 from telemetry.timeline import Timeline
-from telemetry.window import Window
+from telemetry.window import NodeState, Window
 
 REPORT_LAG_S = 1.25
 """A second is reported up to one second after its end; a little more for the way."""
 
-BREAKER_ORDER = ("closed", "half_open", "open")
+BREAKER_ORDER = STATES
 """From harmless to worst; a node shows the worst state any process has for it."""
 
 
@@ -56,6 +57,20 @@ class LiveNumbers:
     response_p50_ms: float | None
     response_p99_ms: float | None
     nodes: Mapping[str, NodeNumbers]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """The counts of the last seconds, without latencies: cheap enough for every scrape."""
+
+    seconds: int
+    users: int
+    operations_per_s: float
+    keys_per_s: float
+    errors_per_s: float
+    error_rate: float  # share of operations that failed, 0 when there were none
+    hit_ratio: float | None
+    states: Mapping[str, NodeState]  # newest of each node
 
 
 def worst_breaker(states: Mapping[str, int]) -> str:
@@ -96,19 +111,16 @@ def _node(windows: list[Window], node: str) -> NodeNumbers:
     )
 
 
-def recent(timeline: Timeline, seconds: int = 5, now_s: float | None = None) -> LiveNumbers:
-    """Give the numbers of the last `seconds` whole seconds by the master's clock.
-
-    `now_s` looks back from another moment, for instance the end of a run that is over.
-    """
+def _last(timeline: Timeline, seconds: int, now_s: float | None) -> list[Window]:
+    """Give the windows of the last whole seconds by the master's clock."""
     now = timeline.now_s if now_s is None else now_s
     end = max(0, int(now - REPORT_LAG_S))
-    begin = max(0, end - seconds)
-    windows = [timeline.window(second) for second in range(begin, end)]
-    length = max(1, end - begin)
+    return [timeline.window(second) for second in range(max(0, end - seconds), end)]
+
+
+def _rates(windows: list[Window]) -> Rates:
     operations = keys = errors = hits = read = 0
-    service: Histogram = {}
-    response: Histogram = {}
+    states: dict[str, NodeState] = {}
     for window in windows:
         for (_, _, outcome), cell in window.cells.items():
             if outcome == Outcome.ABORTED:
@@ -119,18 +131,47 @@ def recent(timeline: Timeline, seconds: int = 5, now_s: float | None = None) -> 
             if outcome in READS:
                 hits += cell.hits
                 read += cell.keys
-        merge_into(service, service_of(window))
-        merge_into(response, response_of(window))
-    names = {node for _, node, _ in timeline.cumulative} | {n for w in windows for n in w.nodes}
-    return LiveNumbers(
-        second=end - 1,
-        seconds=end - begin,
+        states.update(window.nodes)
+    length = max(1, len(windows))
+    return Rates(
+        seconds=len(windows),
         users=windows[-1].users if windows else 0,
         operations_per_s=operations / length,
         keys_per_s=keys / length,
         errors_per_s=errors / length,
         error_rate=errors / operations if operations else 0.0,
         hit_ratio=hits / read if read else None,
+        states=states,
+    )
+
+
+def recent_rates(timeline: Timeline, seconds: int = 5, now_s: float | None = None) -> Rates:
+    """Give the rates of the last `seconds` whole seconds by the master's clock."""
+    return _rates(_last(timeline, seconds, now_s))
+
+
+def recent(timeline: Timeline, seconds: int = 5, now_s: float | None = None) -> LiveNumbers:
+    """Give the numbers of the last `seconds` whole seconds by the master's clock.
+
+    `now_s` looks back from another moment, for instance the end of a run that is over.
+    """
+    windows = _last(timeline, seconds, now_s)
+    rates = _rates(windows)
+    service: Histogram = {}
+    response: Histogram = {}
+    for window in windows:
+        merge_into(service, service_of(window))
+        merge_into(response, response_of(window))
+    names = {node for _, node, _ in timeline.cumulative} | {n for w in windows for n in w.nodes}
+    return LiveNumbers(
+        second=windows[-1].end - 1 if windows else -1,
+        seconds=rates.seconds,
+        users=rates.users,
+        operations_per_s=rates.operations_per_s,
+        keys_per_s=rates.keys_per_s,
+        errors_per_s=rates.errors_per_s,
+        error_rate=rates.error_rate,
+        hit_ratio=rates.hit_ratio,
         service_p50_ms=_ms(service, 0.5),
         service_p99_ms=_ms(service, 0.99),
         response_p50_ms=_ms(response, 0.5),

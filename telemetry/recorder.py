@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from client.operation import FAILURES, UNATTEMPTED, Outcome
+from telemetry.counts import ClientCounts
 from telemetry.evidence import Evidence, plain
 from telemetry.histogram import Histogram, bucket_of, merge_into
 from telemetry.window import (
@@ -120,6 +121,7 @@ class Recorder:
         self._taken = dict.fromkeys(TOTALS, 0)
         self._fresh: list[tuple[str, str, dict[str, Any]]] = []
         self._fresh_counts: dict[tuple[str, str], int] = {}
+        self._client_counts: Mapping[str, ClientCounts] = {}
         self._forget_seconds()
 
     def _forget_seconds(self) -> None:
@@ -277,6 +279,10 @@ class Recorder:
         if data is not None:
             data.nodes = dict(states)
 
+    def client_counts(self, counts: Mapping[str, ClientCounts]) -> None:
+        """Note what this process's clients have counted of the nodes so far; the newest stays."""
+        self._client_counts = dict(counts)
+
     def users(self, at: float, n: int) -> None:
         """Note how many users run in this process; the last of a second stays."""
         data = self._at(at)
@@ -339,7 +345,8 @@ class Recorder:
 
         Keys: `until` seconds since second 0 up to which everything finished is in, `seconds`
         (telemetry.wire), `operations`, `evidence` as [what, kind, detail] with `what` of `wrong`
-        and `finding`, `counts` of it as [what, kind, count], `ignored` in total.
+        and `finding`, `counts` of it as [what, kind, count], `ignored` in total, `client` the
+        clients' own running totals by node, if new.
         """
         counts = self._count_cells()
         for name in TOTALS:
@@ -356,7 +363,9 @@ class Recorder:
             increment["evidence"] = [list(item) for item in self._fresh]
         if self._fresh_counts:
             increment["counts"] = [[*key, n] for key, n in self._fresh_counts.items()]
-        self._fresh, self._fresh_counts = [], {}
+        if self._client_counts:
+            increment["client"] = {name: c.pack() for name, c in self._client_counts.items()}
+        self._fresh, self._fresh_counts, self._client_counts = [], {}, {}
         self._forget_seconds()
         return increment
 
