@@ -36,11 +36,12 @@ test: setup-dev ## all tests: unit, integration, end to end
 prove: setup-dev ## the slow proofs: broken clients, kills at random moments, exact figures
 	@$(PYTHON_BIN) -m pytest -m prove tests
 
-check: setup-dev ## format, lint, types, who may import whom
+check: setup-dev ## format, lint, types, who may import whom, what containers may do
 	@$(PYTHON_BIN) -m ruff format --check .
 	@$(PYTHON_BIN) -m ruff check .
 	@$(PYTHON_BIN) -m mypy $(PACKAGES)
 	@.venv/bin/lint-imports --no-logo
+	@$(PYTHON_BIN) -m scripts.compose_policies
 
 bench: setup ## CPU per operation against peers, batches, overhead, an outage (7 minutes)
 	@$(PYTHON_BIN) -m bench
