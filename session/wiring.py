@@ -137,7 +137,7 @@ def _on_quitting(environment: Any, **_: Any) -> None:
     if Process.master is not None:
         Process.master.on_quitting()
     elif Process.worker is not None and environment.process_exit_code is None:
-        environment.process_exit_code = 0  # failed requests are for the master to judge
+        environment.process_exit_code = Process.worker.exit_code  # the master judges requests
 
 
 def _on_quit(**_: Any) -> None:

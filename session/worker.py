@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import logging
 import math
+import os
 import random
 import time
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
+from locust.runners import MASTER_HEARTBEAT_TIMEOUT
 
 from cluster.node import Node
 from session import messages, resources
@@ -41,6 +43,8 @@ logger = logging.getLogger("locust.memquake")
 
 HELLO_EVERY_S = 1.0
 READY_EVERY_S = 0.2
+MASTER_LOST = 3  # exit code: the run was broken off, as in that of the master INCONCLUSIVE
+LEAVE_S = 10.0  # closing clients and ending users takes a second
 LEFT_MAX = 5  # kinds of greenlets named when some were left running
 
 
@@ -50,7 +54,7 @@ class WorkerSession:
     def __init__(self, environment: Any) -> None:
         self.environment = environment
         self.runner = environment.runner
-        self.clock = ClockSync(self.runner)
+        self.clock = ClockSync(self.runner, on_other_master=self._on_other_master)
         self.run: WorkerRun | None = None
         self.welcomed = False
         for name, handler in (
@@ -70,6 +74,28 @@ class WorkerSession:
         while not self.welcomed:
             self.runner.send_message(messages.HELLO, {"version": messages.VERSION})
             gevent.sleep(HELLO_EVERY_S)
+
+    @property
+    def exit_code(self) -> int:
+        """How this process ends when nobody has said: a worker without a master is no success."""
+        heard = getattr(self.runner, "last_heartbeat_timestamp", None)
+        is_lost = heard is not None and time.time() - heard > MASTER_HEARTBEAT_TIMEOUT
+        return MASTER_LOST if is_lost else 0
+
+    def _on_other_master(self) -> None:
+        # The run of the master before is over, and Locust lets nobody in twice.
+        logger.error(
+            "memquake: the master was started anew: this worker ends, whoever supervises it starts "
+            "it again"
+        )
+        self.environment.process_exit_code = MASTER_LOST
+        gevent.spawn_later(LEAVE_S, os._exit, MASTER_LOST)  # users may swallow their own end
+        gevent.spawn(self._leave)
+
+    def _leave(self) -> None:
+        if self.run is not None:
+            self.run.abandon()
+        self.runner.quit()
 
     def _on_welcome(self, msg: Any, **_: Any) -> None:
         self.welcomed = True

@@ -16,6 +16,10 @@ Report = Mapping[str, Any]
 RESEND_AFTER_S = 2.0
 """An acknowledgement takes milliseconds; two reports later it is missing."""
 
+RESENT_AT_MOST = 8
+"""Unanswered reports repeated at once, the oldest first. While the master cannot be reached, what
+is sent waits in the socket's queue, and a full queue ends Locust's own heartbeats."""
+
 HELD_AT_MOST = 600
 """Reports held while one before them is missing. Others are not acknowledged, so they return."""
 
@@ -59,17 +63,26 @@ class Outbox:
             del self._pending[done]
 
     def due(self, *, resend: bool = False) -> list[tuple[int, Report]]:
-        """Give what to send now, in order: new reports, and all when an answer is overdue."""
+        """Give what to send now, in order: new reports, and the oldest when an answer is overdue.
+
+        With `resend` all of them.
+        """
         now = self._clock()
-        oldest = next(iter(self._pending.values()), None)
-        if oldest is not None and oldest.sent_at is not None:
-            resend = resend or now - oldest.sent_at >= self._resend_after_s
-        chosen = []
+        chosen: list[tuple[int, Report]] = []
+        again = len(self._pending) if resend else self._overdue(now)
         for number, pending in self._pending.items():
-            if resend or pending.sent_at is None:
+            if pending.sent_at is None or again > 0:
+                again -= 1
                 pending.sent_at = now
                 chosen.append((number, pending.report))
         return chosen
+
+    def _overdue(self, now: float) -> int:
+        """Give how many of the oldest are to be repeated."""
+        oldest = next(iter(self._pending.values()), None)
+        if oldest is None or oldest.sent_at is None:
+            return 0
+        return RESENT_AT_MOST if now - oldest.sent_at >= self._resend_after_s else 0
 
 
 class Inbox:

@@ -4,7 +4,7 @@
 three share one runner, whose messages loop back at once. Its rule: delivery is telemetry.delivery's
 business, arithmetic of clocks is telemetry.clocks'; here is only who says what to whom. Messages:
 `mq_report` {run, from, n, body, totals, final, extra, clock} and `mq_ack` {run, from, n, foreign},
-`mq_ping` {t0} and `mq_pong` {t0, t1}.
+`mq_ping` {t0} and `mq_pong` {t0, t1, master}.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ def _send(runner: Runner, name: str, data: dict[str, Any], to: str | None = None
 class ClockSync:
     """The offset of this process's monotonic clock to the master's, kept fresh.
 
-    `master ~= local + offset_s`, off by at most `error_s`. In a local run both are 0.
+    `master ~= local + offset_s`, off by at most `error_s`. In a local run both are 0. When another
+    master answers than the first one, `on_other_master()` is called, once, and the clock stays.
     """
 
     def __init__(
@@ -99,10 +100,13 @@ class ClockSync:
         clock: Clock = time.monotonic,
         spawn: Callable[..., Any] = gevent.spawn,
         sleep: Sleep = gevent.sleep,
+        on_other_master: Callable[[], None] | None = None,
     ) -> None:
         self._runner = runner
         self._clock = clock
         self._sleep = sleep
+        self._on_other_master = on_other_master
+        self._master: str | None = None  # who answered first
         self._estimate = ClockEstimate()
         self._followed: tuple[Recorder, float] | None = None
         self._is_local = isinstance(runner, LocalRunner)
@@ -142,6 +146,15 @@ class ClockSync:
             self._sleep(FIRST_PING_EVERY_S if first else PING_EVERY_S)
 
     def _on_pong(self, sender: str, data: dict[str, Any]) -> None:
+        master = data.get("master", "")
+        if self._master is None:
+            self._master = master
+        if master != self._master:
+            # Its clock is another one, and it knows nothing of this process.
+            tell, self._on_other_master = self._on_other_master, None
+            if tell is not None:
+                tell()
+            return
         if self._estimate.answered(data["t0"], data["t1"], self._clock()) and self._followed:
             recorder, epoch_master = self._followed
             recorder.rebase(epoch_master - self.offset_s)
@@ -292,6 +305,7 @@ class Collector:
         sleep: Sleep = gevent.sleep,
     ) -> None:
         self.workers: dict[str, WorkerRecord] = {}
+        self.identity = uuid.uuid4().hex  # of this master; one that is started anew is another
         self._runner = runner
         self._timeline = timeline
         self._run = run
@@ -324,7 +338,8 @@ class Collector:
         return record is not None and record.final is not None
 
     def _on_ping(self, sender: str, data: dict[str, Any]) -> None:
-        _send(self._runner, PONG, {"t0": data["t0"], "t1": self._clock()}, to=sender)
+        answer = {"t0": data["t0"], "t1": self._clock(), "master": self.identity}
+        _send(self._runner, PONG, answer, to=sender)
 
     def _on_report(self, sender: str, data: dict[str, Any]) -> None:
         answer = {"run": data["run"], "from": data["from"], "n": 0, "foreign": False}

@@ -91,6 +91,19 @@ def test_a_better_answer_moves_the_epoch_of_the_recorder() -> None:
     assert sync.error_s == 0.0
 
 
+def test_another_master_is_told_once_and_moves_no_clock() -> None:
+    """A master that was started anew answers with another identity, and a clock of its own."""
+    runner, told = FakeRunner(), []
+    sync = ClockSync(
+        runner, clock=lambda: 10.0, spawn=lambda _: None, on_other_master=lambda: told.append(1)
+    )
+    for t1, master in ((510.0, "first"), (510.0, "first"), (7.0, "second"), (8.0, "second")):
+        sync.ping()
+        runner.hear("mq_pong", {"t0": 10.0, "t1": t1, "master": master})
+    assert sync.offset_s == 500.0
+    assert told == [1]
+
+
 def test_following_does_not_start_a_recorder() -> None:
     """Only the run itself sets second 0; a clock comparison may move it, never make it."""
     recorder = Recorder()

@@ -12,7 +12,7 @@ from locust.exception import RPCSendError
 from locust.rpc.protocol import Message
 
 from client.operation import Outcome
-from telemetry.delivery import HELD_AT_MOST, Inbox, Outbox
+from telemetry.delivery import HELD_AT_MOST, RESENT_AT_MOST, Inbox, Outbox
 from telemetry.recorder import Recorder
 from telemetry.report import Collector, Reporter
 from telemetry.timeline import Timeline
@@ -312,6 +312,26 @@ def test_an_outbox_repeats_what_is_overdue(
     clock.now += elapsed_s
     outbox.put({})
     assert [number for number, _ in outbox.due(resend=resend)] == wanted
+
+
+def test_an_outage_fills_no_queue() -> None:
+    """While nobody answers, only a few are repeated; once somebody does, all are, bit by bit."""
+    clock = FakeClock()
+    outbox = Outbox(clock)
+    sent = 0
+    for _ in range(60):
+        outbox.put({})
+        sent += len(outbox.due())
+        clock.now += 1.0
+    assert sent <= 60 + 30 * RESENT_AT_MOST
+    again: list[int] = []
+    while not outbox.is_empty:
+        clock.now += 2.0
+        numbers = [number for number, _ in outbox.due()]
+        assert 0 < len(numbers) <= RESENT_AT_MOST
+        again += numbers
+        outbox.acknowledge(numbers[-1])
+    assert again == list(range(1, 61))
     outbox.acknowledge(2)
     assert not outbox.is_empty
     outbox.acknowledge(3)
