@@ -2,7 +2,7 @@
 # Kept to what GNU Make 3.81 knows (the one of macOS).
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui test prove check bench bad-states clean
+.PHONY: help setup setup-dev run ui test prove check bench power bad-states clean
 
 # Servers built by the set-up win over others of their name, which were found unfit.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
@@ -45,6 +45,9 @@ check: setup-dev ## format, lint, types, who may import whom, what containers ma
 
 bench: setup ## CPU per operation against peers, batches, overhead, an outage (7 minutes)
 	@$(PYTHON_BIN) -m bench
+
+power: setup-dev ## how often each check is right, over honest and broken clients (30 minutes a round)
+	@$(PYTHON_BIN) -m tests.e2e.power
 
 bad-states: setup-dev ## each bad state of a client: provoked, detected, and what others do in it
 	@$(PYTHON_BIN) -m tests.integration.client.bad_states

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.controls import BROKEN, Control, convicted, parameters
+
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 FILES = (
     "plan.yaml",
@@ -87,33 +89,12 @@ def test_a_run_that_proved_nothing_is_inconclusive(run_locust: Callable) -> None
     assert result.check("enough_requests")["verdict"] == "INCONCLUSIVE"
 
 
-BROKEN = [
-    pytest.param("wrong_value", "none", "no_wrong_values", id="returns another key's value"),
-    pytest.param(
-        "no_deadline", "node-blackhole", "deadline_kept", id="has no deadline", marks=PROVE
-    ),
-    pytest.param("never_closes", "node-blackhole", "recovers_within", id="never tries again"),
-    pytest.param(
-        "waits_every_time",
-        "node-blackhole",
-        "fails_fast_while_open",
-        id="waits on every call",
-        marks=PROVE,
-    ),
-]
-
-
-@pytest.mark.parametrize(("name", "scenario", "check"), BROKEN)
-def test_a_broken_client_is_convicted(
-    judge: Callable, name: str, scenario: str, check: str
-) -> None:
+@pytest.mark.parametrize("control", parameters(BROKEN))
+def test_a_broken_client_is_convicted(judge: Callable, control: Control) -> None:
     """Each broken client FAILs, by the check that is about its fault."""
-    length = ["-t", "10s"] if scenario == "none" else SCALED
-    client = f"tests.e2e.broken_clients:{name}"
-    arguments = ["--scenario", scenario, *length, "--client", client]
-    result = judge(arguments, timeout_s=120, cwd=CHECKOUT)
+    result = judge(control.arguments, timeout_s=120, cwd=CHECKOUT)
     assert result.exit_code == 1, str(result)
-    assert result.check(check)["verdict"] == "FAIL", str(result)
+    assert convicted(result.verdict) & control.checks, str(result)
 
 
 @pytest.mark.parametrize(
@@ -137,15 +118,6 @@ def test_a_rude_client_cannot_break_the_harness(judge: Callable, name: str, verd
     assert result.verdict["workers"][0]["lost_at_s"] is None
 
 
-@pytest.mark.prove
-def test_the_hash_client_gives_a_healed_node_up(judge: Callable) -> None:
-    """HashClient leaves a dead node out for 60 s: after the heal it gets no traffic."""
-    arguments = ["--scenario", "node-blackhole", *SCALED, "--client", "pymemcache-hash"]
-    result = judge(arguments, timeout_s=120)
-    assert result.exit_code == 1, str(result)
-    assert result.check("recovers_within")["verdict"] == "FAIL", str(result)
-
-
 def test_a_latest_that_is_no_link_stops_nobody(run_locust: Callable, tmp_path: Path) -> None:
     """A runs folder whose `latest` cannot be replaced still gets its run, and the run ends."""
     (tmp_path / "runs" / "latest" / "kept").mkdir(parents=True)
@@ -154,12 +126,3 @@ def test_a_latest_that_is_no_link_stops_nobody(run_locust: Callable, tmp_path: P
     assert "Traceback" not in result.stderr
     folders = [p for p in (tmp_path / "runs").iterdir() if p.name != "latest"]
     assert [(folder / "verdict.json").is_file() for folder in folders] == [True]
-
-
-@pytest.mark.prove
-def test_pymemcache_waits_for_a_black_hole(judge: Callable) -> None:
-    """PooledClient has no breaker: convicted by fails_fast_while_open."""
-    arguments = ["--scenario", "node-blackhole", *SCALED, "--client", "pymemcache-pooled"]
-    result = judge(arguments, timeout_s=120)
-    assert result.exit_code == 1, str(result)
-    assert result.check("fails_fast_while_open")["verdict"] == "FAIL", str(result)

@@ -1,0 +1,182 @@
+"""The table of negative controls: each broken client, the load it is tried under, what convicts it.
+
+Every row is one fault of a client that is honest otherwise. A control is convicted when the run is
+a FAIL and one of `checks` is among those that failed. `python -m tests.e2e.power` (`make power`)
+runs the table and the honest clients, and prints how often each check was right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+SCALED = ("--time-scale", "0.3")
+HOLE = ("--scenario", "node-blackhole", *SCALED)
+CUT = ("--scenario", "single-node-failure", *SCALED, "-u", "20")
+ABORT = ("--scenario", "client-abort", *SCALED)
+STILL = ("--scenario", "none", "-u", "10", "--target-rate", "400", "-t", "8s")
+SHORT = ("--scenario", "none", "-u", "10", "--target-rate", "400", "-t", "5s")  # to convict only
+WATCHED = ("--scenario", "none", "-u", "20", "--target-rate", "600", "-t", "7s")
+OUTAGE = (*HOLE, "--target-rate", "800")
+CALM = (*HOLE, "-u", "40", "--target-rate", "1000")
+MANY_HITS = ("--scenario", "none", "--target-rate", "0", "-t", "90s", "HotKeyUser")
+SLICED = ("--scenario", "dribble", *SCALED)
+
+
+@dataclass(frozen=True)
+class Control:
+    """One broken client: the function that makes it, its load, the checks that may convict it."""
+
+    client: str
+    what: str
+    load: tuple[str, ...]
+    checks: frozenset[str]
+    is_quick: bool = False  # also part of `make test`
+
+    @property
+    def spec(self) -> str:
+        """What `--client` gets."""
+        return self.client if ":" not in self.client else f"tests.e2e.{self.client}"
+
+    @property
+    def arguments(self) -> list[str]:
+        """What `locust --headless` gets."""
+        return [*self.load, "--client", self.spec]
+
+
+def _row(
+    client: str, what: str, load: tuple[str, ...], *checks: str, quick: bool = False
+) -> Control:
+    return Control(client, what, load, frozenset(checks), quick)
+
+
+BROKEN = [
+    _row(
+        "broken_clients:wrong_value",
+        "returns another key's value",
+        ("--scenario", "none", "-t", "10s"),
+        "no_wrong_values",
+        quick=True,
+    ),
+    _row("broken_clients:no_deadline", "has no deadline", HOLE, "deadline_kept"),
+    _row(
+        "broken_clients:never_closes",
+        "never tries again: its breaker is stuck open",
+        HOLE,
+        "recovers_within",
+        quick=True,
+    ),
+    _row(
+        "broken_clients:waits_every_time",
+        "has a breaker that never opens",
+        HOLE,
+        "fails_fast_while_open",
+    ),
+    _row("pymemcache-pooled", "has no breaker at all", HOLE, "fails_fast_while_open"),
+    _row("pymemcache-hash", "leaves a healed node out for 60 s", HOLE, "recovers_within"),
+    _row("pymemcache-pooled", "has a limit a recv, none a call", SLICED, "deadline_kept"),
+]
+
+LIARS = [
+    _row(
+        "broken_ledger:counts_twice",
+        "counts twice on a retry",
+        SHORT,
+        "no_lost_updates",
+        quick=True,
+    ),
+    _row(
+        "broken_ledger:remembers_too_long",
+        "caches what others write",
+        (*SHORT, "HotKeyUser"),  # no choice of users leaves a run without its ledger
+        "no_stale_reads",
+        quick=True,
+    ),
+    _row("broken_ledger:acknowledges_nothing", "stores nothing", STILL, "no_lost_writes"),
+    _row("broken_ledger:stores_blindly", "cas ignores its token", STILL, "no_lost_updates"),
+    _row("broken_ledger:keeps_the_old_ring", "goes by a stale ring", STILL, "no_stale_reads"),
+    _row("broken_ledger:fires_and_forgets", "noreply", CUT, "no_lost_writes"),
+    _row("broken_ledger:calls_errors_misses", "calls errors misses", CUT, "no_masked_misses"),
+]
+
+WITNESSED = [
+    _row(
+        "broken_witness:sleeps_hard", "sleeps past gevent", WATCHED, "hub_not_blocked", quick=True
+    ),
+    _row(
+        "broken_witness:says_open",
+        "says that its breakers are open",
+        WATCHED,
+        "snapshot_true",
+        quick=True,
+    ),
+    _row("broken_witness:computes_long", "computes for long", WATCHED, "hub_not_blocked"),
+    _row("broken_witness:keeps_the_lock", "keeps the lock", WATCHED, "hub_not_blocked"),
+    _row("broken_witness:retries_always", "asks thrice", WATCHED, "retry_amplification"),
+    _row("broken_witness:retries_elsewhere", "asks all the others", OUTAGE, "retry_amplification"),
+    _row(
+        "broken_witness:reconnects_for_every_call",
+        "connects anew for every call",
+        OUTAGE,
+        "no_reconnect_storm",
+    ),
+    _row("broken_witness:storms_on_heal", "storms on heal", OUTAGE, "no_reconnect_storm"),
+    _row("broken_witness:says_closed", "says that all is well", OUTAGE, "snapshot_true"),
+    _row("broken_witness:says_too_many", "says too many", WATCHED, "snapshot_true"),
+    _row("broken_witness:leaks", "leaks sockets", WATCHED, "no_leaks"),
+    _row("broken_witness:probes_without_limit", "probes at will", OUTAGE, "fails_fast_while_open"),
+]
+
+POOLS = [
+    _row("broken_pools:slot_leak", "never gives slots back", CALM, "recovers_within", "load_kept"),
+    _row("broken_pools:late_heal", "keeps a breaker open for 20 s", CALM, "recovers_within"),
+    _row("broken_pools:stale_after_heal", "hands out dead connections", CALM, "recovers_within"),
+    _row("broken_pools:rare_wrong_value", "every 100,000th hit", MANY_HITS, "no_wrong_values"),
+]
+
+CUT_OFF = [
+    _row(
+        "broken_cutoff:desyncs",
+        "one socket a node, not closed when a call is cut off",
+        ABORT,
+        "no_wrong_values",
+        "predictable_errors",
+        "error_budget",
+    ),
+    _row(
+        "broken_cutoff:returns_dirty",
+        "a pool that takes every connection back",
+        ABORT,
+        "no_wrong_values",
+        "predictable_errors",
+        "error_budget",
+    ),
+    _row(
+        "pymemcache-pooled",
+        "loses a slot with every call that is cut off",
+        # More connections than users: only what is lost can run out.
+        (*ABORT, "-u", "15", "--pool-size", "20", "--target-rate", "500"),
+        "predictable_errors",
+        "recovers_within",
+    ),
+]
+
+CONTROLS = [*BROKEN, *LIARS, *WITNESSED, *POOLS, *CUT_OFF]
+
+
+def parameters(controls: list[Control]) -> list[object]:
+    """Give rows as parameters of a test; those that are not quick are for `make prove`."""
+    return [
+        pytest.param(
+            control, id=control.what, marks=() if control.is_quick else (pytest.mark.prove,)
+        )
+        for control in controls
+    ]
+
+
+def convicted(verdict: dict[str, object] | None) -> set[str]:
+    """Give the names of the checks that failed in a verdict.json."""
+    checks = verdict["checks"] if verdict else []
+    assert isinstance(checks, list)
+    return {check["name"] for check in checks if check["verdict"] == "FAIL"}
