@@ -34,7 +34,7 @@ Buckets = list[tuple[str, float]]
 
 
 def cumulative_buckets(histograms: Iterable[Histogram]) -> tuple[Buckets, float]:
-    """Merge histograms into (upper bound, running count) in order, and the sum in seconds, about."""
+    """Merge histograms into (upper bound, running count) in order, and a sum in seconds."""
     counts = [0] * len(_NAMES)
     total_us = 0.0
     for histogram in histograms:

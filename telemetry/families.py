@@ -10,90 +10,46 @@ process ids are never labels. Pure data; it reads no run.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
 
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from client.operation import FAILURES, Outcome
+from telemetry.counts import OTHER_FAILURE, STATES
+from telemetry.family import Family, Kind, Values, spelled, words_of
 
 RATE_WINDOW_S = 5
 """Seconds behind rates: short enough to see a fault begin, long enough not to flicker."""
 
 
-class Kind(StrEnum):
-    """The types of Prometheus that are used here."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-HISTOGRAM_SERIES = ("_bucket", "_count", "_sum")
-
-SERVER = "a node by name (`node1`, `node2`, ...)"
-BATCHED = f"{SERVER}; empty for a batch over several nodes"
-OPERATION = "the method called (`get`, `set`, `get_many`, ...)"
-OUTCOME = "what came of a call: the words of `client/operation.py`"
-FAILURE = "a kind of failure: the words of `client/operation.py`"
-STATUS = "`success`, `failure`, `aborted` (cut off by the harness at the end)"
-STATE = "`closed`, `half_open`, `open`"
-SCENARIO = "the scenario's name"
-FAULT = "a kind of fault (docs/faults.md)"
+METHODS = (
+    *("get", "gets", "set", "add", "replace", "cas", "delete", "incr", "decr", "touch"),
+    *("get_many", "set_many", "delete_many"),
+)
+"""The methods that users call, by the contract for clients."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Family:
-    """One metric. `name` is as it is queried, for a histogram without its endings.
+NODES, NODES_AND_NONE, KINDS, PARAMS = "nodes", "(nodes + 1)", "kinds", "attributes"
 
-    `unit` is that of its values; `labels` gives for each label what its values are. What
-    `needs` a client with a certain `snapshot()` is missing for other clients.
-    """
-
-    name: str
-    kind: Kind
-    unit: str
-    help: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    needs: str = ""
-
-    @property
-    def series(self) -> tuple[str, ...]:
-        """Give the names a query can use."""
-        if self.kind is Kind.HISTOGRAM:
-            return tuple(self.name + ending for ending in HISTOGRAM_SERIES)
-        return (self.name,)
-
-    @property
-    def queried_labels(self) -> frozenset[str]:
-        """Give the labels a query can use."""
-        more = {"le"} if self.kind is Kind.HISTOGRAM else set()
-        return frozenset(self.labels) | more
-
-    def counter(self) -> CounterMetricFamily:
-        """Give an empty counter of this name."""
-        return CounterMetricFamily(self.name.removesuffix("_total"), self.help, labels=self._names)
-
-    def gauge(self) -> GaugeMetricFamily:
-        """Give an empty gauge of this name."""
-        return GaugeMetricFamily(self.name, self.help, labels=self._names)
-
-    def histogram(self) -> HistogramMetricFamily:
-        """Give an empty histogram of this name."""
-        return HistogramMetricFamily(self.name, self.help, labels=self._names)
-
-    def of(self, value: float) -> Metric:
-        """Give the metric with its one value, for a metric without labels."""
-        family = self.counter() if self.kind is Kind.COUNTER else self.gauge()
-        family.add_metric((), value)
-        return family
-
-    @property
-    def _names(self) -> tuple[str, ...]:
-        return tuple(self.labels)
+SERVER = Values(meaning="a node by name (`node1`, `node2`, ...)", many=NODES)
+KEY_SERVER = Values(
+    meaning="the node the key lives on; empty for a batch over several nodes", many=NODES_AND_NONE
+)
+FAULT_SERVER = Values(meaning="the node; empty for a fault of no node", many=NODES_AND_NONE)
+OPERATION = words_of("the method called", *METHODS)
+OUTCOME = words_of("what came of it: the words of `client/operation.py`", *Outcome)
+FAILURE = words_of("a failure among the words of `client/operation.py`", *FAILURES)
+CLIENT_FAILURE = words_of(
+    f"the same; `{OTHER_FAILURE}` for a client's own words", *FAILURES, OTHER_FAILURE
+)
+STATUS = words_of(
+    "`success`, `failure`, `aborted` (cut off by the harness)", "success", "failure", "aborted"
+)
+STATE = spelled(*STATES)
+POOL_STATE = words_of("`idle`, `active`, `total` (both)", "idle", "active", "total")
+PHASE_NAME = spelled("stabilization", "testing", "recovery")
+RULING = spelled("pass", "fail", "inconclusive")
+SCENARIO = Values(meaning="the scenario's name", many="1")
+SCENARIOS = Values(meaning="a scenario that was run", many="scenarios")
+FAULT = Values(meaning="a kind of fault (docs/faults.md)", many=KINDS)
+PARAM = Values(meaning="a numeric attribute of the kind", many=PARAMS)
 
 
 _OVER = f"over the last {RATE_WINDOW_S} s"
@@ -109,14 +65,14 @@ SERVER_OPERATIONS = Family(
     name="memcache_server_operations_total",
     kind=Kind.COUNTER,
     unit="operations",
-    labels={"server": BATCHED, "status": STATUS},
+    labels={"server": KEY_SERVER, "status": STATUS},
     help="Finished operations by the node their key lives on.",
 )
 OUTCOMES = Family(
     name="memcache_outcomes_total",
     kind=Kind.COUNTER,
     unit="operations",
-    labels={"operation": OPERATION, "server": BATCHED, "outcome": OUTCOME},
+    labels={"operation": OPERATION, "server": KEY_SERVER, "outcome": OUTCOME},
     help="Operations by method, node and outcome; an outcome appears with its first operation.",
 )
 FAILED = Family(
@@ -163,14 +119,14 @@ SERVICE_TIME = Family(
     name="memcache_operation_duration_seconds",
     kind=Kind.HISTOGRAM,
     unit="seconds",
-    labels={"operation": OPERATION, "server": BATCHED},
+    labels={"operation": OPERATION, "server": KEY_SERVER},
     help="Service time: from the call to its answer, of calls that were sent.",
 )
 RESPONSE_TIME = Family(
     name="memcache_response_duration_seconds",
     kind=Kind.HISTOGRAM,
     unit="seconds",
-    labels={"operation": OPERATION, "server": BATCHED},
+    labels={"operation": OPERATION, "server": KEY_SERVER},
     help="Response time: from the intended start to the answer; paced load only.",
 )
 
@@ -204,7 +160,7 @@ BREAKER_FAILURES = Family(
     name="memcache_circuit_breaker_failures",
     kind=Kind.GAUGE,
     unit="failures",
-    labels={"server": SERVER, "type": f"{FAILURE}; `other` for words of a client's own"},
+    labels={"server": SERVER, "type": CLIENT_FAILURE},
     help="Failures the client counted since it was made.",
     needs=_CLIENT,
 )
@@ -212,7 +168,7 @@ POOL_CONNECTIONS = Family(
     name="memcache_pool_connections",
     kind=Kind.GAUGE,
     unit="connections",
-    labels={"server": SERVER, "state": "`idle`, `active`, `total` (both together)"},
+    labels={"server": SERVER, "state": POOL_STATE},
     help="Connections in the pools of all load processes.",
     needs=_CLIENT,
 )
@@ -251,14 +207,14 @@ PHASE_DURATION = Family(
     name="scenario_phase_duration_seconds",
     kind=Kind.GAUGE,
     unit="seconds",
-    labels={"scenario": SCENARIO, "phase": "`stabilization`, `testing`, `recovery`"},
+    labels={"scenario": SCENARIO, "phase": PHASE_NAME},
     help="How long the phase has lasted, or lasted.",
 )
 RUNS = Family(
     name="scenario_runs_total",
     kind=Kind.COUNTER,
     unit="runs",
-    labels={"scenario": SCENARIO, "status": "`pass`, `fail`, `inconclusive`"},
+    labels={"scenario": SCENARIOS, "status": RULING},
     help="Runs judged since the master started.",
 )
 ACTIVE = Family(
@@ -268,7 +224,7 @@ TOXIC_ACTIVE = Family(
     name="toxiproxy_toxic_active",
     kind=Kind.GAUGE,
     unit="1",
-    labels={"server": f"{SERVER}; empty for a fault of no node", "type": FAULT},
+    labels={"server": FAULT_SERVER, "type": FAULT},
     help="A fault in force, whatever does it; missing when there is none.",
 )
 TOXIC_VALUE = Family(
@@ -276,9 +232,9 @@ TOXIC_VALUE = Family(
     kind=Kind.GAUGE,
     unit="as in docs/faults.md (times in seconds)",
     labels={
-        "server": f"{SERVER}; empty for a fault of no node",
+        "server": FAULT_SERVER,
         "type": FAULT,
-        "param": "a numeric attribute of the kind",
+        "param": PARAM,
     },
     help="The attributes of a fault in force.",
 )

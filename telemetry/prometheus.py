@@ -21,6 +21,7 @@ from client.operation import FAILURES, Outcome
 from telemetry import families
 from telemetry.buckets import cumulative_buckets, cumulative_waits
 from telemetry.counts import ClientCounts
+from telemetry.family import Family, Kind
 from telemetry.histogram import Histogram
 from telemetry.line import UNTIMED
 from telemetry.live import BREAKER_ORDER, Rates, recent_rates
@@ -122,8 +123,8 @@ def _operations(timeline: Timeline) -> Iterator[Metric]:
     yield families.WRONG_VALUES.of(timeline.totals()["wrong_values"])
 
 
-def _counted(family: families.Family, counts: Mapping[tuple[str, ...], float]) -> Metric:
-    is_counter = family.kind is families.Kind.COUNTER
+def _counted(family: Family, counts: Mapping[tuple[str, ...], float]) -> Metric:
+    is_counter = family.kind is Kind.COUNTER
     metric = family.counter() if is_counter else family.gauge()
     for labels, count in counts.items():
         metric.add_metric(labels, count)
