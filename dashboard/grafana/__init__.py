@@ -1,0 +1,1 @@
+"""The Grafana dashboards: written in Python, generated as JSON, provisioned as files."""
