@@ -17,7 +17,7 @@ from faults.backends.base import Backend
 from faults.backends.registry import WAYS_OUT, build_backends
 from faults.errors import FaultError, ScenarioError
 from faults.guard import Guard
-from faults.journal import FaultRecord, Journal
+from faults.journal import UNSEEN, FaultRecord, Journal
 from faults.planned import Plan, PlannedFault
 from faults.remote import refuse_foreign_processes, refuse_remote
 
@@ -30,6 +30,7 @@ __all__ = [
 
 TICK_S = 0.05  # how late an abort may be noticed
 UNDO_SLACK_S = 5.0  # after its planned end the guard heals a fault that nobody healed
+SHORT_S = 0.25  # the way to the backend and back is no small part of a fault shorter than this
 HEAL_TRIES = 3
 PROOF_WAIT_S = 4.0  # a proof ends by itself within this; then it is not waited for any more
 TURN_WAIT_S = 15.0  # longest single action; whoever heals then no longer waits for its turn
@@ -59,6 +60,7 @@ class _Live:
         self.fault = fault
         self.record = record
         self.touched = False  # an injection was begun, so something may have to be healed
+        self.read_back_at: float | None = None  # moment of the clock
         self.gone = False  # read back as gone
         self.proof: Joinable | None = None
         self.answer: Joinable | None = None
@@ -117,6 +119,7 @@ class FaultDriver:
                 if injects:
                     self._inject(self._live[index])
                 else:
+                    self._await_length(self._live[index])
                     self._heal(self._live[index], "on schedule")
             self._wait_until(testing_start + self.plan.testing_s)
         finally:
@@ -190,6 +193,12 @@ class FaultDriver:
             self._sleep(min(left, TICK_S))
         return not self._aborted
 
+    def _await_length(self, live: _Live) -> None:
+        """Let a short fault last as long as planned from its read-back on, not from its order."""
+        if live.read_back_at is not None:
+            length_s = min(live.fault.duration_s, SHORT_S)
+            self._wait_until(live.read_back_at + length_s)
+
     def _inject(self, live: _Live) -> None:
         self._await_answers(live.fault.nodes)
         taken = self._turn.acquire(timeout=TURN_WAIT_S)
@@ -224,6 +233,7 @@ class FaultDriver:
             self.journal.fault(record, "not_injected")
             return
         read_back_s = self.journal.now_s()
+        live.read_back_at = self._clock()
         live.proof = self._spawn(lambda: self._prove(live, backend, read_back_s))
 
     def _prove(self, live: _Live, backend: Backend, read_back_s: float) -> None:
@@ -234,16 +244,22 @@ class FaultDriver:
         except Exception as why:
             if record.heal_started_s is None:
                 record.why_not = f"its effect was not seen: {why}"
+                self.journal.fault(record, "not_confirmed")
             else:
-                record.why_not = "it was healed before its effect was seen"
-            self.journal.fault(record, "not_confirmed")
+                self._note_unseen(record, read_back_s)
             return
         record.evidence.append(seen)
         if record.heal_started_s is not None:
-            record.why_not = "it was healed before its effect was seen"
+            self._note_unseen(record, read_back_s)
             return
         record.confirmed_at_s = read_back_s
         self.journal.fault(record, "confirmed")
+
+    def _note_unseen(self, record: FaultRecord, read_back_s: float) -> None:
+        """Note that no look was taken in time: what the users' calls felt may still prove it."""
+        record.unseen_at_s = read_back_s
+        record.why_not = UNSEEN
+        self.journal.fault(record, "not_confirmed")
 
     def _heal(self, live: _Live, why: str) -> None:
         """Heal one fault and read it back, a few times if need be; raises no FaultError."""

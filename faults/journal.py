@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+UNSEEN = "it was healed before its effect was seen"
+
 
 @dataclass(slots=True)
 class FaultRecord:
@@ -32,6 +34,7 @@ class FaultRecord:
     injected_at_s: float | None = None  # injection returned
     confirmed_at_s: float | None = None  # read back as applied and its effect seen by a probe
     heal_started_s: float | None = None
+    unseen_at_s: float | None = None  # read back then, and healed before a probe saw its effect
     healed_at_s: float | None = None  # read back as gone and the node answers
     why_not: str = ""  # why it could not be confirmed or healed
     evidence: list[str] = field(default_factory=list)

@@ -9,6 +9,7 @@ from client.breaker_settings import BreakerSettings
 from faults.journal import PhaseRecord
 from session.resources import bytes_of_windows
 from verdict.model import LedgerFacts, RunFacts, WorkerFacts
+from verdict.short_faults import confirmed_by_calls
 
 UNTOLD_PROBES = 3  # granted to a client of whose breaker nothing is known
 LOCAL = "local"  # Locust's name for the only worker of a local run
@@ -23,7 +24,7 @@ def run_facts(run: MasterRun) -> RunFacts:
     options = settings.client_options
     records = list(run.journal.phases) if run.scenario is not None else []
     void_s = _void_from(run)
-    return RunFacts(
+    facts = RunFacts(
         scenario=settings.scenario.name,
         seed=settings.seed,
         client=settings.client,
@@ -58,6 +59,7 @@ def run_facts(run: MasterRun) -> RunFacts:
         groups=run.groups,
         earlier=settings.earlier,
     )
+    return confirmed_by_calls(facts)
 
 
 def _void_from(run: MasterRun) -> float:

@@ -54,7 +54,8 @@ def _bypasses(view: View, span: FaultSpan) -> list[str]:
 
 def _unfelt(view: View, span: FaultSpan) -> list[str]:
     """Name the nodes whose calls took no longer although every answer was held up."""
-    delay_s = min(span.record.adds_s, view.facts.op_timeout_s)
+    # An answer that is held comes with the heal.
+    delay_s = min(span.record.adds_s, view.facts.op_timeout_s, span.length_s)
     if delay_s < SHORTEST_S:
         return []
     baseline = view.phases.baseline

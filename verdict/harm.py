@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from telemetry.histogram import lowest_us, percentile_us
+from telemetry.histogram import lowest_us
 from telemetry.window import Window
 from verdict.answers import answer, held, inconclusive, not_applicable, percent, worst
 from verdict.breaker import opened_by
@@ -23,6 +23,7 @@ from verdict.compare import (
     excused,
     taken_back,
 )
+from verdict.lag import hub_lag_s
 from verdict.model import CheckResult, Ruling
 from verdict.phases import FaultSpan
 from verdict.view import BATCHES, View
@@ -134,20 +135,8 @@ def _add_late_calls(view: View, window: Window, late: Late) -> None:
 
 
 def _lag_s(view: View, second: int, lasted_s: float, share: float) -> float:
-    """Give this share's lag of the hub, the largest over the seconds a call touched.
-
-    And over the one after, which tells of the last.
-    """
-    worst_us = 0.0
-    for touched in range(second, math.ceil(second + 1 + lasted_s) + 1):
-        window = view.windows.get(touched)
-        if window is None or not window.lag:
-            continue
-        if share < 1:
-            worst_us = max(worst_us, percentile_us(window.lag, share) or 0.0)
-        else:
-            worst_us = max(worst_us, lowest_us(max(window.lag) + 1))
-    return worst_us / 1e6
+    """Give this share's lag over the seconds a call touched, and the one after: it tells of it."""
+    return hub_lag_s(view, range(second, math.ceil(second + 1 + lasted_s) + 1), share)
 
 
 def unaffected_nodes_healthy(view: View) -> CheckResult:

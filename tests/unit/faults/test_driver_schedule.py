@@ -9,7 +9,7 @@ import pytest
 
 from faults.driver import FaultDriver, Joinable
 from faults.errors import FaultError, ScenarioError
-from faults.journal import Journal
+from faults.journal import UNSEEN, Journal
 from faults.plan import Plan, make_plan
 from faults.planned import PlannedFault
 from faults.scenario import scenario_from_text
@@ -270,3 +270,43 @@ def test_what_is_missing_is_said_before_anything_is_broken() -> None:
     backend.missing = "node1 stands behind no proxy"
     with pytest.raises(ScenarioError, match="stands behind no proxy"):
         FaultDriver(plan, {"toxiproxy": backend})
+
+
+def test_a_short_fault_lasts_as_long_as_planned_from_its_read_back() -> None:
+    """The way to the backend takes none of its time; a long fault ends by the plan."""
+    bench = Bench(
+        "{id: a, at: 0s, duration: 30ms, kind: down, target: {nodes: [node1]}}",
+        "{id: b, at: 5s, duration: 4s, kind: down, target: {nodes: [node1]}}",
+    )
+    slow = bench.backend.inject
+
+    def inject(fault: PlannedFault) -> None:
+        bench.clock.sleep(0.1)
+        slow(fault)
+
+    bench.backend.inject = inject  # type: ignore[method-assign]
+    bench.driver.run_testing(0.0)
+    short, long = bench.driver.journal.faults
+    assert short.heal_started_s is not None
+    assert short.injected_at_s is not None
+    assert short.heal_started_s - short.injected_at_s == pytest.approx(0.03)
+    assert long.heal_started_s is not None
+    assert long.heal_started_s - short.planned_at_s == pytest.approx(9.0)
+
+
+def test_what_was_healed_before_a_look_is_told_apart_from_what_showed_nothing() -> None:
+    """The first may still be proved by the calls that felt it; the second was looked at in vain."""
+    bench = Bench("{id: a, at: 0s, duration: 1s, kind: down, target: {nodes: [node1]}}")
+    late: list[Callable[[], None]] = []
+
+    def put_off(work: Callable[[], None]) -> Joinable:
+        late.append(work)
+        return Done()
+
+    bench.driver._spawn = put_off
+    bench.driver.run_testing(0.0)
+    for work in late:
+        work()
+    (record,) = bench.driver.journal.faults
+    assert (record.confirmed, record.why_not) == (False, UNSEEN)
+    assert record.unseen_at_s == record.injected_at_s

@@ -50,6 +50,14 @@ def slow_on_a_machine(busy: Iterable[int], **load: float) -> MadeUpRun:
     return run.poke(busy_machine(*busy, **load))
 
 
+def waits_while_open(ms: int) -> MadeUpRun:
+    """Give an outage in which every second call to the dead node takes so long."""
+    run = run_with_outage()
+    for tenth in range(120, 200):
+        run.some_calls("node2", tenth / 10, (Outcome.BREAKER_OPEN, ms * MS), 10)
+    return run
+
+
 CROWDED_CASES: list[Row] = [
     (
         "after_recovery_as_before",
@@ -156,6 +164,41 @@ SATURATED_CASES: list[Row] = [
         "timeouts on a healthy node on a hub that ran well",
         lambda: run_with_outage().some_calls("node1", 15.0, TIMED_OUT, 9),
         "FAIL",
+    ),
+    (
+        "fails_fast_while_open",
+        "calls that take as long as three turns of a late hub",
+        lambda: waits_while_open(80).poke(late_hub(*range(12, 20))),
+        "INCONCLUSIVE",
+    ),
+    (
+        "fails_fast_while_open",
+        "calls that wait a whole timeout, whatever the hub",
+        lambda: waits_while_open(500).poke(late_hub(*range(12, 20))),
+        "FAIL",
+    ),
+    (
+        "fails_fast_while_open",
+        "calls that wait longer than three turns of a late hub",
+        lambda: waits_while_open(150).poke(late_hub(*range(12, 20))),
+        "FAIL",
+    ),
+    (
+        "fails_fast_while_open",
+        "calls that wait while the hub was late for another half of the time",
+        lambda: waits_while_open(80).poke(late_hub(12, 13)),
+        "FAIL",
+    ),
+    (
+        "fails_fast_while_open",
+        "a few calls that wait for a late hub beside the probes",
+        lambda: (
+            run_with_outage()
+            .some_calls("node2", 14.0, (Outcome.BREAKER_OPEN, 60 * MS), 15)
+            .some_calls("node2", 14.1, (Outcome.BREAKER_OPEN, 60 * MS), 15)
+            .poke(late_hub(14))
+        ),
+        "INCONCLUSIVE",
     ),
     (
         "fails_fast_while_open",
