@@ -42,12 +42,16 @@ check: setup-dev ## format, lint, types, who may import whom, what containers ma
 	@$(PYTHON_BIN) -m mypy $(PACKAGES)
 	@.venv/bin/lint-imports --no-logo
 	@$(PYTHON_BIN) -m scripts.compose_policies
+	@$(PYTHON_BIN) -m scripts.manifests
 
 bench: setup ## CPU per operation against peers, batches, overhead, an outage (7 minutes)
 	@$(PYTHON_BIN) -m bench
 
 power: setup-dev ## how often each check is right, over honest and broken clients (30 minutes a round)
 	@$(PYTHON_BIN) -m tests.e2e.power
+
+compose-test: setup-dev ## docker-compose.yml on a real Docker engine, up, judged and down again
+	@$(PYTHON_BIN) -m pytest -m compose tests/compose
 
 bad-states: setup-dev ## each bad state of a client: provoked, detected, and what others do in it
 	@$(PYTHON_BIN) -m tests.integration.client.bad_states

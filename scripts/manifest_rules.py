@@ -284,6 +284,6 @@ def _selects(selector: Object | None, labels: Object) -> bool:
 
 
 RULES: tuple[Rule, ...] = (
-    images, no_root, confined, own_namespaces, namespaces, no_token, narrow_roles, no_service_links, resources,
-    probes, nothing_published, closed_network, whole, small_enough,
+    images, no_root, confined, own_namespaces, namespaces, no_token, narrow_roles,
+    no_service_links, resources, probes, nothing_published, closed_network, whole, small_enough,
 )  # fmt: skip

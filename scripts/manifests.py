@@ -8,6 +8,8 @@ Kubernetes that are supported, and every rendering against the rules (manifest_r
 
 from __future__ import annotations
 
+import functools
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -33,16 +35,19 @@ def schema_findings(objects: Sequence[Object]) -> Iterator[str]:
     """Give what the schemas of Kubernetes refuse, unknown fields included."""
     for body in objects:
         for version in (OLDEST, NEWEST):
-            try:
-                kubernetes_validate.validate(body, version, strict=True)
-            except kubernetes_validate.ValidationError as error:
-                where = ".".join(str(step) for step in error.path)
-                yield f"{titled(body)}: Kubernetes {version}: {where}: {error.message}"
-            except (
-                kubernetes_validate.SchemaNotFoundError,
-                kubernetes_validate.InvalidSchemaError,
-            ) as error:
-                yield f"{titled(body)}: Kubernetes {version} does not know it: {error.message}"
+            if why := _refusal(json.dumps(body, sort_keys=True), version):
+                yield f"{titled(body)}: Kubernetes {version}{why}"
+
+
+@functools.cache  # a schema is a megabyte, and most objects are in every overlay
+def _refusal(text: str, version: str) -> str:
+    try:
+        kubernetes_validate.validate(json.loads(text), version, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return f": {'.'.join(str(step) for step in error.path)}: {error.message}"
+    except (kubernetes_validate.SchemaNotFoundError, kubernetes_validate.InvalidSchemaError) as why:
+        return f" does not know it: {why.message}"
+    return ""
 
 
 def findings(objects: Sequence[Object]) -> list[str]:
