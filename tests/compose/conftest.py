@@ -1,0 +1,27 @@
+"""One Compose project for all tests of this folder: built once, taken away at the end, always."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.compose.project import Project
+
+# A short scenario under a small load: what is tested here is the way things hang together.
+SETTINGS = {
+    "LOCUST_SCENARIO": "single-node-failure",
+    "LOCUST_TIME_SCALE": "0.3",
+    "LOCUST_USERS": "20",
+    "LOCUST_TARGET_RATE": "300",
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """Give a project that nothing of is up yet."""
+    project = Project(tmp_path_factory.mktemp("compose"), SETTINGS)
+    try:
+        yield project
+    finally:
+        project.down()
