@@ -2,7 +2,7 @@
 # Kept to what GNU Make 3.81 knows (the one of macOS).
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui test prove check bench power bad-states clean
+.PHONY: help setup setup-dev run ui test prove check bench power monitoring bad-states clean
 
 # Servers built by the set-up win over others of their name, which were found unfit.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
@@ -36,13 +36,17 @@ test: setup-dev ## all tests: unit, integration, end to end
 prove: setup-dev ## the slow proofs: broken clients, kills at random moments, exact figures
 	@$(PYTHON_BIN) -m pytest -m prove tests
 
-check: setup-dev ## format, lint, types, who may import whom, what containers may do
+check: setup-dev ## format, lint, types, who may import whom, what containers may do, what Grafana asks
 	@$(PYTHON_BIN) -m ruff format --check .
 	@$(PYTHON_BIN) -m ruff check .
 	@$(PYTHON_BIN) -m mypy $(PACKAGES)
 	@.venv/bin/lint-imports --no-logo
 	@$(PYTHON_BIN) -m scripts.compose_policies
 	@$(PYTHON_BIN) -m scripts.manifests
+	@$(PYTHON_BIN) -m scripts.monitoring --check
+
+monitoring: setup-dev ## write the dashboards and docs/metrics.md anew
+	@$(PYTHON_BIN) -m scripts.monitoring
 
 bench: setup ## CPU per operation against peers, batches, overhead, an outage (7 minutes)
 	@$(PYTHON_BIN) -m bench

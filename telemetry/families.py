@@ -34,10 +34,10 @@ KEY_SERVER = Values(
 )
 FAULT_SERVER = Values(meaning="the node; empty for a fault of no node", many=NODES_AND_NONE)
 OPERATION = words_of("the method called", *METHODS)
-OUTCOME = words_of("what came of it: the words of `client/operation.py`", *Outcome)
-FAILURE = words_of("a failure among the words of `client/operation.py`", *FAILURES)
+OUTCOME = words_of("what came of it, of the words of `client/operation.py`", *Outcome)
+FAILURE = words_of("a kind of failure, of the words of `client/operation.py`", *FAILURES)
 CLIENT_FAILURE = words_of(
-    f"the same; `{OTHER_FAILURE}` for a client's own words", *FAILURES, OTHER_FAILURE
+    f"a failure, as above; `{OTHER_FAILURE}` for a client's own words", *FAILURES, OTHER_FAILURE
 )
 STATUS = words_of(
     "`success`, `failure`, `aborted` (cut off by the harness)", "success", "failure", "aborted"

@@ -113,20 +113,20 @@ def _operations(timeline: Timeline) -> Iterator[Metric]:
         # A series must be there at 0: the rate of one that begins at 70 leaves out the 70.
         by_server.setdefault(node, dict.fromkeys(STATUSES, 0))[status] += cell.count
         outcomes.add_metric((op, node, str(outcome)), cell.count)
-    yield _counted(families.OPERATIONS, {(name,): n for name, n in by_status.items()})
+    yield _counted(families.OPERATIONS, (((name,), n) for name, n in by_status.items()))
     yield _counted(
         families.SERVER_OPERATIONS,
-        {(node, name): n for node, counts in by_server.items() for name, n in counts.items()},
+        (((node, name), n) for node, counts in by_server.items() for name, n in counts.items()),
     )
     yield outcomes
-    yield _counted(families.FAILED, {(str(name),): n for name, n in failed.items()})
+    yield _counted(families.FAILED, (((str(name),), n) for name, n in failed.items()))
     yield families.WRONG_VALUES.of(timeline.totals()["wrong_values"])
 
 
-def _counted(family: Family, counts: Mapping[tuple[str, ...], float]) -> Metric:
+def _counted(family: Family, counts: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
     is_counter = family.kind is Kind.COUNTER
     metric = family.counter() if is_counter else family.gauge()
-    for labels, count in counts.items():
+    for labels, count in counts:
         metric.add_metric(labels, count)
     return metric
 
@@ -181,16 +181,16 @@ def _client_counts(timeline: Timeline) -> Iterator[Metric]:
         for server, counts in nodes.items():
             servers.setdefault(server, ClientCounts()).add(counts)
     everything = servers.items()
-    yield _counted(families.BREAKER_REQUESTS, {(name,): c.requests for name, c in everything})
+    yield _counted(families.BREAKER_REQUESTS, (((name,), c.requests) for name, c in everything))
     yield _counted(
         families.BREAKER_TRANSITIONS,
-        {(name, *change): n for name, c in everything for change, n in c.transitions.items()},
+        (((name, *change), n) for name, c in everything for change, n in c.transitions.items()),
     )
     yield _counted(
         families.BREAKER_FAILURES,
-        {(name, kind): n for name, c in everything for kind, n in c.failures.items()},
+        (((name, kind), n) for name, c in everything for kind, n in c.failures.items()),
     )
-    yield _counted(families.POOL_CREATED, {(name,): c.created for name, c in everything})
+    yield _counted(families.POOL_CREATED, (((name,), c.created) for name, c in everything))
     waits = families.POOL_WAIT.histogram()
     for server, counts in everything:
         buckets, total_s = cumulative_waits(counts.waits)
@@ -199,12 +199,12 @@ def _client_counts(timeline: Timeline) -> Iterator[Metric]:
 
 
 def _pool_errors(timeline: Timeline) -> Iterator[Metric]:
-    by_node: dict[tuple[str, ...], int] = {}
+    by_node: dict[str, int] = {}
     for (_, node, outcome), cell in timeline.cumulative.items():
         if node:
             missed = cell.count if outcome == Outcome.POOL_TIMEOUT else 0
-            by_node[node,] = by_node.get((node,), 0) + missed
-    yield _counted(families.POOL_ERRORS, by_node)
+            by_node[node] = by_node.get(node, 0) + missed
+    yield _counted(families.POOL_ERRORS, (((node,), n) for node, n in by_node.items()))
 
 
 def _scenario(state: LiveState) -> Iterator[Metric]:
@@ -213,20 +213,20 @@ def _scenario(state: LiveState) -> Iterator[Metric]:
         place = PHASES.index(state.phase) if state.phase in PHASES else 0
         phase.add_metric((state.scenario,), place)
     yield phase
-    durations = {(state.scenario, name): s for name, s in state.phase_durations_s.items()}
+    durations = (((state.scenario, name), s) for name, s in state.phase_durations_s.items())
     yield _counted(families.PHASE_DURATION, durations)
-    expected = dict.fromkeys(((state.scenario, status) for status in RULINGS), 0)
-    yield _counted(families.RUNS, {**(expected if state.scenario else {}), **state.runs})
+    runs = dict.fromkeys(((state.scenario, ruling) for ruling in RULINGS if state.scenario), 0)
+    yield _counted(families.RUNS, {**runs, **state.runs}.items())
     yield families.ACTIVE.of(int(state.active))
 
 
 def _toxics(state: LiveState) -> Iterator[Metric]:
-    in_force: dict[tuple[str, ...], float] = {}
-    attributes: dict[tuple[str, ...], float] = {}
+    in_force: dict[tuple[str, str], float] = {}
+    attributes: dict[tuple[str, str, str], float] = {}
     for toxic in state.toxics:
         in_force[toxic.server, toxic.kind] = 1
         for name, value in toxic.attributes.items():
             if isinstance(value, int | float):
                 attributes[toxic.server, toxic.kind, name] = float(value)
-    yield _counted(families.TOXIC_ACTIVE, in_force)
-    yield _counted(families.TOXIC_VALUE, attributes)
+    yield _counted(families.TOXIC_ACTIVE, in_force.items())
+    yield _counted(families.TOXIC_VALUE, attributes.items())
