@@ -124,9 +124,10 @@ def _can_match(matcher: Any, words: frozenset[str]) -> bool:
 
 def _labels_of(name: str | None, records: Mapping[str, frozenset[str]]) -> frozenset[str] | None:
     """Give the labels of a series, None when there is none of that name."""
+    name = name or ""
     if name in _FAMILIES:
         return _FAMILIES[name].queried_labels | TARGET_LABELS
-    return records.get(name or "") or BUILT_IN.get(name or "")
+    return records.get(name) or BUILT_IN.get(name)
 
 
 def _of_grouping(parsed: Any, records: Mapping[str, frozenset[str]]) -> list[str]:

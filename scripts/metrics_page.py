@@ -22,12 +22,11 @@ when it is out of date.
 
 - **Where.** `/metrics` of the web UI, on its port; without a web UI on the loopback port that
   `--prometheus-port` names. Only the master is scraped: it speaks for all workers.
-- **With what.** `docker compose up` brings Prometheus and Grafana. By hand:
-  `dashboard/prometheus/prometheus.yml` is the configuration (change the target), `dashboard/grafana/`
-  has the data source and the dashboards.
+- **With what.** `docker compose up` brings Prometheus and Grafana. By hand: take
+  `dashboard/prometheus/prometheus.yml` (change the target) and what is in `dashboard/grafana/`.
 - **Nothing is counted for Prometheus.** Every number is read from the timeline that the verdict and
-  the report are made of. Counters begin anew with every run. Rates, shares and gauges are of the last
-  seconds, never since the start.
+  the report are made of. Counters begin anew with every run. Rates, shares and gauges are of the
+  last seconds, never since the start.
 - What a client under test does not tell is missing, not 0. Metrics with a star need a client with
   `snapshot()`.
 """
@@ -60,7 +59,7 @@ addresses, process ids and texts of errors are never labels; words of a client's
 RULES = """
 ## Rules
 
-In `dashboard/prometheus/rules/`, with tests in `dashboard/prometheus/tests/` for `promtool test rules`.
+In `dashboard/prometheus/rules/`; `dashboard/prometheus/tests/` tests them (`promtool test rules`).
 
 | rule | from | when, and for how long |
 |---|---|---|
