@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from session import dispatching
 from session.wiring import wire
-from telemetry.locust_stats import install
+from telemetry import locust_stats
 from users.hot_key import HotKeyUser
 from users.mixed import MixedUser
 from users.multi_get import MultiGetUser
 from users.stampede import StampedeUser
 
-install()
+locust_stats.install()
+dispatching.install()
 wire()
 
 __all__ = ["HotKeyUser", "MixedUser", "MultiGetUser", "StampedeUser"]
