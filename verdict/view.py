@@ -169,14 +169,20 @@ class View:
 
     @cached_property
     def saturated(self) -> frozenset[int]:
-        """Windows of a paced run in which the generator itself was the slow part."""
+        """Windows of a paced run in which the generator itself was the slow part.
+
+        One in which the hub did not tick at all, between others in which it did, is among them.
+        """
         if not self.is_paced:
             return frozenset()
+        ticked = [window.second for window in self.facts.windows if window.lag]
+        alive = range(min(ticked), max(ticked)) if ticked else range(0)
         limit_us = self.limit("generator_not_saturated") * 1e6
         return frozenset(
             window.second
             for window in self.facts.windows
             if (percentile_us(window.lag, 0.99) or 0) > limit_us
+            or (window.second in alive and not window.lag)
             or max(window.cpu.values(), default=0.0) > CPU_LIMIT
         )
 
