@@ -122,6 +122,14 @@ class Guard:
         """Withdraw a child that has ended."""
         self._send({"do": "forget", "pid": pid})
 
+    def journal(self, path: Path | None, epoch: float | None = None) -> None:
+        """Name the journal of the run under way, None when it has ended.
+
+        When this process is gone before that, the guard writes there that the run was broken off,
+        and what it undid. `epoch` is second 0 by the monotonic clock, once it is known.
+        """
+        self._send({"do": "journal", "path": None if path is None else str(path), "epoch": epoch})
+
     def heartbeat(self) -> None:
         """Show a sign of life; due every 0.5 s as long as undos are registered."""
         self._send({"do": "beat"})

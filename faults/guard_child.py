@@ -7,7 +7,8 @@ heartbeats. It acts in three cases:
 2. A deadline passes: that undo.
 3. No line for two seconds while undos are registered: the harness is stopped or hangs. All undos;
    the children stay, because the harness may come back.
-What it did goes to its stdout, so a harness that lives on learns that its run is spoilt.
+What it did goes to its stdout, so a harness that lives on learns that its run is spoilt; that of a
+dead one is written into the journal of its run.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class Guardian:
         self.respawned: list[subprocess.Popen[bytes]] = []
         self.last_sign = time.monotonic()
         self.buffer = b""
+        self.journal: tuple[str, float | None] | None = None  # of the run under way; its second 0
+        self.last_words: list[tuple[float, dict[str, Any]]] | None = None
 
     def run(self) -> None:
         """Guard until the harness is gone, then end everything."""
@@ -102,6 +105,9 @@ class Guardian:
                     self.children[pid] = start
             case "forget":
                 self.children.pop(int(message["pid"]), None)
+            case "journal":
+                path, epoch = message["path"], message["epoch"]
+                self.journal = None if path is None else (path, epoch)
 
     def undo(self, names: list[str], why: str, limit_s: float) -> None:
         """Undo several things at once; what fails stays registered and is tried again."""
@@ -181,6 +187,8 @@ class Guardian:
 
     def end(self) -> None:
         """Undo everything, then kill every child: a proxy is healed before its server goes."""
+        over = {"event": "broken_off", "why": "the master ended without a word"}
+        self.last_words = [(time.monotonic(), over)]
         # A node that dies in a moment need not be started again.
         for name in [name for name, (undo, _) in self.undos.items() if undo["kind"] == "respawn"]:
             del self.undos[name]
@@ -194,9 +202,29 @@ class Guardian:
         for process in self.respawned:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.3)
+        # Last, because a disk may make us wait.
+        self.write_last_words()
+
+    def write_last_words(self) -> None:
+        """Append to the journal of the run under way that it is over, and what was undone."""
+        if self.journal is None or self.last_words is None:
+            return
+        path, epoch = self.journal
+        with contextlib.suppress(OSError), open(path, "r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            is_whole = file.read(1) in (b"", b"\n")  # the harness may have died in mid-line
+            text = "" if is_whole else "\n"
+            for at, event in self.last_words:
+                t = None if epoch is None else round(at - epoch, 6)
+                text += json.dumps({"t": t, **event}) + "\n"
+            file.seek(0, os.SEEK_END)
+            file.write(text.encode())
 
     def say(self, **event: Any) -> None:
         """Tell the harness, if it can listen; never wait for it."""
+        if self.last_words is not None:
+            self.last_words.append((time.monotonic(), {"event": "guard", **event}))
         with contextlib.suppress(OSError):
             os.write(STDOUT, json.dumps(event).encode() + b"\n")
 

@@ -75,6 +75,11 @@ def read_verdict(folder: Path) -> Judged:
     path = folder / VERDICT
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        if content.get("broken_off"):
+            raise ScenarioError(
+                f"{folder} is of a run that was broken off: it was not judged, there is nothing to "
+                f"compare with; its faults can be run again by --scenario {folder / PLAN}"
+            )
         checks = content["checks"]
         return Judged(
             ruling=content["verdict"],

@@ -29,8 +29,8 @@ def verdict_json(verdict: Verdict, facts: RunFacts) -> dict[str, Any]:
             {
                 "id": w.id,
                 "operations": w.operations,
-                "joined_at_s": _number(w.joined_at_s),
                 "lost_at_s": _number(w.lost_at_s),
+                "joined_at_s": _number(w.joined_at_s),
                 "away_s": [[_number(begin), _number(end)] for begin, end in w.away],
             }
             for w in facts.workers
@@ -65,6 +65,8 @@ def verdict_json(verdict: Verdict, facts: RunFacts) -> dict[str, Any]:
             name: {"value": _number(figure.value), "unit": figure.unit}
             for name, figure in verdict.figures.items()
         },
+        "stopped_early": facts.stopped_early,
+        "broken_off": facts.broken_off,
     }
 
 

@@ -62,6 +62,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _run(data: Mapping[str, Any], path: Path) -> EarlierRun:
+    if data.get("broken_off"):
+        raise OutcomeError(f"{path} is of a run that was broken off: give one that has ended")
     figures = data.get("figures")
     scenario, client = data.get("scenario"), data.get("client")
     if not (isinstance(figures, dict) and isinstance(scenario, str) and isinstance(client, str)):

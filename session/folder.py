@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import uuid
@@ -15,6 +16,31 @@ LATEST_SUITE = "latest-suite"
 def now_utc() -> str:
     """Give the wall clock as ISO 8601 in UTC, whole seconds: a label, never a measure."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def hold(folder: Path) -> int | None:
+    """Take hold of a folder until `let_go`, or until this process is gone, however it goes.
+
+    Give the descriptor, None when another process holds it or nothing can be held there.
+    """
+    try:
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(held)
+        return None
+    return held
+
+
+def let_go(held: int | None) -> None:
+    """Let go of what `hold` gave."""
+    if held is not None:
+        # By name: under gevent a descriptor is closed later, when its hub comes by.
+        fcntl.flock(held, fcntl.LOCK_UN)
+        os.close(held)
 
 
 class RunFolder:
@@ -34,6 +60,16 @@ class RunFolder:
         self.path = runs_dir / f"{prefix}{stamp}-{safe[:60]}-{self.id}"
         self.path.mkdir(parents=True)
         self._link = link
+        self._held: int | None = None
+
+    def hold(self) -> None:
+        """Show that the run is under way, as long as this process lives."""
+        self._held = hold(self.path)
+
+    def let_go(self) -> None:
+        """Show that the run has ended; again is fine."""
+        held, self._held = self._held, None
+        let_go(held)
 
     def file(self, name: str) -> Path:
         """Give the path of a file of the run."""

@@ -26,6 +26,7 @@ from faults.driver import FaultDriver, build_backends
 from faults.guard import Guard
 from faults.plan import Plan
 from session import messages
+from session.broken_off import tell_broken_off
 from session.failure import exit_main, say
 from session.options import USAGE_ERROR, USER_ERRORS, Checked, form_options
 from session.orders import Orders
@@ -83,6 +84,8 @@ class MasterSession:
         atexit.register(self.close)
         for line in [*end_orphans(), *delete_orphans()]:
             say(f"cleaned up: {line}")
+        for line in tell_broken_off(self.settings.runs_dir):
+            say(line)
         try:
             self.guard.start()
             gevent.spawn(self._beat)
@@ -147,6 +150,8 @@ class MasterSession:
         cluster, self.cluster = self.cluster, None
         if cluster is not None:
             cluster.stop()
+        if self.run is not None:
+            self.run.give_up()
         self.guard.close()
 
     # -- messages ---------------------------------------------------------------------------
@@ -209,6 +214,7 @@ class MasterSession:
             cluster=self.cluster,
             collector=self.collector,
             driver=driver,
+            guard=self.guard,
             expected_users=self.runner.target_user_count,
         )
         fleet = self.run.fleet

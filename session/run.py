@@ -18,6 +18,7 @@ from locust.runners import MasterRunner
 
 from cluster.node import Node
 from faults.driver import FaultDriver
+from faults.guard import Guard
 from faults.journal import Journal
 from faults.planfile import endless_to_yaml, plan_to_yaml
 from faults.runner import ScenarioRunner
@@ -66,6 +67,7 @@ class MasterRun:
         cluster: Any,
         collector: Collector,
         driver: FaultDriver | None,
+        guard: Guard,
         expected_users: int,
     ) -> None:
         self.environment = environment
@@ -74,8 +76,10 @@ class MasterRun:
         self.cluster = cluster
         self.collector = collector
         self.driver = driver
+        self.guard = guard
         self.expected_users = expected_users
         self.folder = RunFolder(settings.runs_dir, settings.scenario.name)
+        self.folder.hold()
         self.id = self.folder.id
         self.fleet = Fleet(
             {kind.__name__: getattr(kind, "pace", 1.0) for kind in environment.user_classes},
@@ -84,6 +88,7 @@ class MasterRun:
         self.timeline = Timeline()
         self.writer = TimelineWriter(self.folder.file("timeline.jsonl"), self.timeline)
         self.journal = Journal(self.folder.file("journal.jsonl"))
+        guard.journal(self.folder.file("journal.jsonl"))
         self.scenario: ScenarioRunner | None = None
         if driver is not None and settings.plan is not None:
             driver.use(self.journal)
@@ -202,6 +207,7 @@ class MasterRun:
         self._await_users()
         self.epoch = time.monotonic() + LEAD_S
         self.journal.begin(self.epoch)
+        self.guard.journal(self.folder.file("journal.jsonl"), self.epoch)
         self.journal.note("run", scenario=self.settings.scenario.name, client=self.settings.client)
         self.timeline.start(self.epoch)
         rates = self.fleet.split(self.settings.target_rate)
@@ -302,7 +308,11 @@ class MasterRun:
             self.stopped_early = stopped_early
         try:
             self._finish()
+        except BaseException as error:
+            self._close_journal("failed", why=f"{type(error).__name__}: {error}")
+            raise
         finally:
+            self.folder.let_go()
             self.finished.set()
 
     def _finish(self) -> None:
@@ -336,7 +346,21 @@ class MasterRun:
                 self.folder.point_latest_here()
             except OSError as error:
                 logger.warning("memquake: %s/latest cannot be set: %s", self.folder.runs_dir, error)
+            self._close_journal("ended", verdict=str(self.verdict.ruling))
+        else:
+            self._close_journal("failed", why=self.failure)
+
+    def give_up(self) -> None:
+        """Say that this process ends before the run was finished; fine when it was."""
+        if not self.finished.is_set():
+            why = self.failure or self.stopped_early or "the process ended before the run did"
+            self._close_journal("failed", why=why)
+
+    def _close_journal(self, how: str, **detail: Any) -> None:
+        """Write how the run ended: what lacks such a word was broken off."""
+        self.journal.note(how, **detail)
         self.journal.close()
+        self.guard.journal(None)
 
     def _write_plan(self) -> None:
         settings, plan = self.settings, self.settings.plan

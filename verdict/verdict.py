@@ -33,6 +33,15 @@ def judge(facts: RunFacts, checks: Mapping[str, Check] = CHECKS) -> Verdict:
     )
 
 
+def unjudged(why: str, totals: Mapping[str, int], checks: Mapping[str, Check] = CHECKS) -> Verdict:
+    """Give the verdict of a run of which too little is left: every check INCONCLUSIVE."""
+    results = [
+        dataclasses.replace(inconclusive(name, f"the run was {why}"), rule=rule_of(check))
+        for name, check in checks.items()
+    ]
+    return Verdict(ruling=Ruling.INCONCLUSIVE, checks=results, figures={}, totals=totals)
+
+
 def worst_of(rulings: Sequence[Ruling]) -> Ruling:
     """Give the ruling that wins; INCONCLUSIVE when nothing applied."""
     worst = max(rulings, key=SEVERITY.__getitem__, default=Ruling.NOT_APPLICABLE)

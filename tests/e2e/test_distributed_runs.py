@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Callable
@@ -9,6 +10,9 @@ from typing import Any
 
 import pytest
 import requests
+
+from session.broken_off import tell_broken_off
+from tests.e2e.conftest import newest_run
 
 # Half a dozen processes share the machine's cores: far below what would saturate any of them.
 STEADY = ["--scenario", "none", "-u", "20", "--target-rate", "400", "-t", "10s"]
@@ -105,7 +109,10 @@ def test_sigterm_ends_a_run_with_a_verdict(start_locust: Callable) -> None:
 def test_a_killed_master_heals_a_toxiproxy_of_others(
     start_locust: Callable, memcached: Callable, toxiproxy: Any
 ) -> None:
-    """With --toxiproxy-url, 3 s after SIGKILL no toxic is left and every proxy is open."""
+    """With --toxiproxy-url, 3 s after SIGKILL no toxic is left and every proxy is open.
+
+    The journal says what became of the run, and the next start writes it into verdict.json.
+    """
     nodes = ",".join(f"127.0.0.1:{memcached().port}" for _ in range(3))
     arguments = ["--nodes", nodes, "--toxiproxy-url", toxiproxy.url]
     master = start_locust([*arguments, "--scenario", "node-blackhole", "--time-scale", "0.3"])
@@ -117,6 +124,15 @@ def test_a_killed_master_heals_a_toxiproxy_of_others(
     left = proxies(toxiproxy.url)
     assert len(left) == 3
     assert all(proxy["enabled"] and not proxy["toxics"] for proxy in left), left
+    folder = newest_run(master.runs_dir)
+    last = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()][-2:]
+    assert [entry["event"] for entry in last] == ["broken_off", "guard"], last
+    assert not (folder / "verdict.json").exists()
+    line = tell_broken_off(master.runs_dir)
+    assert "testing phase, while hole was on (healed by the guard)" in line[0], line
+    verdict = json.loads((folder / "verdict.json").read_text())
+    assert (verdict["verdict"], verdict["broken_off"]) == ("INCONCLUSIVE", True)
+    assert sum(w["operations"] for w in verdict["workers"]) == verdict["totals"]["operations"] > 0
 
 
 def proxies(url: str) -> list[dict[str, Any]]:

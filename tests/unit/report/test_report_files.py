@@ -102,13 +102,15 @@ def test_json_has_the_fields_of_the_contract_in_order(judged: tuple[Verdict, Run
         "checks",
         "faults",
         "figures",
+        "stopped_early",
+        "broken_off",
     ]
     assert list(data["totals"]) == ["operations", "keys", "errors", "wrong_values"]
     assert [check["name"] for check in data["checks"]] == list(known_checks())
     for check in data["checks"]:
         assert list(check) == ["name", "verdict", "observed", "limit", "unit", "why"]
     for worker in data["workers"]:
-        assert list(worker) == ["id", "operations", "lost_at_s"]
+        assert list(worker) == ["id", "operations", "lost_at_s", "joined_at_s", "away_s"]
     for fault in data["faults"]:
         assert list(fault) == [
             "id",
