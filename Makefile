@@ -57,6 +57,10 @@ power: setup-dev ## how often each check is right, over honest and broken client
 compose-test: setup-dev ## docker-compose.yml on a real Docker engine, up, judged and down again
 	@$(PYTHON_BIN) -m pytest -m compose tests/compose
 
+# LOAD='kind load docker-image' brings the images, one after the other, onto the nodes first.
+k8s-test: setup-dev ## k8s/ on the cluster of the current kubectl context, in namespaces of its own
+	@MEMQUAKE_LOAD="$(LOAD)" $(PYTHON_BIN) -m pytest -m k8s tests/k8s
+
 bad-states: setup-dev ## each bad state of a client: provoked, detected, and what others do in it
 	@$(PYTHON_BIN) -m tests.integration.client.bad_states
 

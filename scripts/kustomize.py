@@ -25,6 +25,7 @@ KNOWN = {
     "apiVersion", "kind", "namespace", "resources", "components", "configMapGenerator",
     "generatorOptions", "images", "patches",
 }  # fmt: skip
+GENERATOR = {"name", "namespace", "behavior", "envs", "files", "literals", "options"}
 CLUSTER_WIDE = {"Namespace", "ClusterRole", "ClusterRoleBinding", "PersistentVolume"}
 MERGE_KEYS = {  # lists that a patch merges by a key; all others it replaces
     "containers": "name", "initContainers": "name", "volumes": "name", "env": "name",
@@ -138,7 +139,7 @@ def _accumulate(folder: Path, rendering: _Rendering) -> None:
 
 def _generate(folder: Path, options: Object, more: Object, inner: _Rendering) -> None:
     where, name = folder / FILE, str(options["name"])
-    unknown = set(options) - {"name", "behavior", "envs", "files", "literals", "options"}
+    unknown = set(options) - GENERATOR
     chosen = {**more, **options.get("options", {})}
     unknown |= set(chosen) - {"labels", "annotations", "disableNameSuffixHash"}
     if unknown:
