@@ -54,6 +54,7 @@ class Settings:
     toxiproxy_url: str | None
     proxy_bind: str
     proxy_advertise: str | None  # host that workers are told; None: where the proxies listen
+    node_control: Path | None  # folder of the agents that may kill and halt --nodes
     allow_remote_faults: bool
     client: str
     client_factory: Callable[..., Any]
@@ -357,6 +358,23 @@ def _advertised(options: Namespace) -> str | None:
     return parse_host(options.proxy_advertise, "--proxy-advertise")
 
 
+def _node_control(options: Namespace) -> Path | None:
+    if not options.node_control:
+        return None
+    if not options.nodes:
+        raise ConfigError(
+            "--node-control without --nodes: the embedded cluster needs no agents; "
+            "give --nodes host:port,... as well, or leave --node-control out"
+        )
+    folder = Path(options.node_control).expanduser().absolute()
+    if not folder.is_dir():
+        raise ConfigError(
+            f"--node-control {options.node_control} is no folder: give the one that the agents "
+            "of the nodes (cluster/agent.sh) have their pipes in"
+        )
+    return folder
+
+
 def resolve_settings(options: Namespace) -> Settings:
     """Turn Locust's parsed options into Settings.
 
@@ -400,7 +418,7 @@ def resolve_settings(options: Namespace) -> Settings:
         )
         seed, time_scale = plan.seed, plan.time_scale  # a plan file has its own
         if addresses is not None and plan.faults:
-            refuse_foreign_processes(plan)
+            refuse_foreign_processes(plan, agents=bool(options.node_control))
             refuse_remote(addresses, options.toxiproxy_url, allow=bool(options.allow_remote_faults))
     return Settings(
         addresses=addresses,
@@ -408,6 +426,7 @@ def resolve_settings(options: Namespace) -> Settings:
         toxiproxy_url=options.toxiproxy_url or None,
         proxy_bind=options.proxy_bind,
         proxy_advertise=_advertised(options),
+        node_control=_node_control(options),
         allow_remote_faults=bool(options.allow_remote_faults),
         client=options.client,
         client_factory=resolve(options.client),

@@ -165,6 +165,8 @@ class Guardian:
                 undo_helper(int(undo["pid"]), str(undo.get("start") or ""))
             case "tell":
                 undo_tell(undo["host"], int(undo["port"]), undo["lines"])
+            case "wish":
+                undo_wish(undo["path"], undo["word"])
             case "cgroup":
                 undo_cgroup(undo["group"], undo["home"])
             case "nft":
@@ -290,6 +292,15 @@ def undo_tell(host: str, port: int, lines: list[tuple[str, list[str]]]) -> None:
                 answer += data
             if not answer.startswith(tuple(word.encode() for word in good)):
                 raise RuntimeError(f"{line}: {answer[:100]!r}")
+
+
+def undo_wish(path: str, word: str) -> None:
+    """Tell a node's agent through its pipe; never wait for one that does not read."""
+    pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        os.write(pipe, f"{word} 0\n".encode())  # the number is for who waits for an answer
+    finally:
+        os.close(pipe)
 
 
 def undo_cgroup(group: str, home: str) -> None:

@@ -31,14 +31,24 @@ def refuse_remote(
         raise ScenarioError(_refusal(f"Toxiproxy at {toxiproxy_url}"))
 
 
-def refuse_foreign_processes(plan: Plan) -> None:
-    """Raise ScenarioError when a plan treats the processes of nodes that memquake did not start."""
+def refuse_foreign_processes(plan: Plan, *, agents: bool = False) -> None:
+    """Raise ScenarioError when a plan treats the processes of nodes that memquake did not start.
+
+    `agents` tells whether the nodes have agents that kill and halt them when they are told.
+    """
     for fault in plan.faults:
-        if fault.backend in PROCESS_BACKENDS:
-            raise ScenarioError(
-                f"scenario {plan.scenario}: fault {fault.id} ({fault.kind}) needs nodes that "
-                "memquake started: leave --nodes out, or choose another scenario"
-            )
+        if fault.backend not in PROCESS_BACKENDS or (agents and fault.backend == "process"):
+            continue
+        enable = (
+            "let it treat theirs with --node-control (under Compose: "
+            "-f docker-compose.yml -f docker-compose.process-faults.yml), "
+            if fault.backend == "process"
+            else ""
+        )
+        raise ScenarioError(
+            f"scenario {plan.scenario}: fault {fault.id} ({fault.kind}) needs nodes that memquake "
+            f"started: leave --nodes out, {enable}or choose another scenario"
+        )
 
 
 def is_loopback(host: str) -> bool:

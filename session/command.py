@@ -61,6 +61,7 @@ NOT_REPLAYED: Mapping[str, str] = {
     "toxiproxy_url": "is a port",
     "proxy_bind": "belongs to the machine",
     "proxy_advertise": "belongs to the machine",
+    "node_control": "belongs to the machine",
     "allow_remote_faults": "is to be said each time",
     "runs_dir": "belongs to the machine",
     "prometheus_port": "is a port",

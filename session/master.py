@@ -19,7 +19,6 @@ import gevent
 from cluster.binaries import find_memcached, find_toxiproxy
 from cluster.embedded import EmbeddedCluster
 from cluster.errors import ClusterError
-from cluster.external import ExternalCluster
 from cluster.orphans import end_orphans
 from faults.backends.nft import delete_orphans
 from faults.driver import FaultDriver, build_backends
@@ -28,6 +27,7 @@ from faults.plan import Plan
 from session import messages
 from session.broken_off import tell_broken_off
 from session.failure import exit_main, say
+from session.nodes import given_cluster
 from session.options import USAGE_ERROR, USER_ERRORS, Checked, form_options
 from session.orders import Orders
 from session.outcome import print_suite
@@ -121,14 +121,7 @@ class MasterSession:
                 settings.embedded_nodes, find_memcached(), find_toxiproxy(), self.guard
             )
         else:
-            cluster = ExternalCluster(
-                settings.addresses,
-                toxiproxy_url=settings.toxiproxy_url,
-                proxy_bind=settings.proxy_bind,
-                proxy_advertise=settings.proxy_advertise,
-                with_proxies=settings.needs_proxies,
-                guard=self.guard,
-            )
+            cluster = given_cluster(settings, self.guard)
         cluster.start()
         return cluster
 

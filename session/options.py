@@ -181,6 +181,11 @@ def _cluster_options(option: Callable[..., None], flag: Callable[..., None]) -> 
         "",
         "Host under which workers reach those proxies; without it where they listen.",
     )
+    option(
+        "--node-control",
+        "",
+        "Folder with the pipes of agents (cluster/agent.sh) that may kill and halt --nodes.",
+    )
     flag("--allow-remote-faults", "Allow breaking what is not on the loopback interface.")
 
 

@@ -1,7 +1,7 @@
 """Faults of the node itself: its process is killed or halted.
 
-Only processes that the harness started can be treated so; it acts on them through the cluster
-that owns them, never by a pid of its own finding.
+Only processes that the harness started can be treated so, and those of nodes whose agent it may
+tell; it acts on them through their cluster, never by a pid of its own finding.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from faults.planned import PlannedFault
 SIGNALLED_WITHIN_S = 1.0  # a signal takes effect when the process is next scheduled
 
 
-@runtime_checkable
-class ProcessControl(Protocol):
-    """The cluster that owns the nodes' processes."""
+class NodeControl(Protocol):
+    """The cluster that may treat the nodes' processes."""
 
     nodes: list[Node]
 
@@ -45,6 +44,19 @@ class ProcessControl(Protocol):
     def is_paused(self, name: str) -> bool:
         """Tell whether its process is halted."""
 
+
+@runtime_checkable
+class AgentControl(NodeControl, Protocol):
+    """One that has somebody else do it."""
+
+    def undo(self, name: str) -> Mapping[str, Any]:
+        """Give what the guard does to have a node back, whatever was done to it."""
+
+
+@runtime_checkable
+class ProcessControl(NodeControl, Protocol):
+    """One that owns the processes."""
+
     def argv(self, name: str) -> Sequence[str]:
         """Give the command line that starts it."""
 
@@ -55,11 +67,11 @@ class ProcessControl(Protocol):
 class ProcessBackend:
     """Kinds crash and hang."""
 
-    def __init__(self, control: ProcessControl) -> None:
+    def __init__(self, control: ProcessControl | AgentControl) -> None:
         self._control = control
 
     def needs(self, fault: PlannedFault) -> str:
-        """Nothing: the cluster that is given owns all its nodes."""
+        """Nothing: the cluster that is given has all its nodes in hand."""
         return ""
 
     def stand_in(self, fault: PlannedFault) -> str:
@@ -68,6 +80,8 @@ class ProcessBackend:
 
     def undos(self, fault: PlannedFault) -> Mapping[str, Mapping[str, Any]]:
         """Start the node again, or wake it."""
+        if isinstance(self._control, AgentControl):
+            return {name: self._control.undo(name) for name in fault.nodes}
         if fault.kind == "crash":
             return {
                 name: {"kind": "respawn", "argv": list(self._control.argv(name))}

@@ -16,14 +16,15 @@ from faults.backends.kernel import kernel_backend
 from faults.backends.memcached_admin import MemcachedAdminBackend
 from faults.backends.names import NamesBackend
 from faults.backends.ordering import Link
-from faults.backends.process import ProcessBackend, ProcessControl
+from faults.backends.process import AgentControl, ProcessBackend, ProcessControl
 from faults.backends.toxiproxy import ToxiproxyBackend
 from faults.backends.workers import WorkersBackend
 
 WAYS_OUT: Mapping[str, str] = {
     "toxiproxy": "needs proxies in front of the nodes: install toxiproxy-server with "
     "`make setup`, or give --toxiproxy-url",
-    "process": "needs nodes that memquake started: leave --nodes out",
+    "process": "needs nodes that memquake started, or may treat: leave --nodes out, or give "
+    "--node-control",
     "cpu": "needs nodes that memquake started: leave --nodes out",
     "doors": "needs proxies in front of the nodes: install toxiproxy-server with `make setup`, "
     "or give --toxiproxy-url",
@@ -57,6 +58,8 @@ def build_backends(cluster: Any, link: Link | None = None) -> dict[str, Backend]
     if isinstance(cluster, ProcessControl):
         backends["process"] = ProcessBackend(cluster)
         backends["cpu"] = CpuBackend(cluster)
+    elif isinstance(cluster, AgentControl):
+        backends["process"] = ProcessBackend(cluster)
     backends["memcached_admin"] = MemcachedAdminBackend(cluster.nodes)
     if link is not None:
         backends["workers"] = WorkersBackend(link)
