@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from faults.backends.foretold import foretell
 from faults.budgets import DEFAULT_RECOVERS_WITHIN_S
 from faults.errors import ScenarioError
 from faults.fixed import FixedScenario
@@ -87,7 +88,18 @@ def planned(name: str, *, seed: int, time_scale: float, nodes: int | None) -> st
         return f"scenario {scenario.name}: no phases and no faults; it runs until it is stopped\n"
     names = _node_names(scenario, nodes)
     check_own_load(scenario.drawn(seed=seed, nodes=names), len(names))
-    return plan_text(_resolve(scenario, seed=seed, time_scale=time_scale, nodes=names))
+    plan = _resolve(scenario, seed=seed, time_scale=time_scale, nodes=names)
+    return plan_text(plan, _means_here(plan))
+
+
+def _means_here(plan: Plan) -> dict[str, str]:
+    """Say by fault what this machine does instead, or that it cannot do it; touches nothing."""
+    return {
+        fault: f"cannot be done here: {foretold.words}"
+        if foretold.is_refusal
+        else f"stand-in on this machine: {foretold.words}"
+        for fault, foretold in foretell(plan).items()
+    }
 
 
 def drawn(*, seed: int, faults: int, nodes: int, kinds: Sequence[str]) -> tuple[str, str]:
@@ -112,7 +124,7 @@ def drawn(*, seed: int, faults: int, nodes: int, kinds: Sequence[str]) -> tuple[
     }
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
     plan = _resolve(scenario_from_text(text), seed=seed, time_scale=1.0, nodes=names)
-    return text, plan_text(plan)
+    return text, plan_text(plan, _means_here(plan))
 
 
 def _option_line(why: ValueError) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from faults.planned import Plan, PlannedFault
 from faults.quantities import spell_seconds
 
 
-def plan_text(plan: Plan) -> str:
-    """Give what would happen, to which node and when, for people; times from second 0."""
+def plan_text(plan: Plan, here: Mapping[str, str] | None = None) -> str:
+    """Give what would happen, to which node and when, for people; times from second 0.
+
+    `here` is, by fault, what this machine does in place of the usual means.
+    """
     testing = plan.stabilization_s
     recovery = testing + plan.testing_s
     lines = [
@@ -30,12 +34,12 @@ def plan_text(plan: Plan) -> str:
         what = f"{what} ({does}), by {fault.backend}"
         lines.append(_row(begin, testing + fault.end_s, f"  {fault.id}", what))
     lines.append(_row(recovery, plan.duration_s, "recovery", "everything healed"))
-    lines += _footer(plan)
+    lines += _footer(plan, here or {})
     return "\n".join(lines) + "\n"
 
 
-def _footer(plan: Plan) -> list[str]:
-    lines = _means(plan)
+def _footer(plan: Plan, here: Mapping[str, str]) -> list[str]:
+    lines = _means(plan, here)
     for title, values in (("load", plan.load), ("client", plan.client), ("budgets", plan.budgets)):
         if values:
             lines.append(
@@ -46,11 +50,12 @@ def _footer(plan: Plan) -> list[str]:
     return lines
 
 
-def _means(plan: Plan) -> list[str]:
+def _means(plan: Plan, here: Mapping[str, str]) -> list[str]:
     """Say for each fault what is really done, faults of which the same is done together."""
     who: dict[tuple[str, str], list[str]] = {}
     for fault in plan.faults:
-        who.setdefault((fault.backend, fault.emulated_by), []).append(fault.id)
+        how = here.get(fault.id, fault.emulated_by)
+        who.setdefault((fault.backend, how), []).append(fault.id)
     if not who:
         return []
     width = max(len(backend) for backend, _ in who)

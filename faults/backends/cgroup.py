@@ -135,6 +135,27 @@ def make_group(hierarchy: Hierarchy, pid: int, node: str) -> Group:
     raise FaultError(f"no group of our own can be made ({trouble})")
 
 
+def obstacle(hierarchy: Hierarchy, pid: int) -> str:
+    """Say what keeps a group for a process from being made, as far as a look shows, or ""."""
+    try:
+        home = hierarchy.home(pid)
+    except FaultError as why:
+        return str(why)
+    for parent in _upwards(home, hierarchy.root):
+        if os.access(parent, os.W_OK | os.X_OK) and _passes_limits_on(hierarchy, parent):
+            return ""
+    return f"no group of our own can be made below {hierarchy.root}"
+
+
+def _passes_limits_on(hierarchy: Hierarchy, parent: Path) -> bool:
+    if hierarchy.version == 1:
+        return True
+    try:
+        return "cpu" in _read(parent / "cgroup.subtree_control").split()
+    except FaultError:
+        return False
+
+
 def try_out(hierarchy: Hierarchy, pid: int, node: str, share: float) -> str:
     """Limit a process for a moment; give what hinders it, or ""."""
     try:

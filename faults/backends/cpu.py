@@ -20,6 +20,11 @@ from faults.errors import FaultError
 from faults.planned import PlannedFault
 
 
+def halted_words(hindrance: str) -> str:
+    """Say what is done where no quota can be set, and why none can."""
+    return f"memcached is halted and woken in turn (SIGSTOP, SIGCONT), because {hindrance}"
+
+
 class CpuBackend:
     """Kind cpu. `halting` chooses the stand-in whatever the machine can do."""
 
@@ -39,7 +44,7 @@ class CpuBackend:
         hindrance = self._hindrance(fault)
         if not hindrance:
             return ""
-        return f"memcached is halted and woken in turn (SIGSTOP, SIGCONT), because {hindrance}"
+        return halted_words(hindrance)
 
     def undos(self, fault: PlannedFault) -> Mapping[str, Mapping[str, Any]]:
         """Make the groups, or start the helpers; nothing is limited yet."""

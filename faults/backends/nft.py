@@ -124,6 +124,14 @@ class Nft:
         return done.stdout
 
 
+class CheckingNft(Nft):
+    """One that lets the kernel check a script and changes nothing."""
+
+    def load(self, text: str) -> None:
+        """Have a script checked: the transaction is sent without its end, and forgotten."""
+        self._run(["-c", "-f", "-"], text)
+
+
 def _first_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     # nft puts the place before the problem: `/dev/stdin:3:9-20: Error: Could not process rule: X`.

@@ -95,7 +95,7 @@ def clients(cluster: EmbeddedCluster, link: InThisProcess) -> Iterator[dict[str,
 
 def works(client: Any) -> bool:
     try:
-        return client.get("k") == b"v"
+        return bool(client.get("k") == b"v")
     except Exception:
         return False
 
