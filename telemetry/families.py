@@ -267,7 +267,7 @@ FAMILIES: tuple[Family, ...] = (
     TOXIC_ACTIVE,
     TOXIC_VALUE,
 )
-"""All of them, in the order in which they are served and documented."""
+"""All of them, in the order in which they are documented."""
 
 LABELS_BY_SERIES: Mapping[str, frozenset[str]] = {
     series: family.queried_labels for family in FAMILIES for series in family.series

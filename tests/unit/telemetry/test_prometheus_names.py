@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from client.operation import Outcome
 from telemetry.counts import ClientCounts, read_counts
+from telemetry.families import FAMILIES
 from telemetry.prometheus import ActiveToxic, LiveState, Metrics
 from telemetry.recorder import Recorder
 from telemetry.timeline import Timeline
@@ -189,3 +190,22 @@ def test_counts_survive_their_way_to_the_master() -> None:
         both.add(read_counts(said))
     assert (both.requests, both.created, both.waits) == (150, 6, {7: 3, 10: 1})
     assert both.transitions["closed", "open"] == 3
+
+
+def test_what_is_served_is_what_is_listed() -> None:
+    """Every metric of the list is served with its type, its text and exactly its labels."""
+    served = {
+        family.name + ("_total" if family.type == "counter" else ""): family
+        for family in text_string_to_metric_families(
+            Metrics(lambda: (timeline(), STATE)).render().decode()
+        )
+    }
+    assert set(served) == {family.name for family in FAMILIES}
+    for family in FAMILIES:
+        found = served[family.name]
+        assert (found.type, found.documentation) == (family.kind, family.help)
+        assert found.samples, family.name
+        for sample in found.samples:
+            assert sample.name in family.series
+            assert set(sample.labels) <= family.queried_labels
+            assert set(family.labels) <= set(sample.labels)
