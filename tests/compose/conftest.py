@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -25,3 +25,19 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         yield project
     finally:
         project.down()
+
+
+@pytest.fixture(scope="module")
+def laid_over(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Project]]:
+    """Give a function that makes a project of docker-compose.yml and an override."""
+    made: list[Project] = []
+
+    def make(override: str) -> Project:
+        made.append(Project(tmp_path_factory.mktemp("compose"), SETTINGS, override))
+        return made[-1]
+
+    try:
+        yield make
+    finally:
+        for project in made:
+            project.down()
