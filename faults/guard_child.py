@@ -14,28 +14,35 @@ dead one is written into the journal of its run.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import select
 import signal
-import socket
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote, urlsplit
+
+if __name__ == "__main__":
+    # Run by path and isolated: the modules beside this one are not to be found yet.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from faults.guard_proxies import undo_disabled, undo_toxics
+from faults.guard_undos import (
+    send,
+    start_time,
+    undo_cgroup,
+    undo_helper,
+    undo_nft,
+    undo_tell,
+    undo_wish,
+)
+
+__all__ = ["Guardian", "send", "start_time", "undo_cgroup"]
 
 BEAT_LIMIT_S = 2.0  # four heartbeats
 POLL_S = 0.1
-CALL_S = 0.7  # of one HTTP call; three of them fit into the 3 s that a dead harness leaves
-LOOK_S = 0.2  # a server that answers does so within milliseconds
-DELETE_S = 0.35  # then the proxy is made anew, which takes a few milliseconds
-TELL_S = 0.5  # of all lines together
-GROUP_S = 0.5
-NFT_S = 0.6  # it takes 10 ms
-KILLED_S = 0.3
 ROUND_S = 1.0  # how long one round of undos may keep the guard from reading
 RETRY_S = 0.3
 END_S = 2.2  # all undos of a dead harness; its children are killed after that at the latest
@@ -229,178 +236,6 @@ class Guardian:
             self.last_words.append((time.monotonic(), {"event": "guard", **event}))
         with contextlib.suppress(OSError):
             os.write(STDOUT, json.dumps(event).encode() + b"\n")
-
-
-def start_time(pid: int) -> str | None:
-    """Give when a process started, "" where the system does not tell, None when it is gone.
-
-    With it a process that got the number of a dead one is never taken for it.
-    """
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # The name in parentheses may hold anything; field 22 counts from after it.
-            fields = file.read().rpartition(b")")[2].split()
-        return None if fields[0] == b"Z" else fields[19].decode()
-    except (OSError, IndexError):
-        if os.path.isdir("/proc/self"):
-            return None
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return None
-    return ""
-
-
-def send(pid: int, start: str, number: int) -> None:
-    """Send a signal to the process that was meant, or to none."""
-    now = start_time(pid)
-    if now is None or (start and now != start):
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
-
-
-def undo_helper(pid: int, start: str) -> None:
-    """Kill a helper of ours and see it gone: what it did last is then over."""
-    send(pid, start, signal.SIGKILL)
-    limit = time.monotonic() + KILLED_S
-    while (now := start_time(pid)) is not None and (not start or now == start):
-        if time.monotonic() > limit:
-            raise TimeoutError(f"process {pid} does not end")
-        time.sleep(0.005)
-
-
-def undo_tell(host: str, port: int, lines: list[tuple[str, list[str]]]) -> None:
-    """Send a memcached one line after the other and hold each answer against the good ones.
-
-    A node that is gone has nothing left to undo.
-    """
-    try:
-        sock = socket.create_connection((host, port), timeout=TELL_S)
-    except ConnectionRefusedError:
-        return
-    with sock:
-        limit = time.monotonic() + TELL_S
-        for line, good in lines:
-            sock.sendall(line.encode() + b"\r\n")
-            answer = b""
-            while not answer.endswith(b"\r\n"):
-                sock.settimeout(max(0.01, limit - time.monotonic()))
-                data = sock.recv(4096)
-                if not data:
-                    raise ConnectionResetError(f"{line}: no answer")
-                answer += data
-            if not answer.startswith(tuple(word.encode() for word in good)):
-                raise RuntimeError(f"{line}: {answer[:100]!r}")
-
-
-def undo_wish(path: str, word: str) -> None:
-    """Tell a node's agent through its pipe; never wait for one that does not read."""
-    pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-    try:
-        os.write(pipe, f"{word} 0\n".encode())  # the number is for who waits for an answer
-    finally:
-        os.close(pipe)
-
-
-def undo_cgroup(group: str, home: str) -> None:
-    """Move the processes of a group of ours back home and remove it; one that is gone is fine."""
-    if not os.path.basename(group).startswith("memquake_"):
-        raise ValueError(f"{group} is no group of memquake")
-    limit = time.monotonic() + GROUP_S
-    while os.path.isdir(group):
-        with contextlib.suppress(FileNotFoundError), open(f"{group}/cgroup.procs") as file:
-            for pid in file.read().split():
-                # One a write, as the kernel wants it; one that has ended meanwhile is fine.
-                with contextlib.suppress(ProcessLookupError), open(home, "w") as procs:
-                    procs.write(pid)
-        try:
-            os.rmdir(group)
-        except FileNotFoundError:
-            return
-        except OSError:  # busy for a moment after the last process has left
-            if time.monotonic() > limit:
-                raise
-            time.sleep(0.01)
-
-
-def undo_nft(program: str, tables: list[tuple[str, str]]) -> None:
-    """Delete tables of the packet filter, all or none; one that is gone is fine."""
-    for _, name in tables:
-        if not name.startswith("memquake_"):
-            raise ValueError(f"{name} is no table of memquake")
-    # Adding a table that exists changes nothing, so the deletion never meets a missing one.
-    lines = [
-        f"add table {family} {name}\ndelete table {family} {name}\n" for family, name in tables
-    ]
-    subprocess.run(
-        [program, "-f", "-"],
-        input="".join(lines).encode(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=NFT_S,
-        check=True,
-    )
-
-
-def undo_disabled(url: str, proxy: str) -> None:
-    """Open a closed proxy again; one that is gone is fine."""
-    expect(call(url, "POST", "/proxies/" + quote(proxy, safe=""), {"enabled": True}), 200, 404)
-
-
-def undo_toxics(undo: dict[str, Any]) -> None:
-    """Remove toxics of one proxy; what is gone is fine.
-
-    Deleting a toxic can hang, and every question about the proxy with it; then the proxy is made
-    anew on the same address with the toxics that were not ours to remove.
-    """
-    url, names = undo["url"], undo["toxics"]
-    path = "/proxies/" + quote(undo["proxy"], safe="")
-    old: dict[str, Any] = {}
-    try:
-        status, body = call(url, "GET", path, within_s=LOOK_S)
-        if status == 404:
-            return
-        expect((status, body), 200)
-        old = json.loads(body)
-        for name in names:
-            where = f"{path}/toxics/{quote(name, safe='')}"
-            expect(call(url, "DELETE", where, within_s=DELETE_S), 204, 404)
-    except TimeoutError:
-        address = {key: old.get(key) or undo.get(key) for key in ("listen", "upstream")}
-        if not all(address.values()):
-            raise
-        expect(call(url, "DELETE", path, within_s=DELETE_S), 204, 404)
-        again = {"name": undo["proxy"], **address, "enabled": True}
-        expect(call(url, "POST", "/proxies", again), 201, 200, 409)
-        for toxic in old.get("toxics") or ():
-            if toxic["name"] not in names:
-                expect(call(url, "POST", f"{path}/toxics", toxic), 200, 201, 409)
-
-
-def call(
-    url: str, method: str, path: str, body: Any = None, within_s: float = CALL_S
-) -> tuple[int, bytes]:
-    """Make one HTTP call, past every proxy of the environment."""
-    parts = urlsplit(url)
-    connection: http.client.HTTPConnection
-    make: Callable[..., http.client.HTTPConnection] = (
-        http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    )
-    connection = make(parts.hostname or "127.0.0.1", parts.port, timeout=within_s)
-    try:
-        data = None if body is None else json.dumps(body)
-        connection.request(method, parts.path.rstrip("/") + path, data)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
-
-
-def expect(answer: tuple[int, bytes], *good: int) -> None:
-    """Raise unless the status is one of the good ones."""
-    if answer[0] not in good:
-        raise RuntimeError(f"status {answer[0]}: {answer[1][:200]!r}")
 
 
 def main() -> None:
