@@ -2,13 +2,15 @@
 
 Its rule: nothing is counted here. Counters are the timeline's own sums, so a scrape can never
 disagree with the report; rates are of the last seconds, never since the start. What the metrics
-are called and what their labels can be is telemetry.families'. It knows neither Locust nor who
-asks.
+are called and what their labels can be is telemetry.families'. A scrape works in small steps and
+lets others run between them: the process that is asked may be the one that carries the load, and a
+scrape that held it up would be seen in every latency. It knows neither Locust nor who asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +28,8 @@ from telemetry.histogram import Histogram
 from telemetry.line import UNTIMED
 from telemetry.live import BREAKER_ORDER, Rates, recent_rates
 from telemetry.timeline import Timeline
+from telemetry.window import Cell
+from telemetry.wire import CellKey
 
 PHASES = ("", "stabilization", "testing", "recovery")
 """The value of `scenario_phase` is the place in this list."""
@@ -62,6 +66,12 @@ class LiveState:
 
 
 Source = Callable[[], tuple[Timeline | None, LiveState]]
+Cells = Sequence[tuple[CellKey, Cell]]
+
+
+def _give_way() -> None:
+    """Let the others of this process run; where threads are patched, those are greenlets."""
+    time.sleep(0)
 
 
 class Metrics(Collector):
@@ -84,25 +94,32 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Give all metric families as of now."""
+        for metric in self._families():
+            yield metric  # and it is written out before the next one is made
+            _give_way()
+
+    def _families(self) -> Iterator[Metric]:
         timeline, state = self._source()
         if timeline is not None:
             rates = recent_rates(timeline, families.RATE_WINDOW_S)
-            yield from _operations(timeline)
+            cells = list(timeline.cumulative.items())  # reports may add to it on the way
+            yield from _operations(cells)
+            yield families.WRONG_VALUES.of(timeline.totals()["wrong_values"])
             yield from _rates(timeline, rates)
-            yield from _latencies(timeline)
+            yield from _latencies(cells)
             yield from _gauges(rates)
             yield from _client_counts(timeline)
-            yield from _pool_errors(timeline)
+            yield _pool_errors(cells)
         yield from _scenario(state)
         yield from _toxics(state)
 
 
-def _operations(timeline: Timeline) -> Iterator[Metric]:
+def _operations(cells: Cells) -> Iterator[Metric]:
     by_status = dict.fromkeys(STATUSES, 0)
     by_server: dict[str, dict[str, int]] = {}
     failed = dict.fromkeys(sorted(FAILURES), 0)
     outcomes = families.OUTCOMES.counter()
-    for (op, node, outcome), cell in timeline.cumulative.items():
+    for (op, node, outcome), cell in cells:
         status = "success"
         if outcome in FAILURES:
             status = "failure"
@@ -120,7 +137,6 @@ def _operations(timeline: Timeline) -> Iterator[Metric]:
     )
     yield outcomes
     yield _counted(families.FAILED, (((str(name),), n) for name, n in failed.items()))
-    yield families.WRONG_VALUES.of(timeline.totals()["wrong_values"])
 
 
 def _counted(family: Family, counts: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
@@ -141,10 +157,10 @@ def _rates(timeline: Timeline, rates: Rates) -> Iterator[Metric]:
         yield families.HIT_RATIO.of(rates.hit_ratio)
 
 
-def _latencies(timeline: Timeline) -> Iterator[Metric]:
+def _latencies(cells: Cells) -> Iterator[Metric]:
     service: dict[tuple[str, str], list[Histogram]] = {}
     response: dict[tuple[str, str], list[Histogram]] = {}
-    for (op, node, outcome), cell in timeline.cumulative.items():
+    for (op, node, outcome), cell in cells:
         if outcome not in UNTIMED:
             service.setdefault((op, node), []).append(cell.service)
         if outcome != Outcome.ABORTED and cell.response:
@@ -157,6 +173,7 @@ def _latencies(timeline: Timeline) -> Iterator[Metric]:
         for labels, parts in histograms.items():
             buckets, total_s = cumulative_buckets(parts)
             metric.add_metric(labels, buckets, total_s)
+            _give_way()
         yield metric
 
 
@@ -198,13 +215,13 @@ def _client_counts(timeline: Timeline) -> Iterator[Metric]:
     yield waits
 
 
-def _pool_errors(timeline: Timeline) -> Iterator[Metric]:
+def _pool_errors(cells: Cells) -> Metric:
     by_node: dict[str, int] = {}
-    for (_, node, outcome), cell in timeline.cumulative.items():
+    for (_, node, outcome), cell in cells:
         if node:
             missed = cell.count if outcome == Outcome.POOL_TIMEOUT else 0
             by_node[node] = by_node.get(node, 0) + missed
-    yield _counted(families.POOL_ERRORS, (((node,), n) for node, n in by_node.items()))
+    return _counted(families.POOL_ERRORS, (((node,), n) for node, n in by_node.items()))
 
 
 def _scenario(state: LiveState) -> Iterator[Metric]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gevent
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -11,7 +12,7 @@ from telemetry.families import FAMILIES
 from telemetry.prometheus import ActiveToxic, LiveState, Metrics
 from telemetry.recorder import Recorder
 from telemetry.timeline import Timeline
-from telemetry.window import NodeState
+from telemetry.window import Cell, NodeState
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -209,3 +210,24 @@ def test_what_is_served_is_what_is_listed() -> None:
             assert sample.name in family.series
             assert set(sample.labels) <= family.queried_labels
             assert set(family.labels) <= set(sample.labels)
+
+
+def test_a_scrape_gives_way() -> None:
+    """Others run between the steps of a scrape, also while reports come in that add to it."""
+    line = timeline()
+    turns = 0
+
+    def work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            line.cumulative["get", f"node{turns}", "hit"] = Cell(count=1, service={turns: 1})
+            gevent.sleep(0)
+
+    other = gevent.spawn(work)
+    try:
+        found = samples(Metrics(lambda: (line, STATE)))
+    finally:
+        other.kill()
+    assert turns >= len(FAMILIES)
+    assert found["memcache_operations_total", (("status", "success"),)] == 16
