@@ -12,24 +12,20 @@ import contextlib
 import itertools
 import re
 import socket
-import time
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cluster.node import Node
-from cluster.probe import ProbeError, version
-from faults.backends.base import SILENCE_S, expect_answer, on_each
+from faults.backends.base import expect_answer, on_each
 from faults.backends.kernel_doors import (
     Door,
     connected,
     doors_of,
-    expect_no_connection,
-    expect_open_answer,
-    expect_reset,
     is_here,
     knocking,
 )
+from faults.backends.kernel_looks import look
 from faults.backends.kernel_rules import (
     Count,
     counted,
@@ -44,10 +40,6 @@ from faults.errors import FaultError
 from faults.planned import PlannedFault
 
 EXPIRES_AFTER_S = 10.0  # beyond its planned end; the guard is due after 5
-BRIEF_S = 1.5  # a fault shorter than this is over before a silence of 0.5 s is surely heard
-LOOK_S = 3.0
-LATE_S = 0.1  # half of the time after which Linux sends a lost segment again
-PROBES_A_ROUND = 20  # about 160 packets: of 2 percent loss 1 round in 25 sees nothing
 
 _instances = itertools.count(1)
 
@@ -221,27 +213,13 @@ class PacketFilter:
         return self._tried[key]
 
     def _look(self, fault: PlannedFault, door: Door) -> str:
-        if _by_chance(fault):
-            return self._look_for_counts(fault, door)
-        if fault.kind == "reset":
-            return expect_reset(door)
-        first = self._first.get((fault.id, door), {})
-        if fault.duration_s < BRIEF_S and any(count.treated for count in first.values()):
-            return f"{door.node}: {counted(first)}, a connect of the harness among them"
-        told = expect_no_connection(door)
-        kept = self._open.get((fault.id, door))
-        return told if kept is None else f"{told}; {expect_open_answer(door, kept)}"
-
-    def _look_for_counts(self, fault: PlannedFault, door: Door) -> str:
-        """Send until a packet was treated: by chance the first ones may all come through."""
-        limit = time.monotonic() + LOOK_S
-        while True:
-            found = counts(self._listed(fault, door))
-            if any(count.treated for count in found.values()):
-                return f"{door.node}: {counted(found)}"
-            if time.monotonic() > limit:
-                raise FaultError(f"nothing was seen to happen to {door.node}: {counted(found)}")
-            _ask_until_late(door)
+        return look(
+            fault,
+            door,
+            first=self._first.get((fault.id, door), {}),
+            kept=self._open.get((fault.id, door)),
+            listed=lambda: self._listed(fault, door),
+        )
 
     def _close(self, fault: str) -> None:
         for key in [key for key in self._open if key[0] == fault]:
@@ -252,18 +230,3 @@ def _in_plain_words(problem: str) -> str:
     if "not permitted" in problem:
         return "nft may not be used here (Operation not permitted)"
     return f"the packet filter here cannot do it ({problem})"
-
-
-def _by_chance(fault: PlannedFault) -> bool:
-    share = fault.attributes.get("loss_share", 1.0)
-    return fault.kind == "duplicate" or share < 1
-
-
-def _ask_until_late(door: Door) -> None:
-    """Send a round of questions, ended early by one that is late: its packets may be the ones."""
-    for _ in range(PROBES_A_ROUND):
-        began = time.monotonic()
-        with contextlib.suppress(ProbeError):
-            version(door.address, SILENCE_S)
-        if time.monotonic() - began > LATE_S:
-            return
