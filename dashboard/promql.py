@@ -7,6 +7,7 @@ promql-parser, a package of development; nothing that runs imports this module.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -29,6 +30,14 @@ NO_RECORDS: Mapping[str, frozenset[str]] = {}
 _FAMILIES: Mapping[str, Family] = {
     series: family for family in FAMILIES for series in family.series
 }
+Rule = tuple[str, Mapping[str, Any]]
+"""A rule of Prometheus's, after its name for people."""
+
+
+class RulesError(Exception):
+    """A file of rules cannot be read. One line."""
+
+
 _LEGEND = re.compile(r"{{\s*(\w+)\s*}}")
 _RULE_LABEL = re.compile(r"\$labels\.(\w+)")
 
@@ -44,9 +53,9 @@ def problems(
         parsed = promql.parse(expression)
     except ValueError as error:
         return [f"{expression!r} is no query: {error}"]
-    found: list[str] = []
-    for selector in _selectors(parsed):
-        found += _of_selector(selector, records)
+    found = [line for each in _selectors(parsed) for line in _of_selector(each, records)]
+    if found:
+        return found  # what follows from it says nothing more
     known = _labels(parsed, records)
     wanted = _LEGEND.findall(legend)
     found += [f"the result has no label {name}" for name in wanted if name not in known]
@@ -54,27 +63,34 @@ def problems(
     return found
 
 
-def rules(folder: Path) -> list[tuple[str, Mapping[str, Any]]]:
-    """Read the rules of all files of a folder, with a name for people."""
-    found = []
+def rules(folder: Path) -> list[Rule]:
+    """Read the rules of all files of a folder, with a name for people. Raises RulesError."""
+    found: list[Rule] = []
     for path in sorted(folder.glob("*.yml")):
-        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
-            for rule in group["rules"]:
-                name = rule.get("alert") or rule.get("record")
-                found.append((f"{path.name}: {name}", rule))
+        try:
+            groups = yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+            for rule in [rule for group in groups for rule in group["rules"]]:
+                name = rule["alert"] if "alert" in rule else rule["record"]
+                found.append((f"{path.name}: {name}", {**rule, "expr": rule["expr"]}))
+        except (yaml.YAMLError, KeyError, TypeError) as error:
+            why = " ".join(f"{type(error).__name__}: {error}".split())
+            raise RulesError(f"{path.name} is no file of rules ({why}): see promtool") from error
     return found
 
 
-def recorded(found: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, frozenset[str]]:
+def recorded(found: Iterable[Rule]) -> dict[str, frozenset[str]]:
     """Give the series that rules record, with their labels, in the order of the rules."""
     series: dict[str, frozenset[str]] = {}
     for _, rule in found:
         if "record" in rule:
-            series[rule["record"]] = _labels(promql.parse(rule["expr"]), series)
+            labels: frozenset[str] = frozenset()
+            with contextlib.suppress(ValueError):  # named by who looks at the query itself
+                labels = _labels(promql.parse(rule["expr"]), series)
+            series[rule["record"]] = labels
     return series
 
 
-def rule_problems(found: Iterable[tuple[str, Mapping[str, Any]]]) -> list[str]:
+def rule_problems(found: Iterable[Rule]) -> list[str]:
     """Say what is wrong with rules, in a line each: queries, and labels named in texts."""
     everything = list(found)
     records = recorded(everything)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dashboard.grafana.build import FOLDER, files
 from dashboard.grafana.reading import asked, unknown_variables
-from dashboard.promql import problems, recorded, rule_problems, rules
+from dashboard.promql import RulesError, problems, recorded, rule_problems, rules
 from scripts.metrics_page import render
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,9 +47,14 @@ def bad_queries(folder: Path) -> list[str]:
     records = recorded(rules(RULES))
     lines = []
     for path in sorted(folder.glob("*.json")):
-        dashboard = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            dashboard = json.loads(path.read_text(encoding="utf-8"))
+            queries = list(asked(dashboard))
+        except (ValueError, LookupError, TypeError) as error:
+            lines.append(f"{path.name} is no dashboard ({type(error).__name__}: {error})")
+            continue
         lines += unknown_variables(dashboard)
-        for query in asked(dashboard):
+        for query in queries:
             found = problems(query.resolved(), legend=query.legend, records=records)
             lines += [f"{path.name}: {query.by}: {line}" for line in found]
     return lines
@@ -57,15 +62,19 @@ def bad_queries(folder: Path) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Write, or check; give the exit code."""
-    wanted = generated()
-    if arguments == ["--check"]:
-        lines = [*stale(wanted), *bad_queries(FOLDER), *rule_problems(rules(RULES))]
-        for line in lines:
-            sys.stderr.write(f"{line}\n")
-        return 1 if lines else 0
-    if arguments:
-        sys.stderr.write(f"unknown argument {arguments[0]}: use --check, or nothing to write\n")
+    if arguments not in ([], ["--check"]):
+        sys.stderr.write(f"unknown arguments {arguments}: use --check, or nothing to write\n")
         return 2
+    try:
+        wanted = generated()
+        if arguments:
+            lines = [*stale(wanted), *bad_queries(FOLDER), *rule_problems(rules(RULES))]
+            for line in lines:
+                sys.stderr.write(f"{line}\n")
+            return 1 if lines else 0
+    except RulesError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     for path, text in wanted.items():
         path.write_text(text, encoding="utf-8")
     return 0

@@ -172,6 +172,20 @@ def test_check_names_a_query_that_can_give_nothing(
     assert not monitoring.bad_queries(FOLDER)
 
 
+@pytest.mark.parametrize("text", ["{", "[]", '{"title": "x"}'])
+def test_check_names_what_is_no_dashboard(tmp_path: Path, text: str) -> None:
+    """A file that Grafana could not read is a line, not a traceback."""
+    (tmp_path / "odd.json").write_text(text)
+    (line,) = monitoring.bad_queries(tmp_path)
+    assert line.startswith("odd.json is no dashboard")
+
+
+def test_check_wants_no_other_argument(capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt option does not write anything."""
+    assert monitoring.main(["--chekc"]) == 2
+    assert "--chekc" in capsys.readouterr().err
+
+
 def test_grafana_finds_its_source_and_its_dashboards() -> None:
     """The data source asks as often as Prometheus scrapes; dashboards come from files."""
     provisioning = FOLDER.parent / "provisioning"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
-from dashboard.promql import problems, recorded, rule_problems, rules
+from dashboard.promql import RulesError, problems, recorded, rule_problems, rules
 from scripts.monitoring import RULES
 from telemetry.families import FAMILIES
 
@@ -56,6 +57,18 @@ def test_the_rules_ask_for_what_there_is() -> None:
         "b: the result has no label kind",
         "d: users:max has no label instance",
     ]
+
+
+@pytest.mark.parametrize(
+    "text", ["groups: [", "groups: 7", "{}", "groups: [{rules: [{alert: A}]}]", "groups: [{}]"]
+)
+def test_a_file_that_is_no_file_of_rules_is_named(tmp_path: Path, text: str) -> None:
+    """Bad rules are one line with the file's name."""
+    (tmp_path / "odd.yml").write_text(text)
+    with pytest.raises(
+        RulesError, match=r"^odd\.yml is no file of rules \([^\n]+\): see promtool$"
+    ):
+        rules(tmp_path)
 
 
 def test_rules_are_named_by_level_metric_and_operation() -> None:
