@@ -76,7 +76,7 @@ class AgentCluster(ExternalCluster):
         self._tell(host, "mend")
         self._await_running(host)
         try:
-            self._await_answer(self._node(name).direct)
+            self._await_answer(self._named(name).direct)
         except ProbeError as why:
             raise ClusterError(f"{name} does not come back: {why}") from None
 
@@ -161,9 +161,9 @@ class AgentCluster(ExternalCluster):
             time.sleep(POLL_S)
 
     def _host(self, name: str) -> str:
-        return self._node(name).direct[0]
+        return self._named(name).direct[0]
 
-    def _node(self, name: str) -> Node:
+    def _named(self, name: str) -> Node:
         for node in self.nodes:
             if node.name == name:
                 return node

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from tests.compose.browser import browser
-from tests.compose.project import Done, Project, soon
+from tests.compose.project import Project, judged, soon
 from tests.conftest import CHECKOUT
 
 pytestmark = pytest.mark.compose
@@ -24,16 +24,6 @@ RUN_WITHIN_S = 120.0  # a scenario of 25 s, its preparation and its verdict
 SMALL = ("--time-scale", "0.3", "-u", "20", "--target-rate", "300")
 SERVICES = ("memcached-1", "memcached-2", "memcached-3", "toxiproxy", "master", "worker")
 WATCHERS = ("prometheus", "grafana")
-ATTEMPTS = 3  # a run that says itself that it proves nothing: the machine was busy with others
-
-
-def judged(project: Project, *words: str) -> Done:
-    """Run headless until the machine was quiet enough for a verdict."""
-    for _ in range(ATTEMPTS - 1):
-        done = project.ci(*words)
-        if done.code != 3:
-            return done
-    return project.ci(*words)
 
 
 def last_run(project: Project) -> dict[str, Any]:
@@ -192,14 +182,7 @@ def test_a_master_that_dies_comes_back_and_gets_its_workers(project: Project) ->
     """The engine starts it again; its workers end without it and are started again as well."""
     master = project.of("master")[0]
     project.kill_main_process(master)
-    soon(
-        lambda: (
-            project.of("master")[0]["State"]["Health"]["Status"] == "healthy"
-            and project.of("master")[0]["RestartCount"] == master["RestartCount"] + 1
-        ),
-        60,
-        "a healthy master",
-    )
+    project.wait_for_restart(master)
     assert soon(lambda: len(project.workers()) == 2, 150, "two workers of the new master")
 
 

@@ -173,6 +173,22 @@ def test_the_guard_mends_what_a_dead_harness_left(
         guard.close()
 
 
+def test_faults_of_processes_and_of_the_way_go_together(
+    agents: Agents, cluster: AgentCluster
+) -> None:
+    """With proxies in front, a dead node is dead behind its proxy too."""
+    with AgentCluster(agents.addresses, agents.folder, with_proxies=True) as proxied:
+        backends = build_backends(proxied)
+        assert {"process", "toxiproxy"} <= set(backends)
+        assert all(node.address != node.direct for node in proxied.nodes)
+        fault = made("crash")
+        backends["process"].inject(fault)
+        backends["process"].read_back(fault)
+        assert not answers(proxied.nodes[0].address)
+        backends["process"].heal(fault)
+        assert backends["process"].observe_healed(fault)
+
+
 def test_the_backend_heals_and_proves_it(cluster: AgentCluster) -> None:
     """As with nodes of our own."""
     backend = build_backends(cluster)["process"]
