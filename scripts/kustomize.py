@@ -241,8 +241,11 @@ def _set_image(items: list[_Item], image: Object) -> None:
 
 
 def _patch(folder: Path, patch: Object, inner: _Rendering) -> None:
-    where = folder / FILE
-    if unknown := set(patch) - {"path", "patch"}:
+    where, target = folder / FILE, patch.get("target")
+    unknown = set(patch) - {"path", "patch", "target"}
+    if target is not None and set(target) != {"kind", "name"}:
+        unknown.add(f"target {target}")
+    if unknown:
         raise KustomizeError(f"{where}: patches: {', '.join(sorted(unknown))} is not understood")
     if "path" in patch:
         where = folder / patch["path"]
@@ -250,12 +253,18 @@ def _patch(folder: Path, patch: Object, inner: _Rendering) -> None:
     if len(changes) > 1 and any("$patch" in change for change in changes):
         # kubectl ends in a crash there.
         raise KustomizeError(f"{where}: a patch that deletes needs an entry of its own")
-    for change in changes:
-        item = inner.find(change["kind"], change["metadata"]["name"], where)
-        if change.pop("$patch", None) == "delete":
-            inner.items.remove(item)
-            continue
-        item.body = merged(item.body, change)
+    for each in changes:
+        change = each
+        if target is not None:  # one that selects nothing is fine, as in kustomize
+            change = {"spec": each["spec"]}
+            found = [item for item in inner.items if item.key == (target["kind"], target["name"])]
+        else:
+            found = [inner.find(change["kind"], change["metadata"]["name"], where)]
+        for item in found:
+            if change.get("$patch") == "delete":
+                inner.items.remove(item)
+            else:
+                item.body = merged(item.body, change)
 
 
 def merged(base: Any, change: Any, key: str = "") -> Any:
@@ -270,14 +279,14 @@ def merged(base: Any, change: Any, key: str = "") -> Any:
         return result
     by = MERGE_KEYS.get(key)
     if by and isinstance(base, list) and isinstance(change, list):
-        result_list = list(base)
+        changed, new = list(base), []
         for each in change:
             at = next((i for i, old in enumerate(base) if old.get(by) == each.get(by)), None)
             if at is None:
-                result_list.append(each)
+                new.append(copy.deepcopy(each))
             else:
-                result_list[at] = merged(base[at], each)
-        return result_list
+                changed[at] = merged(base[at], each)
+        return new + changed  # as kustomize does it: what is added comes first
     return copy.deepcopy(change)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from cluster.binaries import find_toxiproxy
 from cluster.errors import ClusterError
 from cluster.node import Node
+from cluster.pods import PodApi
 from cluster.toxiproxy_api import ToxiproxyApi
 from faults.backends.cgroup import find_hierarchy, obstacle
 from faults.backends.cpu import halted_words
@@ -48,6 +49,8 @@ def foretell(plan: Plan) -> Mapping[str, Foretold]:
                 found[fault.id] = Foretold(words=missing, is_refusal=True)
             elif words := kernel.stand_in(fault):
                 found[fault.id] = Foretold(words=words)
+        elif fault.backend == "pods" and PodApi.of_this_pod() is None:
+            found[fault.id] = Foretold(words="this is no pod with a token", is_refusal=True)
         elif fault.backend == "cpu" and (words := _cpu_stand_in()):
             found[fault.id] = Foretold(words=words)
     return found

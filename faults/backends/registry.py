@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cluster.pods import PodApi
 from cluster.toxiproxy_api import ToxiproxyApi
 from faults.backends.base import Backend
 from faults.backends.cpu import CpuBackend
@@ -16,6 +17,7 @@ from faults.backends.kernel import kernel_backend
 from faults.backends.memcached_admin import MemcachedAdminBackend
 from faults.backends.names import NamesBackend
 from faults.backends.ordering import Link
+from faults.backends.pods import PodsBackend
 from faults.backends.process import AgentControl, ProcessBackend, ProcessControl
 from faults.backends.toxiproxy import ToxiproxyBackend
 from faults.backends.workers import WorkersBackend
@@ -30,6 +32,8 @@ WAYS_OUT: Mapping[str, str] = {
     "or give --toxiproxy-url",
     "names": "needs proxies in front of the nodes, and load processes that ask for their names: "
     "install toxiproxy-server with `make setup`, or give --toxiproxy-url; start a run of Locust",
+    "pods": "needs the nodes' pods and the right to delete them: run it in Kubernetes with the "
+    "component k8s/components/pod-chaos, or choose `crash`",
     "workers": "happens in the load processes: start it as a run of Locust",
 }
 """Backend -> what a user does who lacks it, as the end of a sentence about a fault."""
@@ -61,6 +65,8 @@ def build_backends(cluster: Any, link: Link | None = None) -> dict[str, Backend]
     elif isinstance(cluster, AgentControl):
         backends["process"] = ProcessBackend(cluster)
     backends["memcached_admin"] = MemcachedAdminBackend(cluster.nodes)
+    if (pods := PodApi.of_this_pod()) is not None:
+        backends["pods"] = PodsBackend(pods, cluster.nodes)
     if link is not None:
         backends["workers"] = WorkersBackend(link)
     return backends

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
-from faults.kinds import cpu, doors, kernel, names, process, proxy, server, workers
+from faults.kinds import cpu, doors, kernel, names, pods, process, proxy, server, workers
 from faults.kinds.base import STRICT, FaultId, FaultSpec, Repeat, Target
 from faults.kinds.proxy import Latency
 
@@ -37,6 +37,7 @@ KINDS: Mapping[str, type[FaultSpec]] = {
     **workers.KINDS,
     **doors.KINDS,
     **names.KINDS,
+    **pods.KINDS,
 }
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ SMALL = {
 JOB_WITHIN_S = 420.0  # three images to start, a run of a minute, a busy machine
 PASS, FAIL, INCONCLUSIVE, USAGE = 0, 1, 3, 2
 ATTEMPTS = 3
+POD_KILL = "/scenarios/pod-kill.yaml"
 
 
 def end_of(namespace: Namespace) -> tuple[dict[str, Any], str, dict[str, Any]]:
@@ -86,3 +87,23 @@ def test_other_ends_are_told_apart(
     assert f"exit code {code} " in ended["message"], ended
     assert f"rule at index {index}" in ended["message"], ended
     assert state["message"].strip(), "the pod does not say why"
+
+
+def test_a_deleted_pod_is_a_fault_like_any_other(tmp_path: Path) -> None:
+    """With the component that may delete pods, a node's pod goes and comes back, and is judged."""
+    with applied("pod-chaos", tmp_path, {**SMALL, "LOCUST_SCENARIO": POD_KILL}) as namespace:
+        before = {p["metadata"]["name"]: p["metadata"]["uid"] for p in nodes_of(namespace)}
+        ended, log, state = end_of(namespace)
+        after = {p["metadata"]["name"]: p["metadata"]["uid"] for p in nodes_of(namespace)}
+    assert state["exitCode"] in (PASS, INCONCLUSIVE), f"{ended}\n{log[-5000:]}"
+    assert len([name for name in before if before[name] != after[name]]) == 1, (before, after)
+
+
+def nodes_of(namespace: Namespace) -> list[dict[str, Any]]:
+    """Give the pods of memcached, once there are three."""
+
+    def three() -> list[dict[str, Any]]:
+        found = namespace.get("pods", "-l", "app.kubernetes.io/name=memcached")["items"]
+        return found if len(found) == 3 else []
+
+    return soon(three, 60, "three pods of memcached")

@@ -77,6 +77,23 @@ def test_patches_merge_containers_by_name_and_delete(tmp_path: Path) -> None:
     assert [c["image"] for c in pod["spec"]["containers"]] == ["app:2", "other:1"]
 
 
+def test_a_component_changes_what_is_there_and_puts_new_things_first(tmp_path: Path) -> None:
+    """Its patch for a target that is not there is fine; an added volume comes before the others."""
+    volumes = "  volumes: [{name: old, emptyDir: {}}]\n"
+    kustomization(tmp_path, "resources: [pod.yaml]\ncomponents: [part]\n", pod_yaml=POD + volumes)
+    write(
+        tmp_path / "part",
+        kustomization_yaml="apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+        "patches:\n  - {path: change.yaml, target: {kind: Pod, name: one}}\n"
+        "  - {path: change.yaml, target: {kind: Job, name: none}}\n",
+        change_yaml="kind: Any\nmetadata: {name: any}\n"
+        "spec: {volumes: [{name: new, emptyDir: {}}]}\n",
+    )
+    (pod,) = render(tmp_path)
+    assert [volume["name"] for volume in pod["spec"]["volumes"]] == ["new", "old"]
+    assert pod["metadata"]["name"] == "one"
+
+
 def test_null_removes() -> None:
     """A field that a patch sets to null is gone."""
     assert merged({"a": 1, "b": {"c": 2}}, {"a": None, "b": {"d": 3}}) == {"b": {"c": 2, "d": 3}}
@@ -120,7 +137,7 @@ def test_an_image_has_a_name_and_a_tag(image: str, parts: tuple[str, str]) -> No
             {},
             "there is no Pod/x to change",
         ),
-        ("patches:\n  - {target: {kind: Pod}, patch: '[]'}\n", {}, "target is not understood"),
+        ("patches:\n  - {target: {kind: Pod}, patch: '[]'}\n", {}, "target {'kind': 'Pod'} is not"),
         (
             "patches:\n  - path: two.yaml\n",
             {"two_yaml": "kind: A\nmetadata: {name: a}\n$patch: delete\n---\nkind: B\n"},

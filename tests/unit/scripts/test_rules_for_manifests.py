@@ -31,7 +31,7 @@ def test_what_is_shipped_is_in_order() -> None:
     """Every overlay passes every rule and both schemas."""
     assert check(ROOT) == []
     names = {path.name for path in overlays(ROOT)}
-    assert names == {"base", "ci", "existing-cluster", "monitoring", "ui"}
+    assert names == {"base", "ci", "existing-cluster", "monitoring", "pod-chaos", "ui"}
 
 
 def the(objects: Objects, kind: str, name: str) -> Object:
