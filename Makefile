@@ -8,7 +8,7 @@
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 PYTHON_BIN := .venv/bin/python
-PACKAGES := client users faults cluster telemetry verdict report dashboard session bench scripts \
+PACKAGES := client users faults cluster telemetry verdict report dashboard session bench scripts options \
 	settings.py locustfile.py
 
 RUN_OPTIONS := --scenario single-node-failure --time-scale 0.5

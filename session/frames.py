@@ -23,7 +23,16 @@ import locust
 
 DEEPEST = 100  # frames looked at; a recursion deeper than this is somebody's, and not the rule
 CHECKOUT = Path(__file__).parent.parent
-HARNESS = ("cluster", "dashboard", "faults", "report", "session", "telemetry", "verdict")
+HARNESS = (
+    "cluster",
+    "dashboard",
+    "faults",
+    "options",
+    "report",
+    "session",
+    "telemetry",
+    "verdict",
+)
 CALLERS = ("users", "session/sampling.py")  # these call the client and wait for its answer
 
 

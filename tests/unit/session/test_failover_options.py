@@ -6,12 +6,13 @@ from argparse import Namespace
 
 import pytest
 
-from settings import ConfigError, _failover
+from options.of_client import read_failover
+from options.words import ConfigError
 
 
 def read(failover: str, gutter_nodes: str = "", **more: str) -> tuple[str, object]:
     given = {"client": "memquake", "nodes": "", **more}
-    return _failover(Namespace(failover=failover, gutter_nodes=gutter_nodes, **given))
+    return read_failover(Namespace(failover=failover, gutter_nodes=gutter_nodes, **given))
 
 
 def test_what_the_client_is_told() -> None:

@@ -1,0 +1,1 @@
+"""Options, word by word: what the user said is read into values, or refused in one line."""

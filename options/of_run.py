@@ -1,0 +1,136 @@
+"""What the user said of a run: its load, its length, its limits, where it is kept."""
+
+from __future__ import annotations
+
+import tempfile
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from faults.plan import Plan
+from faults.scenario import Scenario
+from options.words import ConfigError, choice, integer, number, seconds
+from report.reading import read_earlier as read_runs
+from users.presets import parse_mix
+from verdict.budgets import parse_budget
+from verdict.model import EarlierRun
+
+DEFAULT_USERS = 40
+DEFAULT_RATE = 2000.0  # iterations a second, all users and workers together
+DEFAULT_SEED = 1  # a fixed seed: two runs of one command line break the same node
+HEADLESS_SECONDS = 60.0  # a headless run of `none` without -t ends by itself after this
+MAX_USERS = 100_000  # as in a scenario file; each is a greenlet with keys of its own
+MAX_ROUNDS = 10_000
+_ARRIVALS = ("constant", "poisson")
+_PROTECTIONS = ("none", "lock", "lease")
+
+
+def read_runs_dir(options: Namespace) -> Path:
+    """Give the folder of the runs, made when it is missing; ConfigError."""
+    path = Path(options.runs_dir).expanduser().absolute()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"--runs-dir {options.runs_dir}: cannot write there ({error.strerror}); "
+            "give a folder you may write to"
+        ) from None
+    return path
+
+
+def read_budgets(options: Namespace, scenario: Scenario) -> dict[str, float]:
+    """Give the limits of the scenario and, over them, of the command line."""
+    budgets = dict(scenario.budget_limits())
+    given = options.budget or []
+    for text in [given] if isinstance(given, str) else given:
+        name, value = parse_budget(text)
+        budgets[name] = value
+    return budgets
+
+
+def read_load(options: Namespace, scenario: Scenario) -> tuple[int, float]:
+    """Give users and iterations a second; ConfigError."""
+    users = options.num_users if options.num_users is not None else scenario.users or DEFAULT_USERS
+    if not 1 <= users <= MAX_USERS:
+        raise ConfigError(f"--users {users} is out of range: give 1 to {MAX_USERS}")
+    if options.target_rate in (None, ""):
+        rate = DEFAULT_RATE if scenario.target_rate is None else scenario.target_rate
+    else:
+        rate = number(
+            options, "target_rate", low=0, high=1e7, what="iterations a second, 0 for closed loop"
+        )
+    return int(users), float(rate)
+
+
+def read_time_scale(options: Namespace) -> float:
+    """Give the factor on the scenario's own times."""
+    if options.time_scale in (None, ""):
+        return 1.0
+    what = "a factor above 0, such as 0.3"
+    return number(options, "time_scale", low=1e-6, high=1000, what=what)
+
+
+def read_seed(options: Namespace) -> int:
+    """Give the seed that the command line says, or the usual one."""
+    if options.seed in (None, ""):
+        return DEFAULT_SEED
+    return integer(options, "seed", low=0, high=2**63, what="a whole number, 0 or more")
+
+
+def read_rounds(options: Namespace) -> int | None:
+    """Give how often everything is run, None for until it is stopped."""
+    what = f"how many rounds, 1 to {MAX_ROUNDS}"
+    rounds = integer(options, "repeat", low=1, high=MAX_ROUNDS, what=what)
+    if options.loop and rounds != 1:
+        raise ConfigError("--loop goes round until it is stopped: leave --repeat out, or --loop")
+    return None if options.loop else rounds
+
+
+def read_duration(options: Namespace, plan: Plan | None) -> float | None:
+    """Give the seconds of a run without phases, None for until it is stopped."""
+    run_time = getattr(options, "run_time", None)
+    if plan is None:
+        if run_time:
+            return float(run_time)
+        return HEADLESS_SECONDS if options.headless else None
+    if run_time and run_time < plan.duration_s:
+        raise ConfigError(
+            f"--run-time {run_time:g} s is shorter than the scenario {plan.scenario} "
+            f"({plan.duration_s:g} s): leave --run-time out, or shrink it with --time-scale"
+        )
+    return None
+
+
+def read_earlier(options: Namespace, scenario: Scenario) -> EarlierRun | None:
+    """Give what this scenario is held against, None where nothing was named."""
+    if not options.baseline:
+        return None
+    runs = read_runs(Path(options.baseline).expanduser())
+    if scenario.name not in runs and not options.suite:
+        theirs = ", ".join(runs) or "no scenario that was judged"
+        raise ConfigError(
+            f"--baseline {options.baseline} is of {theirs}, and this run is of {scenario.name}: "
+            "give the outcome of a run of the same scenario"
+        )
+    return runs.get(scenario.name)
+
+
+def read_user_options(options: Namespace) -> dict[str, Any]:
+    """Read what the users do, by the names of LoadSettings."""
+    return {
+        "mix": parse_mix(options.mix) if options.mix else None,
+        "zipf_alpha": number(
+            options, "zipf_alpha", low=0.01, high=10, what="an exponent from 0.01 to 10"
+        ),
+        "protection": choice(options, "protection", _PROTECTIONS),
+        "origin_latency_s": seconds(options, "origin_latency", low=0, high=60),
+        "stampede_ttl_s": integer(
+            options, "stampede_ttl", low=1, high=86_400, what="whole seconds, 1 or more"
+        ),
+        "arrivals": choice(options, "arrivals", _ARRIVALS),
+        "value_size": integer(
+            options, "value_size", low=0, high=1_000_000, what="bytes from 0 to 1000000"
+        ),
+    }
