@@ -64,7 +64,10 @@ def _disturbed(view: View, node: str, span: FaultSpan) -> str:
     baseline = view.phases.baseline
     if not baseline:
         return ""
-    held_us = max(WAITING_FROM_US, 1e6 * FELT_OF_SHORT * (span.healed - span.injected))
+    # On a machine that heals late it may last longer than it holds any call.
+    longest_s = min(span.healed - span.injected, view.facts.op_timeout_s)
+    longest_s = min(longest_s, span.record.adds_s or longest_s)
+    held_us = max(WAITING_FROM_US, 1e6 * FELT_OF_SHORT * longest_s)
     before = (float(baseline[0]), float(baseline[-1] + 1))
     usual_calls, usual = _bad_calls(view, node, *before, held_us)
     begin, end = span.injected - AROUND_S, span.healed + AROUND_S

@@ -15,6 +15,7 @@ from verdict.view import View
 
 HELD = (Outcome.HIT, 15 * MS)  # of 30 ms
 HARDLY = (Outcome.HIT, 6 * MS)
+LATE = (Outcome.HIT, 180 * MS)
 REFUSED = (Outcome.REFUSED, 300)
 
 
@@ -47,6 +48,11 @@ CASES: list[tuple[str, Callable[[], MadeUpRun], bool]] = [
     ("too few", lambda: short().some_calls("node2", 10.0, HELD, SHORT_CALLS - 1), False),
     ("calls that waited less", lambda: short().some_calls("node2", 10.0, HARDLY, 9), False),
     ("nobody felt it", short, False),
+    (
+        "healed late, and no call was held for longer than the delay",
+        lambda: short(adds_s=0.18, healed_at_s=12.0).some_calls("node2", 11.0, LATE, SHORT_CALLS),
+        True,
+    ),
     ("held calls elsewhere", lambda: short().some_calls("node1", 10.0, HELD, 9), False),
     ("held calls later", lambda: short().some_calls("node2", 10.3, HELD, 9), False),
     ("such calls are usual there", on_a_busy_machine, False),
