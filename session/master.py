@@ -173,7 +173,7 @@ class MasterSession:
 
     def _on_failed(self, msg: Any, **_: Any) -> None:
         if self.run is not None and self.run.id == msg.data["run"]:
-            self.run.failure = f"worker {msg.node_id}: {msg.data['why']}"
+            self.run.cannot_serve(msg.node_id, msg.data["why"])
 
     def _on_ordered(self, msg: Any, **_: Any) -> None:
         self.orders.answered(msg.node_id, msg.data)

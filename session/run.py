@@ -184,6 +184,7 @@ class MasterRun:
             "nodes": [node.to_wire() for node in self.nodes],
             "client_spec": settings.client,
             "groups": self.groups,
+            "begun": self.epoch is not None,  # then a fault may be on
             "moved": [],  # nodes whose names have changed
             "client": {
                 "pool_size": options.pool_size,
@@ -276,6 +277,13 @@ class MasterRun:
             self.journal.note("worker_joined", worker=worker)
         if changed:
             self.share_rate()
+
+    def cannot_serve(self, worker: str, why: str) -> None:
+        """Take note of a worker that cannot start its part; the run is over if it has not begun."""
+        if self.epoch is None:
+            self.failure = f"worker {worker}: {why}"
+        else:
+            self.journal.note("worker_refused", worker=worker, why=why)
 
     def share_rate(self) -> None:
         """Tell every worker its part of the target rate."""

@@ -19,10 +19,10 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
-from locust.runners import MASTER_HEARTBEAT_TIMEOUT
+from locust.runners import MASTER_HEARTBEAT_TIMEOUT, WorkerRunner
 
 from cluster.node import Node
-from session import messages, resources
+from session import messages, resources, ways
 from session.clientside import OrderBook
 from session.options import USER_ERRORS
 from session.riders import Riders
@@ -156,6 +156,8 @@ class WorkerRun:
         self.runner = environment.runner
         self.clock = clock
         self.nodes = [Node.from_wire(node) for node in data["nodes"]]
+        if isinstance(self.runner, WorkerRunner) and not data["begun"]:
+            ways.look(self.nodes)
         self.op_timeout = float(data["client"]["op_timeout"])
         self.rss_baseline = 0.0
         self.finishing = False
