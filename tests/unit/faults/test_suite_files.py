@@ -40,7 +40,7 @@ def test_all_is_every_scenario_the_control_first() -> None:
 @pytest.mark.parametrize("name", ["network", "process"])
 def test_suites_by_backend_pick_by_what_carries_the_faults_out(name: str) -> None:
     """No scenario in them has a fault of another sort; none without a fault is in them."""
-    network = {"toxiproxy", "kernel", "doors"}
+    network = {"toxiproxy", "kernel", "doors", "names"}
     for entry in load_suite(name).entries:
         backends = {fault.backend for fault in load_scenario(entry.scenario).faults}
         assert backends

@@ -187,3 +187,18 @@ def test_words_of_another_run_are_not_heard() -> None:
     bench.give("a")
     bench.orders.answered("w1", {"run": "old", "number": 2, "said": {"a": {}}})
     assert bench.orders.heard("a")["w1"] == {"silent": True}
+
+
+def test_a_worker_that_comes_late_is_told_which_names_have_changed() -> None:
+    """Only those that have: the order that only asks what a name leads to changes none."""
+    orders = Orders(SimpleNamespace(), spawn=lambda _: None)
+    orders.begin("r", list)
+    asked = {"nodes": ["node1", "node2"], "to": "old"}
+    orders.order({"id": "a:old", "kind": "dns_change", "attributes": asked, "for_s": 9.0})
+    assert orders.moved() == []
+    moved = {"nodes": ["node2"], "to": "new"}
+    orders.order({"id": "a:new", "kind": "dns_change", "attributes": moved, "for_s": 9.0})
+    assert orders.moved() == ["node2"]
+    assert orders.orders(("abort",)) == []
+    orders.begin("s", list)
+    assert orders.moved() == []
