@@ -25,6 +25,7 @@ from users.direct_counts import DIRECT
 TICK_S = 0.01
 SNAPSHOT_LIMIT_S = 5.0  # it only counts what the client knows; the rest is a busy machine
 BACKLOG_EVERY_TICKS = 10
+WORDS_MAX = 64  # of a mapping in a snapshot: waits alone have 41 lengths, and none may vanish
 TOLD_MAX = 20  # findings about the client's words; the next one tells nothing new
 
 Words = Sequence[tuple[str, Mapping[str, Any]]]
@@ -151,7 +152,7 @@ class Sampler:
         try:
             found = client.snapshot()
             # A stranger's words: only plain types go further, as deep as the contract reaches.
-            return {str(label): plain(dict(state), 4) for label, state in found.items()}
+            return {str(label): plain(dict(state), 4, WORDS_MAX) for label, state in found.items()}
         except BaseException as error:  # a stranger's code may even exit
             return f"snapshot() raised {error!r}"[:200]
 

@@ -21,17 +21,20 @@ MAX_TEXT = 500
 MAX_ITEMS = 20
 
 
-def plain(value: Any, depth: int = 3) -> Any:
-    """Give `value` as short plain types: bytes and objects as their repr, long ones cut off."""
+def plain(value: Any, depth: int = 3, items: int = MAX_ITEMS) -> Any:
+    """Give `value` as short plain types: bytes and objects as their repr, long ones cut off.
+
+    Of anything that holds others, `items` are kept, down to `depth` levels.
+    """
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
         return str(value)[:MAX_TEXT]
     if depth > 0 and isinstance(value, Mapping):
-        items = list(value.items())[:MAX_ITEMS]
-        return {str(key)[:MAX_TEXT]: plain(item, depth - 1) for key, item in items}
+        kept = list(value.items())[:items]
+        return {str(key)[:MAX_TEXT]: plain(item, depth - 1, items) for key, item in kept}
     if depth > 0 and isinstance(value, list | tuple | set | frozenset):
-        return [plain(item, depth - 1) for item in list(value)[:MAX_ITEMS]]
+        return [plain(item, depth - 1, items) for item in list(value)[:items]]
     return repr(value)[:MAX_TEXT]
 
 

@@ -82,7 +82,7 @@ class PrometheusServer:
         return answer["data"]
 
     def over(self, expression: str, since: float) -> list[Sample]:
-        """Give every series of a query from `since` (time.time()) on, with its last number.
+        """Give every series of a query from `since` (time.time()) on, with its largest number.
 
         What is never a number (a share of nothing) is no data.
         """
@@ -92,7 +92,7 @@ class PrometheusServer:
             numbers = [float(value) for _, value in series["values"]]
             finite = [number for number in numbers if math.isfinite(number)]
             if finite:
-                found.append((series["metric"], finite[-1]))
+                found.append((series["metric"], max(finite)))
         return found
 
     def stop(self) -> None:

@@ -180,6 +180,8 @@ def test_every_query_of_panels_and_rules_has_data(
             silent.append(f"{query.by}: {query.resolved()}")
     assert not silent, "\n".join(silent)
 
+    for name in ("scrape_samples_scraped", "scrape_duration_seconds"):
+        print(f"{name}: at most {server.over(name, since)[0][1]:g}")  # noqa: T201
     for _, rule in RULES:
         server.over(rule["expr"], since)
         for selector in selectors(rule["expr"]):
