@@ -72,6 +72,7 @@ DRAWABLE: Mapping[str, Mapping[str, Between | OneOf]] = {
 NOT_DRAWN: Mapping[str, str] = {
     "split": "needs groups of users, which a scenario has from its start",
     "dns_change": "needs names for the nodes, which a scenario has from its start",
+    "pod_kill": "only in Kubernetes, and only with its Role",
 }
 """Kind -> why chance leaves it alone."""
 
