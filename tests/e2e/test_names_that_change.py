@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
-CHANGE = ["--scenario", "dns-change", "--time-scale", "0.3", "-u", "40", "--target-rate", "1000"]
+SCALED = ["--scenario", "dns-change", "--time-scale", "0.3"]
+CHANGE = [*SCALED, "-u", "40", "--target-rate", "1000"]
+LITTLE = [*SCALED, "-u", "10", "--target-rate", "200"]  # for who fails whatever the load
 
 
 def test_a_client_that_resolves_once_never_recovers(judge: Callable) -> None:
     """The fault was real, it is over, and the node gets no traffic again."""
     client = ["--client", "tests.e2e.broken_names:resolves_once"]
-    result = judge([*CHANGE, *client], timeout_s=120, cwd=CHECKOUT)
+    result = judge([*LITTLE, *client], timeout_s=120, cwd=CHECKOUT)
     assert result.exit_code == 1, str(result)
     assert result.check("fault_confirmed")["verdict"] == "PASS", str(result)
     assert result.check("all_faults_healed")["verdict"] == "PASS", str(result)
