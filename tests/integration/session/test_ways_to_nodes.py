@@ -34,7 +34,7 @@ def test_a_node_out_of_reach_is_named(memcached: Callable[..., Any], free_port: 
         Node(name="node1", address=there, direct=there),
         Node(name="node2", address=gone, direct=gone),
     ]
-    with pytest.raises(ClusterError, match="no way to node2 at 127.0.0.1:.* every node") as error:
+    with pytest.raises(ClusterError, match=r"no way to node2 at .* every node") as error:
         ways.look(nodes)
     assert "\n" not in str(error.value)
 
@@ -45,5 +45,5 @@ def test_a_proxy_out_of_reach_says_what_to_set(
     """The node answers, its proxy does not: it listens or is advertised elsewhere."""
     there, gone = memcached().address, ("127.0.0.1", free_port())
     node = Node(name="node1", address=gone, direct=there, proxy="node1")
-    with pytest.raises(ClusterError, match="proxy of node1 .*--proxy-bind.*--proxy-advertise"):
+    with pytest.raises(ClusterError, match=r"proxy of node1 .*--proxy-bind.*--proxy-advertise"):
         ways.look([node])
