@@ -178,11 +178,11 @@ class ExternalCluster:
                 proxy = None
         if proxy is None:
             proxy = self._create(api, name, address, there)
-        elif not proxy.enabled:
-            # The leftover of a run that was killed, or of its owner; a run starts from health.
-            api.set_enabled(proxy.name, True)
+        else:
+            _heal(api, proxy)
         seen = self._seen_by_clients(proxy, address)
-        if self._advertise is not None and not proxy.toxics:  # those are healed later
+        # What toxics of the proxy's owner do to the way is the owner's wish.
+        if self._advertise is not None and all(toxic.ours for toxic in proxy.toxics):
             self._look_at_advertised(seen, address)
         return Node(
             name=name,
@@ -235,6 +235,15 @@ class ExternalCluster:
         if self._own_server is not None:
             return _own_address_towards(node), port
         return urlsplit(self.toxiproxy_url or "").hostname or "127.0.0.1", port
+
+
+def _heal(api: ToxiproxyApi, proxy: Proxy) -> None:
+    """Undo what a killed run left, at once: a guard that died with its container could not."""
+    for toxic in proxy.toxics:
+        if toxic.ours:
+            api.remove_toxic(proxy.name, toxic.name)
+    if not proxy.enabled:  # of a run that was killed, or of its owner; a run starts from health
+        api.set_enabled(proxy.name, True)
 
 
 def _look_at(address: Address) -> None:

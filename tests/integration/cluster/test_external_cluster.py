@@ -168,23 +168,24 @@ def test_a_proxy_left_by_a_killed_run_is_moved_to_where_this_one_wants_it(
     api.close()
 
 
-def test_a_leftover_that_still_holds_replies_back_does_not_stop_the_next_run(
+def test_a_leftover_that_still_holds_replies_back_is_healed_at_once(
     memcached: Start, toxiproxy: Any
 ) -> None:
-    """The toxics of a killed run are healed before the start, by the driver, not looked through."""
+    """A run that was killed with its guard left it; toxics of somebody else's are left alone."""
     server = memcached()
     api = ToxiproxyApi(toxiproxy.url)
-    api.create("memquake-node1", listen="0.0.0.0:0", upstream=server.label)
-    api.add_toxic("memquake-node1", "memquake-hole", "timeout", {"timeout": 0}, "downstream")
+    api.create("theirs", listen="0.0.0.0:0", upstream=server.label)
+    api.add_toxic("theirs", "memquake-hole", "timeout", {"timeout": 0}, "downstream")
+    api.add_toxic("theirs", "slow", "latency", {"latency": 1}, "downstream")
     with ExternalCluster(
         [server.address],
         toxiproxy_url=toxiproxy.url,
-        proxy_bind="0.0.0.0",
         proxy_advertise="127.0.0.1",
         with_proxies=True,
     ) as cluster:
-        assert cluster.nodes[0].proxy == "memquake-node1"
-    assert not api.proxies()
+        version(cluster.nodes[0].address, 1)
+        assert [toxic.name for toxic in api.proxy("theirs").toxics] == ["slow"]
+    assert set(api.proxies()) == {"theirs"}
     api.close()
 
 
