@@ -26,6 +26,7 @@ from tests.e2e.prometheus_server import PROMETHEUS, PrometheusServer
 RULES = rules(PROMETHEUS / "rules")
 FIRES = {"MemquakeBreakerOpen", "MemquakeErrorRateHigh", "MemquakeFaultActive"}
 EARLIEST = {"memcache_hit_ratio", "memcache_circuit_breaker_state"}  # then the first second is in
+LENGTH = "60s"
 SERIES_MAX = 3_000  # of three nodes, with every method and outcome that a run has
 
 SCENARIO = """\
@@ -34,7 +35,7 @@ description: One node slow, then two silent, so that every metric has something 
 phases: {stabilization: 7s, recovery: 16s}
 load: {users: 10, target_rate: 200}
 faults:
-  - {id: slow, at: 0s, duration: 6s, kind: latency, latency: 50ms, jitter: 5ms, target: {nodes: [node2]}}
+  - {id: slow, at: 0s, duration: 16s, kind: latency, latency: 50ms, jitter: 5ms, target: {nodes: [node2]}}
   - {id: hole, at: 8s, duration: 8s, kind: timeout, target: {nodes: [node1, node3]}}
 """  # noqa: E501 - as a user writes it
 
@@ -178,7 +179,8 @@ def test_every_query_of_panels_and_rules_has_data(
             print(f"{query.by}: {query.legend} = {found[0][1]:g} {found[0][0]}")  # noqa: T201
         else:
             silent.append(f"{query.by}: {query.resolved()}")
-    assert not silent, "\n".join(silent)
+    missed = server.over(f'count_over_time((up{{job="memquake"}} == 0)[{LENGTH}:1s])', since)
+    assert not silent, "\n".join([*silent, f"scrapes that failed: {missed}"])
 
     for name in ("scrape_samples_scraped", "scrape_duration_seconds"):
         print(f"{name}: at most {server.over(name, since)[0][1]:g}")  # noqa: T201
