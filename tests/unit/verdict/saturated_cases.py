@@ -96,7 +96,7 @@ CROWDED_CASES: list[Row] = [
     (
         "after_recovery_as_before",
         "slow, and the processes queue hardly longer than before",
-        lambda: slow_on_a_machine(range(24, 40), waited=0.35),
+        lambda: slow_on_a_machine(range(24, 40), waited=0.235),
         "FAIL",
     ),
     (
