@@ -21,6 +21,9 @@ from verdict.view import BATCHES, View
 TRAFFIC_BACK = 0.80
 HIT_RATIO_KEPT = 0.95
 HIT_RATIO_SLACK = 0.02
+CALLS_NEEDED = 20
+"""So many calls that all fail, beside others that do not, are no chance."""
+
 DIP_ERRORS = 0.01
 DIP_FAILURES = 3
 """One or two failures are no dip, however few operations a window has."""
@@ -86,7 +89,8 @@ def _recovers(view: View, span: FaultSpan, node: str) -> CheckResult:
     seconds = view.phases.inside(clear, until)
     if took > limit:
         clear_bad = last_bad(view, node, span.healed, until, without=view.disturbed)
-        if clear_bad is None or clear_bad - span.healed <= limit:
+        is_excused = clear_bad is None or clear_bad - span.healed <= limit
+        if is_excused and not _is_given_up(view, node, span.healed + limit, until):
             why += "; the generator was saturated in all that came so late"
             return inconclusive(name, why, observed=took, limit=limit)
         return held(name, False, why, observed=took, limit=limit)
@@ -99,6 +103,22 @@ def _recovers(view: View, span: FaultSpan, node: str) -> CheckResult:
     # A generator that falls behind sends every node less; that is not the client's doing.
     back = excused(view, seconds, judge, by_load=True) or judge(seconds)
     return dataclasses.replace(back, observed=took) if back.verdict is not Ruling.FAIL else back
+
+
+def _is_given_up(view: View, node: str, begin: float, end: float) -> bool:
+    """Tell whether no call to a node was served in a span, while calls to others were.
+
+    A late hub lets some calls fail, and on every node alike.
+    """
+    served, failed = _served_and_failed(view, node, begin, end)
+    others = [_served_and_failed(view, name, begin, end)[0] for name in view.facts.nodes]
+    return not served and failed >= CALLS_NEEDED and sum(others) >= CALLS_NEEDED
+
+
+def _served_and_failed(view: View, node: str, begin: float, end: float) -> tuple[int, int]:
+    parts = [part for _, part in view.slices(node, begin, end)]
+    failed = sum(part.failed for part in parts)
+    return sum(part.calls for part in parts) - failed, failed
 
 
 def _traffic_result(

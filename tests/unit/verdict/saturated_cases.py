@@ -15,6 +15,8 @@ from tests.unit.verdict.made_up_runs import (
     run_with_outage,
 )
 
+ALWAYS = range(2, 40)
+
 Row = tuple[str, str, Callable[[], MadeUpRun], str]
 
 
@@ -58,6 +60,14 @@ def slow_on_a_machine(busy: Iterable[int], **load: float) -> MadeUpRun:
     for node in run.names:
         run.all_calls(node, 24.0, 40.0, (Outcome.HIT, 15 * MS))
     return run.poke(busy_machine(*busy, **load))
+
+
+def nobody_served() -> MadeUpRun:
+    """Give an outage after which no call to any node is served."""
+    run = run_with_outage()
+    for node in run.names:
+        run.all_calls(node, 20, 40, TIMED_OUT)
+    return run
 
 
 def waits_while_open(ms: int) -> MadeUpRun:
@@ -167,6 +177,29 @@ SATURATED_CASES: list[Row] = [
         "recovers_within",
         "a last failure 15 s after the heal in a second in which the hub stood still",
         lambda: run_with_outage().some_calls("node2", 35.0, TIMED_OUT, 3).poke(still_hub(35)),
+        "INCONCLUSIVE",
+    ),
+    (
+        "recovers_within",
+        "a node that serves nobody any more, while the hub was late",
+        lambda: run_with_outage().all_calls("node2", 20, 40, TIMED_OUT).poke(late_hub(*ALWAYS)),
+        "FAIL",
+    ),
+    (
+        "recovers_within",
+        "a node that serves few, while the hub was late",
+        lambda: (
+            run_with_outage()
+            .all_calls("node2", 20, 33, TIMED_OUT)
+            .all_calls("node2", 33.1, 40, TIMED_OUT)
+            .poke(late_hub(*ALWAYS))
+        ),
+        "INCONCLUSIVE",
+    ),
+    (
+        "recovers_within",
+        "nodes that serve nobody any more, while the hub was late",
+        lambda: nobody_served().poke(late_hub(*ALWAYS)),
         "INCONCLUSIVE",
     ),
     (
