@@ -15,6 +15,17 @@ from users.clients import ClientOptions
 
 _NEVER = 10**9  # failures nobody reaches: a breaker that never opens
 _PROFILES = ("default", "catalogue", "off")
+_NUMBERS = (
+    "breaker_failures",
+    "breaker_open_time",
+    "breaker_probes",
+    "breaker_open_max",
+    "breaker_slow_call",
+    "breaker_slow_rate",
+    "breaker_counted",
+    "breaker_ignored",
+    "breaker_guard",
+)
 _RINGS = ("ketama", "rendezvous", "jump", "modulo")
 _FAILOVERS = ("fail", "rehash", "gutter")
 
@@ -76,8 +87,26 @@ def read_client_options(options: Namespace, scenario: Scenario) -> ClientOptions
     )
 
 
+def _refuse_idle(options: Namespace, profile: str) -> None:
+    """Refuse numbers of a breaker that is off, or that the client under test has not."""
+    given = [name for name in _NUMBERS if getattr(options, name) not in (None, "")]
+    if profile == "off" and given:
+        raise ConfigError(
+            f"--{given[0].replace('_', '-')} does nothing with --breaker-profile off: "
+            "leave one of the two out"
+        )
+    if profile != "default":
+        given.insert(0, "breaker_profile")
+    if given and options.client.startswith("pymemcache-"):
+        raise ConfigError(
+            f"--{given[0].replace('_', '-')} does nothing for {options.client}: "
+            "leave one of the two out"
+        )
+
+
 def _breaker(options: Namespace) -> dict[str, Any]:
     profile = choice(options, "breaker_profile", _PROFILES)
+    _refuse_idle(options, profile)
     values: dict[str, Any] = {"profile": profile}
     if profile == "off":
         values = {"consecutive_failures": _NEVER, "minimum_calls": _NEVER}

@@ -55,6 +55,21 @@ CASES = [
     ("baseline without a run", ["--baseline", "."], "holds no verdict.json"),
     ("baseline of another", ["--baseline", "./other.json"], "is of node-hang"),
     ("baseline of none", ["--suite", "quick", "--baseline", "./suite.json"], "no scenario of"),
+    (
+        "a breaker that is off, with numbers",
+        ["--breaker-profile", "off", "--breaker-open-time", "1s"],
+        "does nothing with --breaker-profile off",
+    ),
+    (
+        "a breaker for a client without",
+        ["--client", "pymemcache-hash", "--breaker-failures", "3"],
+        "--breaker-failures does nothing for pymemcache-hash",
+    ),
+    (
+        "a profile for a client without",
+        ["--client", "pymemcache-pooled", "--breaker-profile", "catalogue"],
+        "--breaker-profile does nothing for pymemcache-pooled",
+    ),
     ("tags", ["--suite", "quick", "--tags", "fast"], "no tags"),
 ]
 
