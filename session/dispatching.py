@@ -29,4 +29,4 @@ def install() -> None:
         self._dispatch_in_progress = False
 
     setattr(dispatch, _MENDED, True)
-    UsersDispatcher._dispatcher = dispatch
+    UsersDispatcher._dispatcher = dispatch  # type: ignore[method-assign]
