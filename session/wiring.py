@@ -40,6 +40,7 @@ class Process:
 def wire() -> None:
     """Register every listener."""
     sys.excepthook = _quiet_when_interrupted
+    _heed_sigterm()
     events.init_command_line_parser.add_listener(_on_parser)
     events.init.add_listener(_on_init)
     events.test_start.add_listener(_on_test_start)
@@ -47,6 +48,16 @@ def wire() -> None:
     events.test_stopping.add_listener(_on_test_stopping)
     events.quitting.add_listener(_on_quitting)
     events.quit.add_listener(_on_quit)
+
+
+def _heed_sigterm() -> None:
+    """End at SIGTERM from the start on, also as the first process of a container.
+
+    The kernel spares a first process what it does not handle, and Locust handles SIGTERM only once
+    a worker has found its master: until then a container ended with its period of grace alone.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def _on_parser(parser: Any, **_: Any) -> None:
