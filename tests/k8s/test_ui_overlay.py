@@ -118,7 +118,7 @@ def test_workers_come_and_go_in_mid_run(tmp_path: Path) -> None:
             stages = {2: scale(namespace, page, 2)}
             for count in (4, 3):
                 stages[count] = scale(namespace, page, count)
-            page.call("GET", "/stop")
+            page.call("POST", "/stop")
             soon(lambda: page.state()["phase"] == "finished", 60, "the verdict")
         master = ("exec", "deploy/master", "-c", "master", "--", "cat")
         verdict = json.loads(namespace.kubectl(*master, "/runs/latest/verdict.json").output)
