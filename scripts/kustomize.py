@@ -118,6 +118,9 @@ def _accumulate(folder: Path, rendering: _Rendering) -> None:
         for body in documents(path):
             if "kind" not in body or "name" not in body.get("metadata", {}):
                 raise KustomizeError(f"{path}: an object lacks kind or metadata.name")
+            if any("namespace" in subject for subject in body.get("subjects", [])):
+                # kustomize would leave it behind when the rest moves to another namespace.
+                raise KustomizeError(f"{path}: a subject names its namespace: leave that out")
             inner.add(_Item(body), path)
     for options in what.get("configMapGenerator", []):
         _generate(folder, options, what.get("generatorOptions", {}), inner)

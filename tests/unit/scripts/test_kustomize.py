@@ -94,6 +94,22 @@ def test_a_component_changes_what_is_there_and_puts_new_things_first(tmp_path: P
     assert pod["metadata"]["name"] == "one"
 
 
+BINDING = """
+kind: RoleBinding
+metadata: {name: b}
+subjects: [{kind: ServiceAccount, name: s}]
+"""
+
+
+def test_whoever_is_granted_something_moves_along(tmp_path: Path) -> None:
+    """The subject of a RoleBinding is in the namespace that the outermost overlay says."""
+    kustomization(tmp_path / "base", "namespace: one\nresources: [role.yaml]\n", role_yaml=BINDING)
+    kustomization(tmp_path / "over", "namespace: two\nresources: [../base]\n")
+    (binding,) = render(tmp_path / "over")
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "s", "namespace": "two"}]
+    assert binding["metadata"]["namespace"] == "two"
+
+
 def test_null_removes() -> None:
     """A field that a patch sets to null is gone."""
     assert merged({"a": 1, "b": {"c": 2}}, {"a": None, "b": {"d": 3}}) == {"b": {"c": 2, "d": 3}}
@@ -131,6 +147,11 @@ def test_an_image_has_a_name_and_a_tag(image: str, parts: tuple[str, str]) -> No
         ("resources: [none.yaml]\n", {}, "none.yaml: No such file"),
         ("resources: [pod.yaml]\n", {"pod_yaml": "a: [\n"}, "pod.yaml: while parsing"),
         ("resources: [pod.yaml]\n", {"pod_yaml": "kind: Pod\n"}, "lacks kind or metadata.name"),
+        (
+            "resources: [role.yaml]\n",
+            {"role_yaml": BINDING.replace("name: s", "name: s, namespace: there")},
+            "a subject names its namespace",
+        ),
         ("resources: [pod.yaml, pod.yaml]\n", {"pod_yaml": POD}, "Pod/one is there twice"),
         (
             "patches:\n  - patch: |\n      {kind: Pod, metadata: {name: x}}\n",
