@@ -116,11 +116,7 @@ def _accumulate(folder: Path, rendering: _Rendering) -> None:
                 inner.add(item, where)
             continue
         for body in documents(path):
-            if "kind" not in body or "name" not in body.get("metadata", {}):
-                raise KustomizeError(f"{path}: an object lacks kind or metadata.name")
-            if any("namespace" in subject for subject in body.get("subjects", [])):
-                # kustomize would leave it behind when the rest moves to another namespace.
-                raise KustomizeError(f"{path}: a subject names its namespace: leave that out")
+            _refuse_what_misleads(body, path)
             inner.add(_Item(body), path)
     for options in what.get("configMapGenerator", []):
         _generate(folder, options, what.get("generatorOptions", {}), inner)
@@ -135,6 +131,14 @@ def _accumulate(folder: Path, rendering: _Rendering) -> None:
     if inner is not rendering:
         for item in inner.items:
             rendering.add(item, where)
+
+
+def _refuse_what_misleads(body: Object, path: Path) -> None:
+    if "kind" not in body or "name" not in body.get("metadata", {}):
+        raise KustomizeError(f"{path}: an object lacks kind or metadata.name")
+    if any("namespace" in subject for subject in body.get("subjects", [])):
+        # kustomize would leave it behind when the rest moves to another namespace.
+        raise KustomizeError(f"{path}: a subject names its namespace: leave that out")
 
 
 # -- ConfigMaps --------------------------------------------------------------------------------
