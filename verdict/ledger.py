@@ -26,6 +26,9 @@ CALLS_NEEDED = 100
 LOSING = ("pid", "evictions", "cmd_flush", "slab_reassign_evictions_nomem")
 """What a server counts when it loses items by itself; a new process has another pid."""
 
+SAME_START_S = 1
+"""Both of the numbers that give a server's start are whole seconds."""
+
 LEAST_OUT_S = 1.0
 """A fault of less than a second gives no hundred calls at any usual load."""
 
@@ -57,8 +60,12 @@ def last_loss_s(windows: Sequence[Window], node: str) -> float:
         stats = window.server.get(node)
         if not stats:
             continue
-        now = [stats.get(name, 0) for name in LOSING]
-        if before is not None and now != before:
+        # In a container every process is the first one, its pid is always 1: its start tells.
+        now = (
+            [stats.get(name, 0) for name in LOSING],
+            stats.get("time", 0) - stats.get("uptime", 0),
+        )
+        if before is not None and (now[0] != before[0] or abs(now[1] - before[1]) > SAME_START_S):
             latest = float(window.end)
         before = now
     return latest

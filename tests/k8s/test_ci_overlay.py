@@ -96,7 +96,8 @@ def test_a_deleted_pod_is_a_fault_like_any_other(tmp_path: Path) -> None:
         ended, log, state = end_of(namespace)
         after = {p["metadata"]["name"]: p["metadata"]["uid"] for p in nodes_of(namespace)}
     assert state["exitCode"] in (PASS, INCONCLUSIVE), f"{ended}\n{log[-5000:]}"
-    assert len([name for name in before if before[name] != after[name]]) == 1, (before, after)
+    assert "FAULT pod_kill node2" in log, log[-5000:]
+    assert [name for name in before if before[name] != after[name]] == ["memcached-1"]
 
 
 def nodes_of(namespace: Namespace) -> list[dict[str, Any]]:

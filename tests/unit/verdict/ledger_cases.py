@@ -48,6 +48,18 @@ def restarted() -> MadeUpRun:
     return run_with_outage().poke(changing("pid", 20)).poke(silent(10, 20))
 
 
+def started_anew(jump_s: int) -> MadeUpRun:
+    """Give a run in which node2's own clock says that it began later, its pid being the same."""
+
+    def poke(windows: dict[int, Window]) -> None:
+        for second, window in windows.items():
+            for name, stats in window.server.items():
+                late = jump_s if name == "node2" and second >= 20 else 0
+                stats |= {"time": 1_700_000_000 + second, "uptime": 30 + second - late}
+
+    return run_with_outage().poke(poke).poke(silent(10, 20))
+
+
 def rehashed() -> MadeUpRun:
     return run_with_outage().but(moves_keys=True)
 
@@ -68,6 +80,18 @@ LOST: list[Row] = [
         "acknowledged before its node restarted",
         lambda: told(restarted(), lost=[("node2", 9, 70)]),
         "PASS",
+    ),
+    (
+        "no_lost_writes",
+        "acknowledged before its node restarted under the same pid",
+        lambda: told(started_anew(45), lost=[("node2", 9, 70)]),
+        "PASS",
+    ),
+    (
+        "no_lost_writes",
+        "whole seconds that do not meet are no restart",
+        lambda: told(started_anew(1), lost=[("node2", 9, 70)]),
+        "FAIL",
     ),
     (
         "no_lost_writes",
