@@ -189,7 +189,8 @@ def _masked(view: View, node: str, spans: Sequence[FaultSpan]) -> CheckResult:
     )
     masked = _count((item for ledger in _ledgers(view) for item in ledger.masked), node, seconds)
     open_ones = (item for ledger in _ledgers(view) for item in ledger.unproven)
-    unproven = _count(open_ones, node, inner or seconds)
+    comes_back_empty = any("cold" in span.record.effects for span in spans)
+    unproven = _count(open_ones, node, inner if inner or comes_back_empty else seconds)
     if calls < CALLS_NEEDED:
         why = view.because(f"{node}: {calls} calls while it was out, {CALLS_NEEDED} needed")
         return inconclusive(name, why, limit=limit)

@@ -212,6 +212,24 @@ MISSES: list[Row] = [
     ),
     (
         "no_masked_misses",
+        "nobody could ask a node that is down for a second and comes back empty",
+        lambda: told(
+            MadeUpRun().fault("node2", at=10.4, to=11.6, effects=("unavailable", "cold")),
+            unproven=[("node2", 10, 50), ("node2", 11, 50)],
+        ),
+        "PASS",
+    ),
+    (
+        "no_masked_misses",
+        "nobody could ask a node that is down for a second and comes back as it was",
+        lambda: told(
+            MadeUpRun().fault("node2", at=10.4, to=11.6),
+            unproven=[("node2", 10, 50), ("node2", 11, 50)],
+        ),
+        "INCONCLUSIVE",
+    ),
+    (
+        "no_masked_misses",
         "99 calls",
         lambda: told(MadeUpRun(calls=2).fault("node2", to=14.9)),
         "INCONCLUSIVE",
