@@ -23,7 +23,7 @@ from verdict.compare import (
     excused,
     taken_back,
 )
-from verdict.lag import hub_lag_s
+from verdict.lag import hub_lag_s, hub_stood_s
 from verdict.model import CheckResult, Ruling
 from verdict.phases import FaultSpan
 from verdict.view import BATCHES, View
@@ -85,7 +85,8 @@ def deadline_kept(view: View) -> CheckResult:
     """End every call within 1.1 x op_timeout + 50 ms + the hub's lag then, batches included.
 
     A call passes through the hub several times. Where the generator was saturated, a call that so
-    many lags explain convicts nobody; beyond that no lag excuses it.
+    many lags explain, or the time the hub stood still meanwhile, convicts nobody; beyond that no
+    lag excuses it.
     """
     name = "deadline_kept"
     limit = view.limit(name)
@@ -128,7 +129,9 @@ def _add_late_calls(view: View, window: Window, late: Late) -> None:
                 continue
             late.longest_s = max(late.longest_s, lasted_s)
             usual_s = _lag_s(view, window.second, lasted_s, 0.99)
-            if usual_s > saturated_s and lasted_s <= allowed_s + SATURATED_TURNS * usual_s:
+            stood_s = hub_stood_s(view, _touched(window.second, lasted_s))
+            excuse_s = max(SATURATED_TURNS * usual_s, stood_s)
+            if usual_s > saturated_s and lasted_s <= allowed_s + excuse_s:
                 late.excused += count
             else:
                 late.count += count
@@ -136,7 +139,11 @@ def _add_late_calls(view: View, window: Window, late: Late) -> None:
 
 def _lag_s(view: View, second: int, lasted_s: float, share: float) -> float:
     """Give this share's lag over the seconds a call touched, and the one after: it tells of it."""
-    return hub_lag_s(view, range(second, math.ceil(second + 1 + lasted_s) + 1), share)
+    return hub_lag_s(view, _touched(second, lasted_s), share)
+
+
+def _touched(second: int, lasted_s: float) -> range:
+    return range(second, math.ceil(second + 1 + lasted_s) + 1)
 
 
 def unaffected_nodes_healthy(view: View) -> CheckResult:

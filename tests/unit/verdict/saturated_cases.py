@@ -78,7 +78,37 @@ def waits_while_open(ms: int) -> MadeUpRun:
     return run
 
 
+def stands_still(*seconds: int) -> Callable[[dict[int, Window]], None]:
+    """Let the hub stand still for 0.8 s in each of these seconds."""
+
+    def poke(windows: dict[int, Window]) -> None:
+        for second in seconds:
+            windows[second].lag = {bucket_of(800 * MS): 1, bucket_of(MS): 10}
+
+    return poke
+
+
 CROWDED_CASES: list[Row] = [
+    (
+        "deadline_kept",
+        "7.5 s, of which the hub stood still for 7.2 s in many stretches",
+        lambda: (
+            MadeUpRun(20)
+            .some_calls("node1", 5.0, (Outcome.TIMEOUT, 7500 * MS), 1)
+            .poke(stands_still(*range(5, 14)))
+        ),
+        "INCONCLUSIVE",
+    ),
+    (
+        "deadline_kept",
+        "9 s, of which the hub stood still for 1.6 s: no lag explains the rest",
+        lambda: (
+            MadeUpRun(20)
+            .some_calls("node1", 5.0, (Outcome.TIMEOUT, 9000 * MS), 1)
+            .poke(stands_still(5, 7))
+        ),
+        "FAIL",
+    ),
     (
         "after_recovery_as_before",
         "slow while the machine was busy with something else",
