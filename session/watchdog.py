@@ -138,7 +138,16 @@ class Watchdog:
         # The stack first: reading a file lets the other thread go on, and this one may just have
         # got its turn at the very end of what kept it out.
         at = time.monotonic()
-        mine = self._owners.of_client(sys._current_frames().get(self._hub_thread))
+        # Looking at a stack makes frame objects, which may start a collection, whose callbacks let
+        # the hub's thread run in the midst of it: the stack that is looked at is then gone, and
+        # this process with it (CPython 3.11, `_PyThread_CurrentFrames`). So: none meanwhile.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            mine = self._owners.of_client(sys._current_frames().get(self._hub_thread))
+        finally:
+            if collects:
+                gc.enable()
         return Sample(at, system.is_asleep(), mine)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -98,3 +99,41 @@ def test_nothing_is_left_of_a_watchdog(make_hub: Callable[[list[Any]], Hub]) -> 
         gevent.sleep(0.02)
     assert len(os.listdir("/proc/self/task")) < threads
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_no_collection_runs_while_a_stack_is_looked_at() -> None:
+    """A collection's callbacks let the hub's thread go on, and the stack under the look go away."""
+
+    class Asleep:
+        def is_asleep(self) -> bool:
+            return False
+
+    watchdog = Watchdog(time.monotonic, TICK_S, ["json"])
+    threshold = gc.get_threshold()
+    collected: list[str] = []
+    look = watchdog._owners.of_client
+
+    def looks(frame: Any) -> Any:
+        kept = [[] for _ in range(100)]  # each may start a collection
+        assert len(kept) == 100
+        collected.append("looked")
+        return look(frame)
+
+    watchdog._owners.of_client = looks  # type: ignore[method-assign]
+    on_collection = lambda phase, _: collected.append(phase)  # noqa: E731
+    gc.callbacks.append(on_collection)
+    gc.set_threshold(1)
+    try:
+        begun = len(collected)
+        watchdog._sample(Asleep())  # type: ignore[arg-type]
+        seen = collected[begun:]
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(on_collection)
+    assert "looked" in seen
+    assert gc.isenabled()
+    looked = seen.index("looked")
+    before, during = seen[:looked], seen[looked:]
+    assert before.count("start") <= 1  # on the way there
+    assert "start" not in during[:1]
+    assert seen.count("start") <= 2, seen  # on the way there and back
