@@ -184,7 +184,8 @@ def _fails_fast(view: View, span: FaultSpan, node: str) -> CheckResult:
     where = f"{node} under {span.record.id}"
     if not span.record.confirmed:
         return inconclusive(name, f"{where}: the fault was not confirmed", limit=limit)
-    begin = opened_by(view, span, node)
+    # The tenth in which the breaker opens holds calls that had to wait for it to do so.
+    begin = opened_by(view, span, node) + 1 / SLICES_A_SECOND
     if span.heal <= begin or span.length_s <= view.limit("breaker_opens_within"):
         return not_applicable(name, f"{where}: the fault lasted {span.length_s:.1f} s only")
     threshold = waiting_threshold_us(view, span)
@@ -260,7 +261,7 @@ def _spares(view: View, node: str, seconds: Sequence[int]) -> CheckResult:
     if result.verdict is not Ruling.FAIL:
         return result
     # On a hub that is late calls wait for connections and deadlines pass, for any client.
-    clear = judge([second for second in seconds if second not in view.disturbed])
+    clear = judge([second for second in seconds if second not in view.aftermath])
     if clear.verdict is Ruling.FAIL:
         return result
     return taken_back(result, "the generator was saturated then")

@@ -59,7 +59,7 @@ def error_budget(view: View) -> CheckResult:
         named = view.windows[second].batch_failed
         here = sum(count for node, count in named.items() if node in healthy)
         keys_failed += here
-        keys_excusable += here if second in view.disturbed else 0
+        keys_excusable += here if second in view.aftermath else 0
     if not operations:
         return inconclusive(name, view.because("no operation outside the faults"), limit=limit)
     parts = [_failed_share(view, "operations", operations, failed, excusable)]

@@ -111,8 +111,11 @@ def no_lost_writes(view: View) -> CheckResult:
     if lost > limit and culprit is not None:
         shown = _evidence(view, "lost_write", node=culprit[0], acknowledged_s=culprit[1])
         return held(name, False, seen + shown, observed=lost, limit=limit)
-    if writes < WRITES_NEEDED:
+    unasked = sum(ledger.unasked for ledger in _ledgers(view))
+    if writes - min(writes, unasked) < WRITES_NEEDED:
         why = view.because(f"{writes} acknowledged writes, {WRITES_NEEDED} needed")
+        if unasked:
+            why += f"; of {unasked} the servers could not be asked"
         return inconclusive(name, why, observed=lost, limit=limit)
     return held(name, True, seen, observed=lost, limit=limit)
 

@@ -88,7 +88,7 @@ def _recovers(view: View, span: FaultSpan, node: str) -> CheckResult:
     clear = span.healed if bad is None else bad + 1 / SLICES_A_SECOND
     seconds = view.phases.inside(clear, until)
     if took > limit:
-        clear_bad = last_bad(view, node, span.healed, until, without=view.disturbed)
+        clear_bad = last_bad(view, node, span.healed, until, without=view.aftermath)
         is_excused = clear_bad is None or clear_bad - span.healed <= limit
         if is_excused and not _is_given_up(view, node, span.healed + limit, until):
             why += "; the generator was saturated in all that came so late"

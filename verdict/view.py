@@ -12,10 +12,11 @@ import statistics
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from client.operation import Outcome
-from telemetry.histogram import merged, percentile_us
+from client.operation import FAILURES, Outcome
+from telemetry.histogram import lowest_us, merged, percentile_us
 from telemetry.window import (
     SLICES_A_SECOND,
+    Cell,
     MachineLoad,
     NodeState,
     Slice,
@@ -34,6 +35,12 @@ CPU_LIMIT = 0.90
 
 CPU_GROWTH = 0.25
 """What takes this much more of a core than before is late by its own doing."""
+
+AFTERMATH_S = 2
+"""A breaker stays open for 1.5 s at most by default, and then asks first."""
+
+TIMEOUT_SHARE = 0.9
+"""A failure that took this share of the op_timeout is a timeout by another name."""
 
 STARVED = (3.0, 0.5)
 """Queueing for a core beyond this multiple of the baseline's, and this much of a core more: then
@@ -216,16 +223,32 @@ class View:
         bad = self.saturated | self.crowded(*STARVED)
         return bad | {second - 1 for second in bad}
 
+    @cached_property
+    def aftermath(self) -> frozenset[int]:
+        """Windows in which a breaker that opened in a disturbed second may still refuse calls."""
+        return frozenset(
+            second + later for second in self.disturbed for later in range(AFTERMATH_S + 1)
+        )
+
     def excusable(self, second: int, *nodes: str) -> int:
         """Count the failures of a window that a saturated generator may have brought about."""
         window = self.windows.get(second)
-        if window is None or second not in self.disturbed:
+        if window is None or second not in self.aftermath:
             return 0
-        return sum(
-            cell.count
-            for (_, node, outcome), cell in window.cells.items()
-            if outcome in TIMING and (not nodes or node in nodes)
-        )
+        count = 0
+        for (_, node, outcome), cell in window.cells.items():
+            if nodes and node not in nodes:
+                continue
+            if outcome == Outcome.BREAKER_OPEN or (outcome in TIMING and second in self.disturbed):
+                count += cell.count
+            elif outcome in FAILURES and second in self.disturbed:
+                count += self._as_long_as_a_timeout(cell)
+        return count
+
+    def _as_long_as_a_timeout(self, cell: Cell) -> int:
+        """Count the failures that took the time of a timeout, whatever the client called them."""
+        least_us = TIMEOUT_SHARE * self.facts.op_timeout_s * 1e6
+        return sum(count for bucket, count in cell.service.items() if lowest_us(bucket) >= least_us)
 
     def lag_p99s_ms(self, seconds: Iterable[int]) -> list[float]:
         """Give the p99 of the hub's lag in every window that knows it, in ms."""

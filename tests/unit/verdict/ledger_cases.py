@@ -67,6 +67,12 @@ def rehashed() -> MadeUpRun:
 LOST: list[Row] = [
     ("no_lost_writes", "all there", lambda: told(MadeUpRun(20)), "PASS"),
     ("no_lost_writes", "one is gone", lambda: told(MadeUpRun(20), lost=[("node1", 7, 1)]), "FAIL"),
+    (
+        "no_lost_writes",
+        "of most of them no server could be asked",
+        lambda: told(MadeUpRun(20), writes=1000, unasked=950),
+        "INCONCLUSIVE",
+    ),
     ("no_lost_writes", "99 writes", lambda: told(MadeUpRun(20), writes=99), "INCONCLUSIVE"),
     (
         "no_lost_writes",

@@ -88,6 +88,50 @@ def stands_still(*seconds: int) -> Callable[[dict[int, Window]], None]:
     return poke
 
 
+def refused_after_a_disturbance(begin: float, end: float) -> MadeUpRun:
+    """Give a run whose hub is late in second 5, and whose breaker refuses calls in a span."""
+    run = (
+        MadeUpRun(20)
+        .some_calls("node1", 5.0, TIMED_OUT, 11)
+        .all_calls("node1", begin, end, REJECTED)
+    )
+    return run.poke(late_hub(5))
+
+
+def short_fault() -> MadeUpRun:
+    """Give a fault of 2.2 s whose breaker opens in a tenth in which two calls still wait."""
+    run = MadeUpRun().fault("node2", to=12.2).outage("node2", end=12.2)
+    run.some_calls("node2", 10.6, TIMED_OUT, 2)
+    return run.some_calls("node2", 11.4, TIMED_OUT, 2)
+
+
+AFTERMATH_CASES: list[Row] = [
+    (
+        "error_budget",
+        "refused by a breaker that a late hub has tripped",
+        lambda: refused_after_a_disturbance(5.2, 7.0),
+        "INCONCLUSIVE",
+    ),
+    (
+        "error_budget",
+        "refused long after the hub was late",
+        lambda: refused_after_a_disturbance(9.0, 11.0),
+        "FAIL",
+    ),
+    (
+        "error_budget",
+        "a stranger's errors that took as long as a timeout while the hub was late",
+        lambda: (
+            MadeUpRun(20)
+            .some_calls("node1", 5.0, (Outcome.OTHER_ERROR, 500 * MS), 11)
+            .poke(late_hub(5))
+        ),
+        "INCONCLUSIVE",
+    ),
+    ("fails_fast_while_open", "waits of the tenth in which it opens", short_fault, "PASS"),
+]
+
+
 CROWDED_CASES: list[Row] = [
     (
         "deadline_kept",

@@ -19,7 +19,11 @@ from tests.unit.verdict.made_up_runs import (
     earlier,
     run_with_outage,
 )
-from tests.unit.verdict.saturated_cases import CROWDED_CASES, SATURATED_CASES
+from tests.unit.verdict.saturated_cases import (
+    AFTERMATH_CASES,
+    CROWDED_CASES,
+    SATURATED_CASES,
+)
 from tests.unit.verdict.witness_cases import WITNESSES
 from verdict.budgets import known_checks
 from verdict.checks import CHECKS
@@ -183,6 +187,7 @@ CASES: list[tuple[str, str, Make, str]] = [
     *LEDGER,
     *SATURATED_CASES,
     *CROWDED_CASES,
+    *AFTERMATH_CASES,
     *WITNESSES,
     # no_wrong_values
     ("no_wrong_values", "every hit verified", lambda: MadeUpRun(20), "PASS"),
