@@ -210,6 +210,8 @@ def test_a_fault_that_cannot_be_proved_is_not_confirmed(step: str) -> None:
     bench.driver.run_testing(0.0)
     assert [record.confirmed for record in bench.journal.faults] == [False, False]
     assert all("no such luck" in record.why_not for record in bench.journal.faults)
+    # What was tried may have taken effect: from then on the nodes are excused.
+    assert all(record.injected_at_s is not None for record in bench.journal.faults)
     assert bench.driver.leftovers() == []
 
 
