@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import PrivateAttr
+from pydantic import PrivateAttr, ValidationError
 
 from faults.attributes import spec_of
 from faults.errors import ScenarioError
+from faults.explaining import explain, keys_of
 from faults.kinds import Latency
 from faults.model import Client, Load, Phases, Scenario
 from faults.planfile import load_endless, load_plan
@@ -87,17 +88,20 @@ def fixed_scenario(text: Text) -> Scenario:
     if not {"stabilization", "testing", "recovery", "faults"} & text.data.keys():
         return _endless(text)
     plan = load_plan(text)
-    scenario = FixedScenario(
-        name=plan.scenario,
-        description=plan.description,
-        phases=Phases(
-            stabilization=plan.stabilization_s, testing=plan.testing_s, recovery=plan.recovery_s
-        ),
-        load=Load.model_validate(plan.load),
-        client=Client.model_validate(plan.client),
-        budgets=plan.budgets,
-        groups=plan.groups,
-    )
+    try:
+        scenario = FixedScenario(
+            name=plan.scenario,
+            description=plan.description,
+            phases=Phases(
+                stabilization=plan.stabilization_s, testing=plan.testing_s, recovery=plan.recovery_s
+            ),
+            load=Load.model_validate(plan.load),
+            client=Client.model_validate(plan.client),
+            budgets=plan.budgets,
+            groups=plan.groups,
+        )
+    except ValidationError as why:  # a plan is no freer than a scenario
+        raise explain(text, why, keys_around=lambda place: keys_of(FixedScenario)) from None
     scenario.come_from(text)
     scenario.holds(plan)
     return scenario

@@ -16,7 +16,7 @@ from faults.model import Scenario
 from faults.planfile import load_plan_text, plan_to_yaml
 from faults.planned import MICROSECONDS, Plan, PlannedFault
 from faults.plantext import plan_text
-from faults.quantities import spell_seconds
+from faults.quantities import LONGEST_S, spell_seconds
 from faults.schedule import Slot
 from faults.targets import choose_nodes
 
@@ -44,6 +44,7 @@ def make_plan(
         return scenario.fit(seed=seed, nodes=nodes, time_scale=time_scale)
     _check_scale(scenario, time_scale, recovers_within_s)
     scenario = scenario.drawn(seed=seed, nodes=nodes)
+    _check_length(scenario, time_scale)
     slots = scenario.slots()
     chosen = choose_nodes(scenario, slots, nodes, seed)
     faults = sorted(
@@ -108,6 +109,19 @@ def _check_scale(scenario: Scenario, scale: float, recovers_within_s: float) -> 
     if works > 1:
         way_out = f"lengthen the phase in the file ({way_out})"
     raise scenario.error(("phases", phase), f"at time scale {scale:g} {problem}: {way_out}")
+
+
+def _check_length(scenario: Scenario, scale: float) -> None:
+    """Refuse what would be written down as a plan that nobody can read again."""
+    for phase in ("stabilization", "testing", "recovery"):
+        seconds = getattr(scenario, f"{phase}_s") * scale
+        if seconds > LONGEST_S:
+            works = math.floor(LONGEST_S / seconds * scale * 100) / 100
+            raise scenario.error(
+                ("phases", phase),
+                f"at time scale {scale:g} the {phase} phase of {spell_seconds(seconds)} is longer "
+                f"than a day: the largest time scale that works is {works:g}",
+            )
 
 
 def _scaled(seconds: float, scale: float) -> float:

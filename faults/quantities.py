@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 LONGEST_S = 86_400.0  # a day; longer is a slip of the unit
+SHORTEST_S = 1e-6  # but for nothing at all; a plan's times have no more digits
 
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "": 1.0}
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z%]*)\s*")
@@ -28,10 +29,12 @@ def parse_duration(raw: Any) -> float:
 
 
 def parse_positive_duration(raw: Any) -> float:
-    """Read a duration that is more than nothing."""
+    """Read a duration that is more than nothing: a microsecond or more."""
     seconds = parse_duration(raw)
     if seconds == 0:
         raise ValueError(f"{raw} is too short: a duration above 0 is needed here")
+    if seconds < SHORTEST_S:
+        raise ValueError(f"{raw} is too short: a microsecond or more is needed here")
     return seconds
 
 

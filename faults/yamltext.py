@@ -8,6 +8,7 @@ Refuses what would be read silently wrong: a key given twice, a structure that c
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,14 @@ MAX_BYTES = 1 << 20  # a plan with a thousand faults is a tenth of this
 KEPT = 256  # texts; a suite reads each scenario several times, 10 ms a time
 MAX_NODES = 100_000  # aliases can make a small file endless
 MOST_LEVELS = 50  # a plan has five
+SHOWN = 50  # characters of a value that is none
 
 Place = tuple[int | str, ...]
 Mark = tuple[int, int]  # line and column, both from 1
 
 START: Mark = (1, 1)
+
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: no file and no terminal takes it
 
 _LISTS = {"scenario": "`python -m faults list`", "suite": "`locust --list-scenarios`"}
 
@@ -86,15 +90,15 @@ def read_text(content: str, name: str, what: str = "scenario") -> Text:
     """Read YAML text that must be a mapping. The same text is read once: leave `data` as it is."""
     places = _Places(name)
     try:
-        loader = yaml.SafeLoader(content)
+        loader = _Loader(content)
         root = loader.get_single_node()
         if root is None:
             raise _error(name, START, f"the file is empty: a {what} needs at least a name")
         places.walk(root, (), [])
-        if not isinstance(root, yaml.MappingNode):
+        data = loader.construct_document(root)
+        if not isinstance(data, dict):
             problem = "no mapping of keys to values: begin with `name: ...` on a line"
             raise _error(name, _mark(root.start_mark), problem)
-        data = loader.construct_document(root)
     except yaml.MarkedYAMLError as why:
         mark = why.problem_mark or why.context_mark
         problem = f"not YAML: {why.problem or why.context}"
@@ -106,6 +110,24 @@ def read_text(content: str, name: str, what: str = "scenario") -> Text:
     except RecursionError:
         raise _error(name, START, "nested too deep: flatten it") from None
     return Text(name=name, data=data, values=places.values, keys=places.keys)
+
+
+class _Loader(yaml.SafeLoader):
+    """A SafeLoader that says where a value stands that its own tag does not fit.
+
+    The constructors of `!!int`, `!!bool`, `!!timestamp` and the like take for granted that the
+    text is one, and end in whatever Python says otherwise.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Give a node's value; ConstructorError with its place for one that has none."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, ArithmeticError, LookupError, AttributeError, TypeError):
+            kind = node.tag.rpartition(":")[2]
+            shown = repr(node.value[:SHOWN]) if isinstance(node, yaml.ScalarNode) else "this"
+            problem = f"{shown} is no {kind}: mend it, or put it in quotes without a tag"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
 
 
 def _mark(mark: Any) -> Mark:
@@ -134,6 +156,7 @@ class _Places:
             raise _error(self.name, here, problem)
         if len(above) > MOST_LEVELS:
             raise _error(self.name, here, "nested too deep: flatten it")
+        self._whole(node)
         above = [*above, node]
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
@@ -143,7 +166,13 @@ class _Places:
             for index, value in enumerate(node.value):
                 self.walk(value, (*place, index), above)
 
+    def _whole(self, node: yaml.Node) -> None:
+        if isinstance(node, yaml.ScalarNode) and (half := _SURROGATE.search(node.value)):
+            problem = f"{half[0]!r} is half a character: write the character itself"
+            raise _error(self.name, _mark(node.start_mark), problem)
+
     def _key(self, key: yaml.Node, place: Place) -> None:
+        self._whole(key)
         mark = _mark(key.start_mark)
         if place in self.keys and place[-1] != "<<":
             raise _error(self.name, mark, f"the key {place[-1]!r} is given twice: keep one")

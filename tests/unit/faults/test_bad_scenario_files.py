@@ -81,6 +81,18 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "a-plan-without-nodes": ("5:8", "nodes"),
     "a-plan-with-a-negative-latency": ("10:88", "-0.2 is negative"),
     "a-plan-of-an-unknown-node": ("10:33", "unknown node 'node3'"),
+    "a-plan-of-longer-than-a-day": ("11:10", "100000.0 is longer than a day"),
+    "a-plan-of-hardly-any-recovery": ("12:11", "too short", "a microsecond or more"),
+    "a-plan-with-an-impossible-budget": ("18:25", "5.0 is no share"),
+    "a-phase-of-hardly-anything": ("2:20", "too short", "a microsecond or more"),
+    "a-timestamp-that-is-none": ("1:7", "'xx' is no timestamp"),
+    "a-bool-that-is-none": ("2:14", "'maybe' is no bool"),
+    "a-whole-number-of-nothing": ("2:15", "'' is no int"),
+    "a-number-of-nothing": ("2:21", "'' is no float"),
+    "a-day-that-never-was": ("2:14", "'2026-13-45' is no timestamp", "in quotes"),
+    "a-set": ("1:1", "no mapping"),
+    "half-a-character": ("2:14", "half a character", "write the character itself"),
+    "half-a-character-for-a-key": ("2:1", "half a character"),
 }
 """File -> where it is wrong (line:column), and what the line says about it."""
 

@@ -41,6 +41,7 @@ def test_a_valid_file_is_fine(capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param(["plan", "none", "--nodes", "0"], id="no nodes"),
         pytest.param(["plan", "node-crash", "--time-scale", "0"], id="scale 0"),
         pytest.param(["plan", "latency-200ms", "--time-scale", "0.01"], id="scale too small"),
+        pytest.param(["plan", "flapping-node", "--time-scale", "1000"], id="longer than a day"),
         pytest.param(["random", "--seed", "1", "--nodes", "1"], id="one node to draw for"),
         pytest.param(["random", "--seed", "1", "--faults", "0"], id="no faults to draw"),
         pytest.param(["random", "--seed", "1", "--kinds", "down,dwn"], id="an unknown kind"),
