@@ -20,6 +20,7 @@ from pathlib import Path
 
 from faults.errors import ScenarioError
 from faults.looking import checked, drawn, list_text, planned, write_out
+from faults.printing import while_somebody_reads
 from faults.randomly import FAULTS
 from faults.replay import replay
 from faults.rerun import sigterm_as_interrupt
@@ -28,6 +29,7 @@ from faults.shrinking import shrink
 
 OTHER = 1
 USAGE_ERROR = 2
+MAX_SEED = 2**63  # the same as options.of_run takes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,13 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     validate.add_argument("file", nargs="+", help="file or name of a scenario, or a plan.yaml")
     plan = commands.add_parser("plan", help="print what would happen; touches no node")
     plan.add_argument("name", help="scenario name, scenario file or plan.yaml")
-    plan.add_argument("--seed", type=int, default=1, help="decides what is left open. Default: 1")
+    plan.add_argument("--seed", type=_seed, default=1, help="decides what is left open. Default: 1")
     plan.add_argument(
         "--time-scale", type=float, default=1.0, help="factor on the scenario's times. Default: 1"
     )
     plan.add_argument("--nodes", type=int, help="number of nodes. Default: 3, or as many as named")
     draw = commands.add_parser("random", help="draw a scenario from a seed and print its file")
-    draw.add_argument("--seed", type=int, required=True, help="decides everything")
+    draw.add_argument("--seed", type=_seed, required=True, help="decides everything")
     draw.add_argument("--faults", type=int, default=FAULTS, help=f"how many. Default: {FAULTS}")
     draw.add_argument("--nodes", type=int, default=3, help="number of nodes. Default: 3")
     draw.add_argument("--kinds", default="", help="kinds to draw from: down,timeout,...")
@@ -85,6 +87,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _seed(text: str) -> int:
+    """Read a seed as Locust's command line takes it."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{text[:60]} cannot be: give a whole number, 0 or more")
+    return value
+
+
 class _OneLine(argparse.ArgumentParser):
     """A parser that complains in one line, without the usage before it."""
 
@@ -93,7 +106,9 @@ class _OneLine(argparse.ArgumentParser):
 
 
 def _list(options: argparse.Namespace) -> int:
-    print(list_text(), end="")
+    text = list_text()
+    with while_somebody_reads():
+        print(text, end="")
     return 0
 
 
@@ -101,9 +116,12 @@ def _validate(options: argparse.Namespace) -> int:
     worst = 0
     for file in options.file:
         try:
-            print(checked(file))
+            line = checked(file)
         except ScenarioError as why:
             worst = _refuse(str(why))
+            continue
+        with while_somebody_reads():
+            print(line)
     return worst
 
 
@@ -111,7 +129,8 @@ def _plan(options: argparse.Namespace) -> int:
     text = planned(
         options.name, seed=options.seed, time_scale=options.time_scale, nodes=options.nodes
     )
-    print(text, end="")
+    with while_somebody_reads():
+        print(text, end="")
     return 0
 
 
@@ -120,19 +139,19 @@ def _random(options: argparse.Namespace) -> int:
     file, timeline = drawn(
         seed=options.seed, faults=options.faults, nodes=options.nodes, kinds=kinds
     )
-    if options.out is None:
+    if options.out is not None:
+        write_out(options.out, file)
+        file = f"{timeline}run it: python -m locust --headless --scenario {options.out}\n"
+    with while_somebody_reads():
         print(file, end="")
-        return 0
-    write_out(options.out, file)
-    print(timeline, end="")
-    print(f"run it: python -m locust --headless --scenario {options.out}")
     return 0
 
 
 def _replay(options: argparse.Namespace) -> int:
     with sigterm_as_interrupt():
         lines, same = replay(options.run_dir, options.more)
-    print("\n".join(lines))
+    with while_somebody_reads():
+        print("\n".join(lines))
     return 0 if same else OTHER
 
 

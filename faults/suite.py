@@ -18,7 +18,7 @@ from faults.budgets import nearest
 from faults.errors import ScenarioError
 from faults.kinds import KINDS, STRICT
 from faults.model import Line, Name
-from faults.named import SUFFIXES, find, named
+from faults.named import SUFFIXES, expanded, find, named
 from faults.quantities import PositiveDuration, parse_rate
 from faults.scenario import FOLDER, Summary, load_scenario, scenario_names
 from faults.yamltext import Text, read_file
@@ -118,10 +118,10 @@ def load_suite(name_or_path: str, *, folder: Path = SUITES, scenarios: Path = FO
 def _entry(text: Text, home: Path, file: _File, index: int, scenarios: Path) -> Entry:
     raw = file.scenarios[index]
     name = raw.scenario
-    path = Path(name).expanduser()
-    if "/" in name or path.suffix in SUFFIXES:
-        name = str(home / path)  # an absolute path stays what it is
     try:
+        path = expanded(name)
+        if "/" in name or path.suffix in SUFFIXES:
+            name = str(home / path)  # an absolute path stays what it is
         scenario = load_scenario(name, folder=scenarios)
     except ScenarioError as why:
         raise text.error(("scenarios", index), str(why)) from None

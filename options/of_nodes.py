@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from cluster.addresses import parse_host
-from options.words import ConfigError
+from options.words import ConfigError, path
 
 
 def read_advertised(options: Namespace) -> str | None:
@@ -30,8 +30,12 @@ def read_node_control(options: Namespace) -> Path | None:
             "--node-control without --nodes: the embedded cluster needs no agents; "
             "give --nodes host:port,... as well, or leave --node-control out"
         )
-    folder = Path(options.node_control).expanduser().absolute()
-    if not folder.is_dir():
+    folder = path(options, "node_control").absolute()
+    try:
+        is_there = folder.is_dir()
+    except OSError:  # a name too long, a way there that is closed to us
+        is_there = False
+    if not is_there:
         raise ConfigError(
             f"--node-control {options.node_control} is no folder: give the one that the agents "
             "of the nodes (cluster/agent.sh) have their pipes in"

@@ -9,7 +9,7 @@ from typing import Any
 
 from faults.plan import Plan
 from faults.scenario import Scenario
-from options.words import ConfigError, choice, integer, number, seconds
+from options.words import ConfigError, choice, integer, number, path, seconds
 from report.reading import read_earlier as read_runs
 from users.presets import parse_mix
 from verdict.budgets import parse_budget
@@ -27,17 +27,17 @@ _PROTECTIONS = ("none", "lock", "lease")
 
 def read_runs_dir(options: Namespace) -> Path:
     """Give the folder of the runs, made when it is missing; ConfigError."""
-    path = Path(options.runs_dir).expanduser().absolute()
+    folder = path(options, "runs_dir").absolute()
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise ConfigError(
             f"--runs-dir {options.runs_dir}: cannot write there ({error.strerror}); "
             "give a folder you may write to"
         ) from None
-    return path
+    return folder
 
 
 def read_budgets(options: Namespace, scenario: Scenario) -> dict[str, float]:
@@ -107,7 +107,7 @@ def read_earlier(options: Namespace, scenario: Scenario) -> EarlierRun | None:
     """Give what this scenario is held against, None where nothing was named."""
     if not options.baseline:
         return None
-    runs = read_runs(Path(options.baseline).expanduser())
+    runs = read_runs(path(options, "baseline"))
     if scenario.name not in runs and not options.suite:
         theirs = ", ".join(runs) or "no scenario that was judged"
         raise ConfigError(

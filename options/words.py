@@ -10,6 +10,8 @@ import math
 import re
 from argparse import Namespace
 from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
 
 
 class ConfigError(Exception):
@@ -36,12 +38,32 @@ def number(
 
 
 def integer(options: Namespace, name: str, *, low: int, high: int, what: str) -> int:
-    """Give a whole number from `low` to `high`; ConfigError says `what` to give."""
-    value = number(options, name, low=low, high=high, what=what)
-    if value != int(value):
-        flag = "--" + name.replace("_", "-")
-        raise ConfigError(f"{flag} {getattr(options, name)} is not a whole number: give {what}")
+    """Give a whole number from `low` to `high`, to its last digit; ConfigError says `what`."""
+    raw = getattr(options, name)
+    flag = "--" + name.replace("_", "-")
+    number(options, name, low=low, high=high, what=what)  # words, infinities and far too much
+    try:
+        value = Decimal(str(raw))  # a float knows 9007199254740993 no more
+    except ArithmeticError:  # an exponent of twenty digits
+        raise ConfigError(f"{flag} {raw} is out of range: give {what}") from None
+    if not low <= value <= high:
+        raise ConfigError(f"{flag} {raw} is out of range: give {what}")
+    if value != value.to_integral_value():
+        raise ConfigError(f"{flag} {raw} is not a whole number: give {what}")
     return int(value)
+
+
+def path(options: Namespace, name: str) -> Path:
+    """Give a path with `~` and `~user` replaced; ConfigError where there is no such home."""
+    raw = str(getattr(options, name))
+    flag = "--" + name.replace("_", "-")
+    try:
+        return Path(raw).expanduser()
+    except RuntimeError:
+        home, _, _ = raw.partition("/")
+        raise ConfigError(
+            f"{flag} {raw}: there is no home folder {home}: write the path out, or ./{raw}"
+        ) from None
 
 
 def seconds(options: Namespace, name: str, *, low: float, high: float, default: str = "") -> float:

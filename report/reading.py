@@ -25,13 +25,7 @@ def read_earlier(path: Path) -> Mapping[str, EarlierRun]:
 
     Of a scenario that a suite ran more than once, the first run. Raises OutcomeError.
     """
-    if path.is_dir():
-        names = [name for name in ("verdict.json", "suite.json") if (path / name).is_file()]
-        if not names:
-            raise OutcomeError(
-                f"{path} holds no verdict.json: give the folder of a run or a suite that has ended"
-            )
-        path = path / names[0]
+    path = _outcome_at(path)
     data = _read(path)
     if "scenarios" not in data:
         run = _run(data, path)
@@ -43,6 +37,20 @@ def read_earlier(path: Path) -> Mapping[str, EarlierRun]:
             verdict = path.parent.parent / str(folder) / "verdict.json"
             found[case["scenario"]] = _run(_read(verdict), verdict)
     return found
+
+
+def _outcome_at(path: Path) -> Path:
+    try:
+        if not path.is_dir():
+            return path
+        names = [name for name in ("verdict.json", "suite.json") if (path / name).is_file()]
+    except OSError as error:  # a name too long, a folder that is closed to us
+        raise OutcomeError(f"{path} cannot be read ({error.strerror}): check the path") from None
+    if not names:
+        raise OutcomeError(
+            f"{path} holds no verdict.json: give the folder of a run or a suite that has ended"
+        )
+    return path / names[0]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -94,6 +94,14 @@ class Fleet:
         """Whether at least `users` users are there and every one of them has prefilled."""
         return self.user_count >= users and all(m.ready >= m.user_count for m in self.alive)
 
+    def lacking(self, users: int) -> str:
+        """Say what all of them wait for where not every user is ready."""
+        unready = sum(max(0, member.user_count - member.ready) for member in self.alive)
+        ready = max(0, self.user_count - unready)
+        if ready < users:
+            return f"only {ready} of {users} users were ready"
+        return f"{ready} users were ready, but Locust did not say that all had been started"
+
     def problems(self) -> list[str]:
         """Give what keeps members from starting, as they said it."""
         return [member.problem for member in self.members.values() if member.problem]

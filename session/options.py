@@ -15,6 +15,7 @@ from typing import Any
 
 from cluster.errors import ClusterError
 from faults.errors import FaultError, ScenarioError
+from faults.printing import while_somebody_reads
 from faults.scenario import list_scenarios, scenario_names
 from faults.suite import list_suites, suite_names
 from report.reading import OutcomeError
@@ -228,10 +229,12 @@ def list_and_end() -> None:
     """Print every scenario and suite with its description and end with exit code 0."""
     found = list_scenarios()
     width = max(len(scenario.name) for scenario in found)
-    for scenario in found:
-        sys.stdout.write(f"{scenario.name:<{width}}  {scenario.description}\n")
-    for suite in list_suites():
-        sys.stdout.write(f"{'--suite ' + suite.name:<{width}}  {suite.description}\n")
+    suites = list_suites()
+    with while_somebody_reads():
+        for scenario in found:
+            sys.stdout.write(f"{scenario.name:<{width}}  {scenario.description}\n")
+        for suite in suites:
+            sys.stdout.write(f"{'--suite ' + suite.name:<{width}}  {suite.description}\n")
     raise SystemExit(0)
 
 

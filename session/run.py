@@ -243,8 +243,8 @@ class MasterRun:
                 raise RunError(f"worker {gone} went away while users were being prepared")
             if time.monotonic() > limit:
                 raise RunError(
-                    f"only {self.fleet.user_count} of {self.expected_users} users were ready after "
-                    f"{READY_LIMIT_S:g} s: start fewer users, or look at the workers' own output"
+                    f"{self.fleet.lacking(self.expected_users)} after {READY_LIMIT_S:g} s: "
+                    "start fewer users, or look at the workers' own output"
                 )
             gevent.sleep(0.05)
 

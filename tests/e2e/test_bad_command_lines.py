@@ -7,7 +7,9 @@ line before our options are looked at costs a second a time and is the same for 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ SUITES = {
     "typo.yaml": "name: typo\nscenarios: [node-crsh]\n",
     "short.yaml": "name: short\nscenarios: [none, {scenario: node-crash, time_scale: 0.1}]\n",
     "empty.yaml": "name: empty\n",
+    "nobody.yaml": "name: nobody\nscenarios: [~nouser/x]\n",
     "loaded.yaml": "name: loaded\nscenarios: [none, latency-200ms]\n",
 }
 EARLIER = {
@@ -48,6 +51,23 @@ CASES = [
     ("repeat too much", ["--repeat", "1e9"], "1 to 10000"),
     ("repeat and loop", ["--repeat", "3", "--loop"], "leave --repeat out"),
     ("seed of a suite", ["--suite", "quick", "--seed", "-1"], "--seed -1"),
+    ("half a seed", ["--seed", "9007199254740993.5"], "--seed 9007199254740993.5 is not a whole"),
+    ("a seed of too much", ["--seed", str(2**63 + 1)], "out of range"),
+    ("a seed of hardly anything", ["--seed", "1e-99999999999999999999"], "--seed 1e-999"),
+    ("a home of nobody", ["--scenario", "~nouser/x"], "~nouser/x: there is no home folder ~nouser"),
+    ("a suite of nobody", ["--suite", "~nouser/x"], "~nouser/x: there is no home folder ~nouser"),
+    ("entry of nobody", ["--suite", "./nobody.yaml"], "nobody.yaml:2:13: ~nouser/x: there is no"),
+    ("baseline of nobody", ["--baseline", "~nouser/x"], "--baseline ~nouser/x: there is no home"),
+    ("runs of nobody", ["--runs-dir", "~nouser/x"], "--runs-dir ~nouser/x: there is no home"),
+    (
+        "agents of nobody",
+        ["--nodes", "127.0.0.1:1", "--node-control", "~nouser/x"],
+        "--node-control ~nouser/x: there is no home",
+    ),
+    ("agents too long", ["--nodes", "127.0.0.1:1", "--node-control", "x" * 300], "is no folder"),
+    ("runs too long", ["--runs-dir", "x" * 300], "File name too long"),
+    ("a name too long", ["--scenario", "x" * 300], "unknown scenario"),
+    ("a baseline too long", ["--baseline", "x" * 300], "File name too long"),
     ("baseline missing", ["--baseline", "./none.json"], "none.json does not exist"),
     ("baseline is a list", ["--baseline", "./list.json"], "no outcome of memquake"),
     ("baseline is half", ["--baseline", "./broken.json"], "no verdict.json"),
@@ -145,3 +165,28 @@ def test_the_same_from_a_real_process(
     assert len(result.stderr.strip().splitlines()) == 1, str(result)
     assert expected in result.stderr
     assert result.run_dir is None
+
+
+@pytest.mark.parametrize("seed", [2**53 + 1, 2**63 - 1])
+def test_a_seed_is_taken_to_its_last_digit(
+    parser: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """A float would make another seed of it, and another node would be hit."""
+    monkeypatch.chdir(folder)
+    parser.parse_args(["--headless", "--runs-dir", "runs", "--seed", str(seed)])
+    assert Checked.settings is not None
+    assert Checked.settings.seed == seed
+
+
+def test_nobody_has_to_read_the_list_to_its_end(
+    parser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--list-scenarios | head -5` ends with 0, and nothing is left that fails at the exit."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as nobody_reads:
+        monkeypatch.setattr(sys, "stdout", nobody_reads)
+        with pytest.raises(SystemExit) as ended:
+            parser.parse_args(["--list-scenarios"])
+        assert ended.value.code == 0
+        nobody_reads.write("what is left goes nowhere")

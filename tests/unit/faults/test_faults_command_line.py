@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +45,8 @@ def test_a_valid_file_is_fine(capsys: pytest.CaptureFixture[str]) -> None:
         pytest.param(["plan", "node-crash", "--time-scale", "0"], id="scale 0"),
         pytest.param(["plan", "latency-200ms", "--time-scale", "0.01"], id="scale too small"),
         pytest.param(["plan", "flapping-node", "--time-scale", "1000"], id="longer than a day"),
+        pytest.param(["plan", "~nouser/x.yaml"], id="a home of nobody"),
+        pytest.param(["plan", "x" * 300], id="longer than a file's name can be"),
         pytest.param(["random", "--seed", "1", "--nodes", "1"], id="one node to draw for"),
         pytest.param(["random", "--seed", "1", "--faults", "0"], id="no faults to draw"),
         pytest.param(["random", "--seed", "1", "--kinds", "down,dwn"], id="an unknown kind"),
@@ -64,6 +69,9 @@ def test_bad_input_is_one_line_and_two(
         pytest.param([], id="nothing"),
         pytest.param(["nonsense"], id="unknown command"),
         pytest.param(["plan", "none", "--seed", "abc"], id="a seed that is no number"),
+        pytest.param(["plan", "none", "--seed", "-1"], id="a seed below 0"),
+        pytest.param(["plan", "none", "--seed", str(2**63 + 1)], id="a seed of too much"),
+        pytest.param(["random", "--seed", "-1"], id="a seed below 0 to draw from"),
         pytest.param(["random"], id="no seed to draw from"),
         pytest.param(["plan", "none", "--", "--users", "5"], id="options for a run there is none"),
         pytest.param(["plan", "none", "--time-scale", "abc"], id="a scale that is no number"),
@@ -123,3 +131,31 @@ def test_a_drawn_scenario_is_written_and_runs(
     assert "by toxiproxy" in capsys.readouterr().out
     assert main(["validate", str(path)]) == 0
     assert "4 faults" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["list"], id="list"),
+        pytest.param(["plan", "node-crash"], id="plan"),
+        pytest.param(["validate", "none", "node-crash"], id="validate"),
+        pytest.param(["random", "--seed", "3"], id="random"),
+    ],
+)
+def test_nobody_has_to_read_to_the_end(arguments: list[str]) -> None:
+    """A reader such as `head` that has gone is no error: exit code 0, not a word."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "faults", *arguments],
+            cwd=FOLDER.parent,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (ended.returncode, ended.stderr) == (0, "")

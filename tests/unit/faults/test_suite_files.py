@@ -88,6 +88,7 @@ BAD = {
     "a typo in an entry": ("name: x\nscenarios: [{scenario: none, sed: 3}]\n", "nearest: seed"),
     "unknown scenario": ("name: x\nscenarios: [none, nonee]\n", ":2:19: unknown scenario 'nonee'"),
     "missing file": ("name: x\nscenarios: [./no.yaml]\n", "no.yaml does not exist"),
+    "nobody's home": ("name: x\nscenarios: [~nouser/x]\n", ":2:13: ~nouser/x: there is no home"),
     "no scenario": ("name: x\nscenarios: [{seed: 1}]\n", "'scenario' is missing"),
     "a number": ("name: x\nscenarios: [5]\n", "no name of a scenario"),
     "no list": ("name: x\nscenarios: none\n", "no list"),

@@ -139,6 +139,19 @@ def test_riders_are_not_counted_as_users() -> None:
     assert fleet.all_ready(2)
 
 
+def test_those_that_are_ready_are_counted_not_those_that_are_there() -> None:
+    """What a run that cannot begin says, with users that were started and are not ready."""
+    fleet = Fleet(riders=("Ledger",))
+    fleet.heard("a", {"Mixed": 12, "Ledger": 1}, ready=13, problem="")
+    fleet.heard("b", {"Mixed": 8}, ready=3, problem="")
+    assert fleet.lacking(20) == "only 15 of 20 users were ready"
+    fleet.heard("b", {"Mixed": 8}, ready=8, problem="")
+    assert fleet.lacking(25) == "only 20 of 25 users were ready"
+    assert fleet.lacking(20).startswith("20 users were ready, but")
+    fleet.lost("a", 0.0)
+    assert fleet.lacking(20) == "only 8 of 20 users were ready"
+
+
 def test_riders_alone_keep_to_their_part() -> None:
     """A process whose users have all left does not make up for them."""
     fleet = Fleet(riders=("Ledger",))
