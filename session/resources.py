@@ -19,6 +19,7 @@ from gevent import Greenlet
 from greenlet import greenlet
 
 from telemetry.window import Window
+from users.strangers import kind_of, part_of
 
 HARNESS = (
     *("session.", "telemetry.", "dashboard.", "faults.", "cluster.", "users.", "locust."),
@@ -62,9 +63,9 @@ def running() -> Counter[str]:
 
 
 def _what_runs(thing: greenlet) -> str:
-    function = getattr(thing, "_run", None)
-    name = getattr(function, "__qualname__", None) or type(thing).__name__
-    module = getattr(function, "__module__", None) or type(thing).__module__
+    function = part_of(thing, "_run")
+    name = part_of(function, "__qualname__") or kind_of(thing)
+    module = part_of(function, "__module__") or type(thing).__module__
     return f"{module}.{name}"
 
 
@@ -73,12 +74,13 @@ def _is_visit(connection: Any, own_ports: Collection[int]) -> bool:
 
 
 def _is_foreign(thing: Any) -> bool:
-    if not isinstance(thing, greenlet) or thing.dead:
+    # Of all objects there are: `isinstance` would run a stranger's `__class__`.
+    if not issubclass(type(thing), greenlet) or thing.dead:
         return False
-    if not isinstance(thing, Greenlet):
+    if not issubclass(type(thing), Greenlet):
         return True
-    module = getattr(getattr(thing, "_run", None), "__module__", None) or ""
-    return not module.startswith(HARNESS)
+    module = part_of(part_of(thing, "_run"), "__module__")
+    return not (isinstance(module, str) and module.startswith(HARNESS))
 
 
 def bytes_of_windows(windows: Sequence[Window]) -> float:

@@ -21,12 +21,15 @@ from telemetry.evidence import plain
 from telemetry.window import NodeState
 from users.context import LoadContext
 from users.direct_counts import DIRECT
+from users.strangers import part_of, text_of
 
 TICK_S = 0.01
 SNAPSHOT_LIMIT_S = 5.0  # it only counts what the client knows; the rest is a busy machine
 BACKLOG_EVERY_TICKS = 10
 WORDS_MAX = 64  # of a mapping in a snapshot: waits alone have 41 lengths, and none may vanish
 TOLD_MAX = 20  # findings about the client's words; the next one tells nothing new
+
+_ABSENT = object()
 
 Words = Sequence[tuple[str, Mapping[str, Any]]]
 """What clients say: (node name, its part of `snapshot()`), a pair for each client."""
@@ -133,7 +136,7 @@ class Sampler:
         """Give what each group's client says, nothing where one has no `snapshot()` that works."""
         return [
             {}
-            if self._snapshot_broken or not hasattr(client, "snapshot")
+            if self._snapshot_broken or part_of(client, "snapshot", _ABSENT) is _ABSENT
             else self._snapshot_of(client)
             for client in self.context.clients
         ]
@@ -154,7 +157,7 @@ class Sampler:
             # A stranger's words: only plain types go further, as deep as the contract reaches.
             return {str(label): plain(dict(state), 4, WORDS_MAX) for label, state in found.items()}
         except BaseException as error:  # a stranger's code may even exit
-            return f"snapshot() raised {error!r}"[:200]
+            return f"snapshot() raised {text_of(error, repr)}"[:200]
 
     def _give_up(self, why: str) -> dict[str, Any]:
         self._snapshot_broken = True

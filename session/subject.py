@@ -9,6 +9,7 @@ import gevent
 
 from cluster.node import Address
 from users.clients import ClientSpecError, Factory, construct
+from users.strangers import text_of
 
 CLOSE_LIMIT_S = 5.0  # a client that does not close in this time has hung
 BUILD_LIMIT_S = 15.0  # a client that connects to every node at once needs a second
@@ -51,5 +52,5 @@ def _close(client: Any) -> str:
     try:
         client.close()
     except BaseException as error:  # a stranger's code may even exit
-        return f"close() raised {error!r}"[:200]
+        return f"close() raised {text_of(error, repr)}"[:200]
     return ""

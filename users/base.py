@@ -10,17 +10,18 @@ else's. Which operations to call, on which keys, is for the subclasses to know.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from client.operation import FAILURES, Outcome
 from users.context import LoadContext
 from users.keys import make_rng
 from users.lifecycle import PacedUser
-from users.outcomes import classify, ends_the_user, of_write, split_batch
+from users.outcomes import classify, of_write, split_batch
 from users.prefill import Prefill
 from users.requests import requests_of
 from users.sides import belong
+from users.strangers import ends_the_user, kind_of, words_of
 from users.values import Finding, check, describe, make
 
 NEIGHBOURS = 8  # operations of the same user kept as evidence beside a wrong value
@@ -80,7 +81,15 @@ class MemcacheUser(PacedUser):
     def take_client(self, client: Any) -> None:
         """Call this client from now on; a call under way goes on with the one it began with."""
         self._client = client
-        self._client_get = client.get
+        try:
+            self._client_get = client.get
+        except BaseException as error:  # a stranger's property: it fails in a measured call
+            if ends_the_user(error, self._ends()):
+                raise
+            self._client_get = self._get_late
+
+    def _get_late(self, key: str) -> Any:
+        return self._client.get(key)
 
     def on_stop(self) -> None:
         """Leave the run with nothing untold."""
@@ -131,19 +140,19 @@ class MemcacheUser(PacedUser):
 
     def set(self, key: str, value: bytes, ttl_s: int) -> Any:
         """Store a value. True when it was acknowledged, else FAILED."""
-        return self._write("set", key, self._client.set, key, value, ttl_s)
+        return self._write("set", key, value, ttl_s)
 
     def add(self, key: str, value: bytes, ttl_s: int) -> Any:
         """Store a value where there is none. True, False when there is one, or FAILED."""
-        return self._write("add", key, self._client.add, key, value, ttl_s)
+        return self._write("add", key, value, ttl_s)
 
     def delete(self, key: str) -> Any:
         """Remove a key. True, False when it was not there, or FAILED."""
-        return self._write("delete", key, self._client.delete, key)
+        return self._write("delete", key)
 
     def incr(self, key: str, by: int = 1) -> Any:
         """Add to a counter. The new count, None when there is no such counter, or FAILED."""
-        return self._write("incr", key, self._client.incr, key, by)
+        return self._write("incr", key, by)
 
     def get_many(self, keys: Sequence[str]) -> Any:
         """Read a batch of distinct keys: the verified values by key, or FAILED.
@@ -182,12 +191,13 @@ class MemcacheUser(PacedUser):
         self._version += 1
         return make(key, self.writer, self._version, self._size)
 
-    def _write(self, op: str, key: str, method: Callable[..., Any], *args: Any) -> Any:
+    def _write(self, op: str, key: str, *args: Any) -> Any:
+        """Call the client's method of this name with the key and what else it takes."""
         clock, inside, name = self._clock, self._inside, self._name
         inside[name] += 1
         started = clock()
         try:
-            result = method(*args)
+            result = getattr(self._client, op)(key, *args)
             ended = clock()
         except BaseException as error:
             return self._raised(op, key, started, clock(), error)
@@ -195,7 +205,7 @@ class MemcacheUser(PacedUser):
             inside[name] -= 1
         outcome = of_write(op, result)
         if outcome is Outcome.BAD_RESULT:
-            self._find_bad_result(op, key, describe(result))
+            self._find_bad_result(op, key, self._described(result))
         self._finish(op, key, outcome, started, ended)
         return FAILED if outcome in _ERRORS else result
 
@@ -274,8 +284,7 @@ class MemcacheUser(PacedUser):
         keys: int = 1,
     ) -> _Failed:
         """Turn what a call raised into its outcome; pass the harness's own kill on."""
-        is_ending = self._is_ending or self.load is None or self.load.is_stopping
-        if ends_the_user(error, is_ending):
+        if ends_the_user(error, self._ends()):
             self._cut_off(op, key, started, ended, keys)
             raise error
         outcome = classify(error)
@@ -283,8 +292,8 @@ class MemcacheUser(PacedUser):
             self._cut_off(op, key, started, ended, keys)
             return FAILED
         if outcome is Outcome.BUG:
-            detail = {"op": op, "key": key, "error": f"{type(error).__name__}: {error}"[:300]}
-            self._recorder.finding("programming_error", detail)
+            said = words_of(error, is_ending=self._ends)
+            self._recorder.finding("programming_error", {"op": op, "key": key, "error": said})
         self._finish(op, key, outcome, started, ended, keys=keys)
         return FAILED
 
@@ -297,12 +306,13 @@ class MemcacheUser(PacedUser):
 
     def _blame(self, op: str, key: str, value: object, ended: float) -> Outcome:
         """Keep the evidence for a hit that is not right, and name its outcome."""
-        if not isinstance(value, bytes):
-            self._find_bad_result(op, key, describe(value))
+        if not issubclass(type(value), bytes):
+            self._find_bad_result(op, key, self._described(value))
             return Outcome.BAD_RESULT
-        finding = check(key, bytes(value), self._size)
+        plain: Any = value
+        finding = check(key, b"".join((plain,)), self._size)
         if finding is None:  # a subclass of bytes
-            self._find_bad_result(op, key, f"{type(value).__name__} where bytes are due")
+            self._find_bad_result(op, key, f"{kind_of(value)} where bytes are due")
             return Outcome.BAD_RESULT
         self._recorder.wrong_value(self._evidence(op, key, finding, ended))
         return Outcome.WRONG_VALUE
@@ -321,6 +331,13 @@ class MemcacheUser(PacedUser):
                 for before, of, came, at in self._recent
             ],
         }
+
+    def _described(self, value: object) -> str:
+        return describe(value, self._ends)
+
+    def _ends(self) -> bool:
+        """Tell whether a kill of this user's greenlet would be the harness's own."""
+        return self._is_ending or self.load is None or self.load.is_stopping
 
     def _find_bad_result(self, op: str, key: str, what: str) -> None:
         self._recorder.finding("bad_result", {"op": op, "key": key, "got": what})

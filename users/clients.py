@@ -21,6 +21,14 @@ from pymemcache.client.hash import HashClient
 import client
 from cluster.node import Address
 from users.pooled import build_pooled
+from users.strangers import (
+    ends_the_user,
+    kind_of,
+    offers,
+    part_of,
+    text_of,
+    words_of,
+)
 
 Factory = Callable[[Sequence[Address], Any], Any]
 
@@ -108,7 +116,7 @@ def _import(spec: str) -> Factory:
         ) from error
     if not callable(found):
         raise ClientSpecError(
-            f"--client {spec} is a {type(found).__name__}, which cannot be called: "
+            f"--client {spec} is a {kind_of(found)}, which cannot be called: "
             "name a function or class that takes (nodes, settings)"
         )
     factory: Factory = found
@@ -120,21 +128,21 @@ def construct(factory: Factory, nodes: Sequence[Address], settings: Any) -> Any:
 
     Raises ClientSpecError when it raises or lacks one of them.
     """
-    name = getattr(factory, "__qualname__", repr(factory))
+    name = text_of(part_of(factory, "__qualname__") or kind_of(factory))
     try:
         built = factory(list(nodes), settings)
     except BaseException as error:  # a stranger's code may even exit
-        if isinstance(error, KeyboardInterrupt):
+        if ends_the_user(error, is_ending=False):
             raise
         raise ClientSpecError(f"--client: {name} raised {_line(error)}") from error
-    missing = [method for method in NEEDED_METHODS if not callable(getattr(built, method, None))]
+    missing = [method for method in NEEDED_METHODS if not offers(built, method)]
     if missing:
         raise ClientSpecError(
-            f"--client: {name} returned a {type(built).__name__} without {', '.join(missing)}: "
+            f"--client: {name} returned a {kind_of(built)} without {', '.join(missing)}: "
             "return an object with pymemcache's methods"
         )
     return built
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return " ".join(words_of(error).split())

@@ -17,6 +17,8 @@ from typing import Any
 
 import gevent
 
+from users.strangers import ends_the_user
+
 OPERATIONS = frozenset(
     {
         *("get", "gets", "get_many", "gets_many", "get_or_lease"),
@@ -143,7 +145,9 @@ def _is_answer(result: Any) -> bool:
     """Tell whether a call that was cut off brought something that can be judged."""
     try:
         return bool(result) and not getattr(result, "failed", None)
-    except Exception:  # a stranger's object
+    except BaseException as error:  # a stranger's object
+        if ends_the_user(error):
+            raise
         return False
 
 

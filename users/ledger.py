@@ -24,7 +24,8 @@ from users.context import LoadContext
 from users.counting import step
 from users.prefill import Item
 from users.steady import LONG_TTL_S
-from users.values import check, describe
+from users.strangers import offers
+from users.values import check
 
 VALUE_SIZE = 100  # the ledger is about versions; values of the run's own size prove themselves
 SETS = 150  # three seconds' worth of writes on each node: one is free while others are looked for
@@ -66,16 +67,15 @@ class LedgerUser(MemcacheUser):
         self.book: Book = self.accounts.open_book(self.writer)
         self._sets = [f"{prefix}:s{i}" for i in range(SETS)]
         chains = [f"{prefix}:c{i}" for i in range(CHAINS)]
-        self._has_cas = self._offers("gets") and self._offers("cas")
+        self._has_cas = offers(self._client, "gets") and offers(self._client, "cas")
         self._chains = chains if self._has_cas else []
         self._up = [f"{prefix}:u{i}" for i in range(COUNTERS)]
-        self._down = [f"{prefix}:d{i}" for i in range(COUNTERS)] if self._offers("decr") else []
+        self._down = (
+            [f"{prefix}:d{i}" for i in range(COUNTERS)] if offers(self._client, "decr") else []
+        )
         self._ops = keys.mixed_ops(self.rng, MIX)
         self._links = 0
         self._store()
-
-    def _offers(self, method: str) -> bool:
-        return callable(getattr(self._client, method, None))
 
     def _store(self) -> None:
         own = [*self._sets, *self._chains]
@@ -259,7 +259,7 @@ class LedgerUser(MemcacheUser):
         finally:
             inside[name] -= 1
         if type(found) is not tuple or len(found) != 2:
-            self._find_bad_result("gets", key, describe(found))
+            self._find_bad_result("gets", key, self._described(found))
             self._finish("gets", key, str(Outcome.BAD_RESULT), started, ended)
             return FAILED
         value = found[0]
@@ -276,8 +276,8 @@ class LedgerUser(MemcacheUser):
 
     def cas(self, key: str, value: bytes, token: Any, ttl_s: int) -> Any:
         """Store what nobody has changed. True, False or None when it was, or FAILED."""
-        return self._write("cas", key, self._client.cas, key, value, token, ttl_s)
+        return self._write("cas", key, value, token, ttl_s)
 
     def decr(self, key: str, by: int = 1) -> Any:
         """Take from a counter. The new count, None when there is no such counter, or FAILED."""
-        return self._write("decr", key, self._client.decr, key, by)
+        return self._write("decr", key, by)

@@ -18,6 +18,7 @@ from users.context import LoadContext
 from users.location import LocationError
 from users.pacing import RECHECK_S
 from users.prefill import PrefillError
+from users.strangers import ends_the_user, words_of
 
 logger = logging.getLogger("locust.memquake")
 
@@ -66,9 +67,11 @@ class PacedUser(User):
             self.prepare()
         except (PrefillError, LocationError) as error:
             load.fail(f"{self._name}: {error}")
-        except Exception as error:
+        except BaseException as error:
+            if ends_the_user(error):
+                raise
             logger.exception("%s cannot prepare", self._name)
-            load.fail(f"{self._name} cannot prepare: {type(error).__name__}: {error}")
+            load.fail(f"{self._name} cannot prepare: {words_of(error)}")
         else:
             self._is_ready = True
             load.ready()

@@ -9,7 +9,6 @@ False has failed, whatever swallowed its reason.
 from __future__ import annotations
 
 import errno
-import signal
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from pymemcache import exceptions as pymemcache
 
 from client.operation import FAILURES, Outcome
 from users.cutting import CutOffError
+from users.strangers import bases_of, name_of, part_of, text_of
 
 BUGS = (
     TypeError,
@@ -52,17 +52,22 @@ def classify(error: BaseException) -> Outcome:
     # by the names of its classes; 3. the harness's own cut, then pymemcache's own errors; 4. the
     # operating system's; 5. a programming error; 6. an exception that is none (SystemExit and the
     # like, raised by a stranger's code); 7. a failure that fits nothing.
-    outcome = _own_word(error)
-    if isinstance(outcome, str) and outcome in FAILURES:
-        return Outcome(outcome)
-    if _is_breaker(type(error)):
+    # Only its class is asked for its kind: `isinstance` would run a `__class__` of its own.
+    outcome, kind = part_of(error, "outcome"), type(error)
+    if issubclass(type(outcome), str):
+        word = text_of(outcome, limit=40)
+        if word in FAILURES:
+            return Outcome(word)
+    if _is_breaker(kind):
         return Outcome.BREAKER_OPEN
-    for kind, found in _BY_TYPE:
-        if isinstance(error, kind):
+    for base, found in _BY_TYPE:
+        if issubclass(kind, base):
             return found
-    if isinstance(error, OSError):
-        return Outcome.UNREACHABLE if error.errno in _UNREACHABLE else Outcome.OTHER_ERROR
-    if isinstance(error, BUGS) or not isinstance(error, Exception):
+    if issubclass(kind, OSError):
+        number = part_of(error, "errno")
+        unreachable = type(number) is int and number in _UNREACHABLE
+        return Outcome.UNREACHABLE if unreachable else Outcome.OTHER_ERROR
+    if issubclass(kind, BUGS) or not issubclass(kind, Exception):
         return Outcome.BUG
     return Outcome.OTHER_ERROR
 
@@ -84,31 +89,8 @@ _BY_TYPE: tuple[tuple[type[BaseException], Outcome], ...] = (
 )
 
 
-def ends_the_user(error: BaseException, is_ending: bool = True) -> bool:
-    """Say whether an exception out of a call is the harness's own and must be passed on.
-
-    That is the kill of a user's greenlet, if the user `is_ending`: a client may raise the same.
-    Ctrl-C counts too while Python's own handler is in force, since it is raised wherever the
-    process happens to be; otherwise a KeyboardInterrupt, like a SystemExit, is the client's doing
-    and must not end the run.
-    """
-    if isinstance(error, gevent.GreenletExit):
-        return is_ending
-    return (
-        isinstance(error, KeyboardInterrupt)
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-
-
-def _own_word(error: BaseException) -> object:
-    try:
-        return getattr(error, "outcome", None)
-    except Exception:  # a property of a stranger's exception may raise anything
-        return None
-
-
 def _is_breaker(kind: type[BaseException]) -> bool:
-    names = [base.__name__.lower() for base in kind.__mro__]
+    names = [name_of(base).lower() for base in bases_of(kind)]
     return any(word in name for name in names for word in _BREAKER_WORDS)
 
 

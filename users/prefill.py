@@ -19,7 +19,7 @@ from gevent.event import Event
 from users.context import LoadContext
 from users.direct_counts import DIRECT
 from users.location import KEYS_A_REQUEST, DirectNode, holders
-from users.outcomes import ends_the_user
+from users.strangers import ends_the_user, part_of, words_of
 
 BATCH = 50  # keys a set_many: a few kilobytes, well within any deadline
 ATTEMPTS = 5
@@ -128,7 +128,7 @@ class Prefill:
             except BaseException as error:
                 if ends_the_user(error):
                     raise
-                why = f"{type(error).__name__}: {error}"[:200]
+                why = words_of(error, limit=200)
             failed.add(key)
         return failed, why
 
@@ -149,7 +149,7 @@ class Prefill:
 
     def _compare(self, where: Mapping[str, Sequence[str]]) -> None:
         """Hold the client's `node_for` against what was read; trust it only where it was right."""
-        node_for = getattr(self._client, "node_for", None)
+        node_for = part_of(self._client, "node_for")
         if node_for is None:
             return
         names = {node.label: node.name for node in self._context.nodes}
@@ -168,5 +168,7 @@ class Prefill:
 def _said(node_for: Callable[[str], Any], key: str, names: Mapping[str, str]) -> str:
     try:
         return names.get(str(node_for(key)), "")
-    except Exception:  # a stranger's method: an answer that cannot be had is a wrong one
+    except BaseException as error:  # an answer that cannot be had is a wrong one
+        if ends_the_user(error):
+            raise
         return ""

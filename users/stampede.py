@@ -17,6 +17,7 @@ from client.operation import Outcome
 from client.protection import LOCK_TTL_S, fetch, lock_key
 from users.base import FAILED, MemcacheUser
 from users.prefill import Item
+from users.strangers import offers
 from users.values import check
 
 
@@ -88,7 +89,7 @@ class StampedeUser(MemcacheUser):
         self._ttl_s = settings.stampede_ttl_s
         self._protection = settings.protection
         self._origin = self.load.origin
-        has_leases = callable(getattr(self._client, "get_or_lease", None))
+        has_leases = offers(self._client, "get_or_lease")
         self._cache = LeasingCache(self) if has_leases else MeasuredCache(self)
         self.prefill.store_shared("stampede", self._items)
 
@@ -142,7 +143,7 @@ class StampedeUser(MemcacheUser):
 
     def cas(self, key: str, value: bytes, cas: bytes, ttl_s: int) -> Any:
         """Store what nobody has changed. True, False or None when it was, or FAILED."""
-        return self._write("cas", key, self._client.cas, key, value, cas, ttl_s)
+        return self._write("cas", key, value, cas, ttl_s)
 
     def _compute(self) -> bytes:
         self._origin.call()

@@ -11,11 +11,14 @@ stale value from a fresh one; that needs the writer's own memory of what was ack
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
 from zlib import crc32
+
+from users.strangers import kind_of, text_of
 
 MAGIC = b"mq1 "
 CRC_BYTES = 4
@@ -113,10 +116,14 @@ def _is_short(key: str, value: bytes) -> bool:
     return not value or value == _short(key, value[0] & 0x0F, len(value))
 
 
-def describe(value: object) -> str:
-    """Say in one line what a value is: key, writer and version if it names them, first bytes."""
-    if not isinstance(value, bytes):
-        return f"{type(value).__name__} {repr(value)[:_EVIDENCE_BYTES]}"
+def describe(value: object, is_ending: Callable[[], bool] = lambda: True) -> str:
+    """Say in one line what a value is: key, writer and version if it names them, first bytes.
+
+    It may be anything; `is_ending` says whether a GreenletExit of its own code is to be believed.
+    """
+    if type(value) is not bytes:
+        said = text_of(value, repr, limit=_EVIDENCE_BYTES, is_ending=is_ending)
+        return f"{kind_of(value)} {said}"
     start = value[:_EVIDENCE_BYTES]
     parts = value[:1024].split(b" ", 4)
     if value.startswith(MAGIC) and len(parts) == 5:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 import socket
+import sys
 from typing import Any
 
 import gevent
@@ -12,7 +13,8 @@ import pytest
 from pymemcache import exceptions as pymemcache
 
 from client.operation import Outcome
-from users.outcomes import classify, ends_the_user, of_write, split_batch
+from users.outcomes import classify, of_write, split_batch
+from users.strangers import ends_the_user, kind_of
 
 
 class TypedError(Exception):
@@ -27,6 +29,24 @@ class TouchyError(Exception):
     @property
     def outcome(self) -> str:
         raise RuntimeError
+
+
+class ExitingError(Exception):
+    @property
+    def outcome(self) -> str:
+        raise SystemExit(0)
+
+
+class ManyFacedError(Exception):
+    __class__ = property(lambda self: sys.exit(0))
+
+
+class Namelessness(type):
+    __name__ = property(lambda cls: sys.exit(0))
+    __mro__ = property(lambda cls: sys.exit(0))
+
+
+class NamelessError(Exception, metaclass=Namelessness): ...
 
 
 class CircuitOpenError(RuntimeError): ...
@@ -44,6 +64,9 @@ class Odd(BaseException): ...
         (TypedError(), Outcome.POOL_TIMEOUT),
         (BoastingError(), Outcome.OTHER_ERROR),
         (TouchyError(), Outcome.OTHER_ERROR),
+        (ExitingError(), Outcome.OTHER_ERROR),
+        (ManyFacedError(), Outcome.OTHER_ERROR),
+        (NamelessError(), Outcome.OTHER_ERROR),
         (CircuitOpenError(), Outcome.BREAKER_OPEN),
         (MyBreakerSaysNoError(), Outcome.BREAKER_OPEN),
         (pymemcache.MemcacheUnexpectedCloseError(), Outcome.CLOSED),
@@ -76,7 +99,7 @@ class Odd(BaseException): ...
         (Odd(), Outcome.BUG),
         (Exception("whatever"), Outcome.OTHER_ERROR),
     ],
-    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else str(value),
+    ids=lambda value: str(value) if type(value) is Outcome else kind_of(value),
 )
 def test_an_exception_stands_for_one_outcome(error: BaseException, outcome: Outcome) -> None:
     assert classify(error) is outcome

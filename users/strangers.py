@@ -1,0 +1,106 @@
+"""Asking a stranger's object for its text, its name or a part of it, whatever its code does then.
+
+A `repr`, a property or a `__str__` is code of whoever wrote the client under test. It may raise
+anything, and an exit that nobody catches ends the load process without a verdict. So nothing that
+such code raises leaves this module, but for the harness's own kill; what it gives as text is plain
+and can be written in any file.
+
+Rule: no stranger's object is turned into text anywhere else.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+
+TEXT_MAX = 300  # what went wrong is said in the first words
+
+# Taken from `type` itself: a metaclass may have an answer of its own.
+_name: Any = type.__dict__["__name__"]
+_bases: Any = type.__dict__["__mro__"]
+
+
+def ends_the_user(error: BaseException, is_ending: bool = True) -> bool:
+    """Say whether an exception out of a stranger's code is the harness's own: to be passed on.
+
+    That is the kill of a user's greenlet, if the user `is_ending`: a client may raise the same.
+    Ctrl-C counts too while Python's own handler is in force, since it is raised wherever the
+    process happens to be; otherwise a KeyboardInterrupt, like a SystemExit, is the client's doing
+    and must not end the run.
+    """
+    kind = type(error)  # `isinstance` would ask the error what it is
+    if issubclass(kind, gevent.GreenletExit):
+        return is_ending
+    return (
+        issubclass(kind, KeyboardInterrupt)
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+
+
+def _always() -> bool:
+    return True
+
+
+def name_of(kind: type) -> str:
+    """Name a class."""
+    return str(_name.__get__(kind))
+
+
+def bases_of(kind: type) -> tuple[type, ...]:
+    """Give a class and all it derives from."""
+    found: tuple[type, ...] = _bases.__get__(kind)
+    return found
+
+
+def kind_of(thing: object) -> str:
+    """Name the class of an object."""
+    return name_of(type(thing))
+
+
+def text_of(
+    thing: object,
+    how: Callable[[Any], str] = str,
+    *,
+    limit: int = TEXT_MAX,
+    is_ending: Callable[[], bool] = _always,
+) -> str:
+    """Give the text that `how` (str or repr) makes of an object, or say that it has none.
+
+    `limit` counts characters. `is_ending` says whether a GreenletExit is to be believed.
+    """
+    try:
+        # A subclass of str may have methods of its own; half a surrogate fits in no file.
+        text = str.__getitem__(how(thing), slice(limit))
+        return text.encode("utf-8", "backslashreplace").decode()
+    except BaseException as error:
+        if ends_the_user(error, is_ending()):
+            raise
+        return f"<no text: {how.__name__} raised {kind_of(error)}>"
+
+
+def words_of(
+    error: BaseException,
+    *,
+    limit: int = TEXT_MAX,
+    is_ending: Callable[[], bool] = _always,
+) -> str:
+    """Give an exception as "Kind: text"."""
+    return f"{kind_of(error)}: {text_of(error, is_ending=is_ending)}"[:limit]
+
+
+def part_of(thing: object, name: str, default: Any = None) -> Any:
+    """Give an attribute of an object, `default` where it has none or does not give it."""
+    try:
+        return getattr(thing, name, default)
+    except BaseException as error:
+        if ends_the_user(error):
+            raise
+        return default
+
+
+def offers(thing: object, method: str) -> bool:
+    """Tell whether an object has a method of this name."""
+    return callable(part_of(thing, method))
