@@ -156,6 +156,24 @@ def never_closes(nodes: Any, settings: Any) -> NeverClosesAgain:
     return NeverClosesAgain(build(nodes, settings))
 
 
+def _exit(*_: Any) -> Any:
+    raise SystemExit(0)
+
+
+class MuteError(TypeError):
+    """An error that ends the process of whoever looks at it."""
+
+    __str__ = __repr__ = _exit
+    outcome = property(_exit)
+
+
+class Mute:
+    """An answer that ends the process of whoever looks at it."""
+
+    __str__ = __repr__ = __bool__ = _exit
+    failed = property(_exit)
+
+
 class Rude:
     """Works, but whatever is not a measured call goes wrong in some way."""
 
@@ -170,7 +188,18 @@ class Rude:
     def get(self, key: str, default: Any = None) -> Any:
         if self._fault == "kills" and next(self._gets) % 50 == 0:
             raise GreenletExit
+        if self._fault == "mute":
+            at = next(self._gets) % 100
+            if at == 0:
+                raise MuteError
+            if at == 50:
+                return Mute()
         return self._inner.get(key, default)
+
+    def node_for(self, key: str) -> str:
+        if self._fault == "mute":
+            raise SystemExit(0)
+        return self._inner.node_for(key)
 
     def snapshot(self) -> Any:
         if self._fault == "junk":
@@ -195,6 +224,10 @@ def rude_junk(nodes: Any, settings: Any) -> Rude:
 
 def rude_exits(nodes: Any, settings: Any) -> Rude:
     return Rude(build(nodes, settings), "exits")
+
+
+def rude_mute(nodes: Any, settings: Any) -> Rude:
+    return Rude(build(nodes, settings), "mute")
 
 
 def rude_hangs(nodes: Any, settings: Any) -> Rude:

@@ -102,6 +102,7 @@ def test_a_broken_client_is_convicted(judge: Callable, control: Control) -> None
     [
         pytest.param("rude_kills", "FAIL", id="raises GreenletExit", marks=PROVE),
         pytest.param("rude_exits", "FAIL", id="exits in snapshot()"),
+        pytest.param("rude_mute", "FAIL", id="exits in whatever is looked at", marks=PROVE),
         pytest.param("rude_hangs", "FAIL", id="hangs in close()", marks=PROVE),
         pytest.param("rude_junk", "PASS", id="says nonsense in snapshot()"),
     ],
