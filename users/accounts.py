@@ -25,6 +25,7 @@ from users.bounds import Bounds
 from users.values import version_of
 
 MOVED_KEPT = 100  # the next reads take them up; more is no use
+LINKS_IN_VAIN = 20  # that many refusals of a writer's own chains are no accident
 FINAL_LIMIT_S = 3.0  # for all that is asked at the end: some 100,000 keys on an idle machine
 FINAL_MOST_BYTES = 32 * 1024 * 1024  # values read at the end; large ones are looked at by sample
 
@@ -227,6 +228,8 @@ class Accounts:
         self.auditor.stop()
         for question in self.auditor.waiting():
             self._unanswered(question)
+        for book in self.books:
+            self._judge_links(book)
         reads = sum(book.agreed for book in self.books) + self._stale
         return {
             "writes": sum(book.writes for book in self.books),
@@ -266,6 +269,15 @@ class Accounts:
                 context = (book, page, 0)
                 question = Question(About.WRITE, key, home, page.version, now, context)
                 self.auditor.ask(question, however_many=True)
+
+    def _judge_links(self, book: Book) -> None:
+        """Convict a client of whose links not one was stored, though nothing stood against them."""
+        in_vain = sum(book.links_in_vain.values())
+        if book.links_stored or in_vain < LINKS_IN_VAIN:
+            return
+        what = f"not one of {in_vain} links was stored, each with the token that was just read"
+        for key in book.links_in_vain:
+            self.wrong_update(key, f"cas: {what}")
 
     def _unanswered(self, question: Question) -> None:
         """Judge by the read alone what no server could be asked about."""

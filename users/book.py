@@ -10,6 +10,7 @@ book is right: a write that nobody settled is one of unknown end.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 EXPIRY_SLACK_S = 2.0
@@ -54,6 +55,10 @@ class Book:
         self._maybe: dict[str, list[int]] = {}  # key -> earlier versions of unknown end
         self._may_vanish: set[str] = set()  # a delete of unknown end, which may come late
         self._refused: dict[str, int] = {}  # key -> version that was certainly not stored
+        self.links_stored = 0
+        self.links_in_vain: Counter[str] = Counter()  # by key
+        self._answered_no: dict[str, Page] = {}  # links: the page that they were to replace
+        self._loose: set[str] = set()  # a write was left without an answer: it may come at any time
 
     def known(self, key: str, version: int, value: bytes, now: float, ttl_s: float) -> None:
         """Enter a key that is known to be there, with this version and value."""
@@ -66,6 +71,7 @@ class Book:
     def begin(self, key: str, version: int) -> None:
         """Note that a write of this version is about to be asked for."""
         if key in self._open:
+            self._loose.add(key)
             self.undecided(key)
         self._open[key] = version
 
@@ -85,6 +91,30 @@ class Book:
         maybe = self._maybe.setdefault(key, [])
         maybe.append(self._open.pop(key))
         del maybe[:-LATEST_KEPT]
+
+    def link_refused(self, key: str) -> None:
+        """Note that the link begun last, with a fresh token, was answered no.
+
+        Nobody else writes the key. Where a write of its own may still be on its way, or a retry
+        may have met itself, that proves nothing; where the next read shows what was there before,
+        the link was refused for no reason.
+        """
+        if key not in self._loose:
+            self._answered_no[key] = self.pages[key]
+        self.undecided(key)
+
+    def next_link(self, key: str, value: object) -> None:
+        """Take what was read before the next link of a chain, and count one that was in vain."""
+        page = self._answered_no.pop(key, None)
+        if (
+            page is not None
+            and self.pages.get(key) is page
+            and key not in self._loose
+            and key not in self._open
+            and type(value) is bytes
+            and value.startswith(page.head)
+        ):
+            self.links_in_vain[key] += 1
 
     def refused(self, key: str) -> None:
         """Note that the write begun last could not succeed and did not: it must never be seen."""

@@ -207,6 +207,7 @@ class LedgerUser(MemcacheUser):
         if found is FAILED:
             return
         value, token = found
+        book.next_link(key, value)
         self._compare(book, key, page, value)
         if key in self.accounts.held:
             return
@@ -218,10 +219,13 @@ class LedgerUser(MemcacheUser):
         version = self._version
         book.begin(key, version)
         stored = self.cas(key, new, token, LONG_TTL_S)
-        if stored is False:
+        if stored is False and value.startswith(page.head):
+            book.link_refused(key)
+        elif stored is False:
             book.undecided(key)
         if stored is not True:
             return
+        book.links_stored += 1
         self.accounts.updates += 1
         book.acknowledged(key, version, new, asked_at, LONG_TTL_S)
         self._links += 1

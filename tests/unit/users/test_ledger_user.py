@@ -164,6 +164,88 @@ def test_a_cas_that_ignores_its_token_is_found(stage: Any) -> None:
     assert "with a token that was used up" in told["evidence"][0]["what"]
 
 
+def never(*_: Any) -> bool:
+    return False
+
+
+def test_a_cas_that_never_stores_is_found(stage: Any) -> None:
+    """Its token was just read and nobody else writes: a client that always says no has no cas."""
+    stage.client.override(cas=never)
+    user = ride(stage)
+    stage.load.locations.update(dict.fromkeys(user._chains, "node2"))
+    told = report(stage)
+    assert told["wrong_updates"] >= 1
+    first = told["evidence"][0]
+    assert (first["kind"], first["node"]) == ("lost_update", "node2")
+    assert first["key"] in user._chains
+    assert "not one of" in first["what"]
+
+
+def stored_and_denied(stage: Any) -> None:
+    good = stage.client.cas
+    stage.client.override(cas=lambda *args: good(*args) and False)
+
+
+def refused_at_first(stage: Any) -> None:
+    good, calls = stage.client.cas, Counter[str]()
+
+    def late(*args: Any) -> Any:
+        calls["all"] += 1
+        return calls["all"] > 100 and good(*args)
+
+    stage.client.override(cas=late)
+
+
+def each_key_failed_before(stage: Any) -> None:
+    seen: set[str] = set()
+
+    def failing(key: str, *_: Any) -> Any:
+        if key in seen:
+            return False
+        seen.add(key)
+        raise TimeoutError
+
+    stage.client.override(cas=failing)
+
+
+def emptied_again_and_again(stage: Any) -> None:
+    def emptied(key: str, *_: Any) -> Any:
+        del stage.client.data[key]
+        stage.load.accounts.gone.add(key)
+        return False
+
+    stage.client.override(cas=emptied)
+
+
+@pytest.mark.parametrize(
+    "spoil_it",
+    [
+        stored_and_denied,
+        refused_at_first,
+        each_key_failed_before,
+        emptied_again_and_again,
+    ],
+)
+def test_refusals_that_may_be_right_convict_nobody(
+    stage: Any, spoil_it: Callable[[Any], None]
+) -> None:
+    """A retry that met itself, an earlier write of unknown end, a node that lost the key."""
+    spoil_it(stage)
+    ride(stage)
+    assert report(stage)["wrong_updates"] == 0
+
+
+def test_a_few_refusals_convict_nobody(stage: Any) -> None:
+    """Twenty links in vain are needed."""
+    stage.client.override(cas=never)
+    user = ride(stage, 0)
+    for _ in range(20):  # the last one is not confirmed by another read
+        user._link(user._chains[0])
+    assert report(stage)["wrong_updates"] == 0
+    user._link(user._chains[0])
+    assert report(stage)["wrong_updates"] == 1
+
+
 def test_a_counter_that_is_gone_begins_again(stage: Any) -> None:
     """A node may come back empty: chains and counters begin anew, and nothing is a finding."""
     user = ride(stage, 100)
