@@ -25,7 +25,7 @@ from users.bounds import Bounds
 from users.values import version_of
 
 MOVED_KEPT = 100  # the next reads take them up; more is no use
-LINKS_IN_VAIN = 20  # that many refusals of a writer's own chains are no accident
+LINKS_IN_VAIN = 20  # that many refusals of the single writers' own chains are no accident
 FINAL_LIMIT_S = 3.0  # for all that is asked at the end: some 100,000 keys on an idle machine
 FINAL_MOST_BYTES = 32 * 1024 * 1024  # values read at the end; large ones are looked at by sample
 
@@ -228,8 +228,7 @@ class Accounts:
         self.auditor.stop()
         for question in self.auditor.waiting():
             self._unanswered(question)
-        for book in self.books:
-            self._judge_links(book)
+        self._judge_links()
         reads = sum(book.agreed for book in self.books) + self._stale
         return {
             "writes": sum(book.writes for book in self.books),
@@ -270,13 +269,13 @@ class Accounts:
                 question = Question(About.WRITE, key, home, page.version, now, context)
                 self.auditor.ask(question, however_many=True)
 
-    def _judge_links(self, book: Book) -> None:
+    def _judge_links(self) -> None:
         """Convict a client of whose links not one was stored, though nothing stood against them."""
-        in_vain = sum(book.links_in_vain.values())
-        if book.links_stored or in_vain < LINKS_IN_VAIN:
+        in_vain = [key for book in self.books for key in book.links_in_vain.elements()]
+        if any(book.links_stored for book in self.books) or len(in_vain) < LINKS_IN_VAIN:
             return
-        what = f"not one of {in_vain} links was stored, each with the token that was just read"
-        for key in book.links_in_vain:
+        what = f"not one of {len(in_vain)} links was stored, each with a token just read"
+        for key in dict.fromkeys(in_vain):
             self.wrong_update(key, f"cas: {what}")
 
     def _unanswered(self, question: Question) -> None:

@@ -75,6 +75,7 @@ class LedgerUser(MemcacheUser):
         )
         self._ops = keys.mixed_ops(self.rng, MIX)
         self._links = 0
+        self._again: str | None = None  # a chain whose last link was refused: is that true?
         self._store()
 
     def _store(self) -> None:
@@ -105,7 +106,8 @@ class LedgerUser(MemcacheUser):
         elif op == "count":
             self._count_one()
         elif op == "chain" and self._chains:
-            self._link(self.rng.choice(self._chains))
+            again, self._again = self._again, None
+            self._link(again or self.rng.choice(self._chains), is_again=again is not None)
         elif op == "get_many":
             self._read_many()
         else:
@@ -200,7 +202,7 @@ class LedgerUser(MemcacheUser):
         else:
             step(self, self.accounts, self.decr, key, DOWN_FROM)
 
-    def _link(self, key: str) -> None:
+    def _link(self, key: str, *, is_again: bool = False) -> None:
         """Add a link to a chain of cas: read, then replace exactly what was read."""
         book, page = self.book, self.book.pages[key]
         found = self.gets(key)
@@ -221,6 +223,7 @@ class LedgerUser(MemcacheUser):
         stored = self.cas(key, new, token, LONG_TTL_S)
         if stored is False and value.startswith(page.head):
             book.link_refused(key)
+            self._again = None if is_again else key  # not one key for ever
         elif stored is False:
             book.undecided(key)
         if stored is not True:

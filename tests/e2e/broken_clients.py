@@ -232,3 +232,20 @@ def rude_mute(nodes: Any, settings: Any) -> Rude:
 
 def rude_hangs(nodes: Any, settings: Any) -> Rude:
     return Rude(build(nodes, settings), "hangs")
+
+
+class RefusesEveryCas:
+    """Answers every cas that it was overtaken, and asks no server."""
+
+    def __init__(self, inner: MemcacheClient) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def cas(self, key: str, value: bytes, cas: Any, expire: int = 0) -> bool:
+        return False
+
+
+def refuses_every_cas(nodes: Any, settings: Any) -> RefusesEveryCas:
+    return RefusesEveryCas(build(nodes, settings))

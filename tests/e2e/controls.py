@@ -95,6 +95,7 @@ LIARS = [
     ),
     _row("broken_ledger:acknowledges_nothing", "stores nothing", STILL, "no_lost_writes"),
     _row("broken_ledger:stores_blindly", "cas ignores its token", STILL, "no_lost_updates"),
+    _row("broken_clients:refuses_every_cas", "stores no cas", STILL, "no_lost_updates"),
     _row("broken_ledger:keeps_the_old_ring", "goes by a stale ring", STILL, "no_stale_reads"),
     _row("broken_ledger:fires_and_forgets", "noreply", CUT, "no_lost_writes"),
     _row("broken_ledger:calls_errors_misses", "calls errors misses", CUT, "no_masked_misses"),
