@@ -13,6 +13,7 @@ from typing import Any
 from locust.exception import StopUser
 
 from client.errors import MetaUnsupported
+from client.items import Item as Leased
 from client.operation import Outcome
 from client.protection import LOCK_TTL_S, fetch, lock_key
 from users.base import FAILED, MemcacheUser
@@ -120,8 +121,10 @@ class StampedeUser(MemcacheUser):
         inside[name] += 1
         started = clock()
         try:
-            item = self._client.get_or_lease(key, lease_ttl_s)
-            value = item.value
+            # Taken apart inside the call: the item may be a stranger's, with properties.
+            found = self._client.get_or_lease(key, lease_ttl_s)
+            value, won, is_held = found.value, bool(found.won), bool(found.is_held)
+            item = Leased(value=value, flags=0, cas=found.cas, won=won, is_held=is_held)
             ended = clock()
         except MetaUnsupported:
             raise

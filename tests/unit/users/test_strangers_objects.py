@@ -17,6 +17,7 @@ from users.base import FAILED, MemcacheUser
 from users.clients import ClientSpecError
 from users.cutting import _is_answer
 from users.prefill import Prefill
+from users.stampede import StampedeUser
 from users.strangers import kind_of, offers, part_of, text_of, words_of
 from users.values import describe, make
 
@@ -136,6 +137,18 @@ def test_a_method_that_cannot_be_had_fails_the_call(
     stage.load.clients[0] = stage.load._called[0] = client
     user = stage.user(PlainUser)
     assert (user.get("k") if op == "get" else user.set("k", b"v", 30)) is FAILED
+    assert [operation.outcome for operation in stage.recorder.operations] == [Outcome.BUG]
+
+
+@FATES
+@pytest.mark.parametrize("part", ["value", "won", "is_held", "cas"])
+def test_a_lease_that_does_not_tell_fails_the_call(
+    stage: Any, part: str, fate: Callable[..., Any]
+) -> None:
+    """It is read while the call lasts."""
+    parts = {"value": None, "won": True, "is_held": False, "cas": b"1", part: property(fate)}
+    stage.client.override(get_or_lease=lambda *_: type("Lease", (), parts)())
+    assert stage.user(StampedeUser).get_or_lease("k", 1) is FAILED
     assert [operation.outcome for operation in stage.recorder.operations] == [Outcome.BUG]
 
 
