@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 
+from faults.backends.cgroup import PREFIX
 from telemetry.window import MachineLoad
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class Machine:
         busy_s = self._busy()
         threads = {}
         for pid in self._tree():
-            threads.update(self._schedstats(pid))
+            if not self._has_a_quota(pid):
+                threads.update(self._schedstats(pid))
             gevent.sleep(0)
         known = [
             (was, counts)
@@ -90,6 +92,13 @@ class Machine:
             return [int(word) for word in text.split()]
         except (OSError, ValueError):
             return []
+
+    def _has_a_quota(self, pid: int) -> bool:
+        """Tell whether a fault of ours keeps a process waiting: that is no other work's doing."""
+        try:
+            return PREFIX in (self.proc / f"{pid}/cgroup").read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return False
 
     def _schedstats(self, pid: int) -> dict[str, tuple[int, int]]:
         """Give (ran, waited) in ns of each thread of a process, by path."""

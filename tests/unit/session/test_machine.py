@@ -81,6 +81,19 @@ def test_processes_that_come_and_go_take_nothing_back(proc: Proc) -> None:
     assert (load.own, load.waited) == (0.0, 0.0)
 
 
+def test_a_node_with_a_quota_of_ours_waits_for_us_alone(proc: Proc) -> None:
+    """A fault of the processor's share is no other work on the machine."""
+    machine = Machine(10, proc.folder)
+    machine.look(5.0)
+    proc.thread(20, 20, 1.25, 0.6)
+    proc.thread(30, 30, 1.5, 9.5)
+    (proc.folder / "30" / "cgroup").write_text("1:cpu:/memquake_ab12_node1\n")
+    load = machine.look(6.0)
+    assert load is not None
+    assert load.own == pytest.approx(0.25)
+    assert load.waited == pytest.approx(0.1)
+
+
 def test_a_kernel_without_counts_says_nothing(tmp_path: Path) -> None:
     """Nothing is made up where there is nothing to read."""
     machine = Machine(10, tmp_path)
