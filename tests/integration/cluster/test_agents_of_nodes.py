@@ -236,10 +236,15 @@ def test_a_node_without_an_agent_is_named(tmp_path: Path, memcached: Callable[..
 
 
 def test_an_agent_that_is_gone_is_named(agents: Agents) -> None:
-    """Its pipe and its last words are there, but nobody reads."""
+    """Its pipe and its last words are there, but nobody reads, or nobody hears.
+
+    A child of the agent's shell may hold the pipe for a moment longer than the shell itself.
+    """
     agents.memcached(0).kill()
     agents.processes[0].wait(5)
-    assert "nobody reads its pipe" in refusal(agents.addresses, agents.folder)
+    line = refusal(agents.addresses, agents.folder)
+    host = agents.addresses[0][0]
+    assert "nobody reads its pipe" in line or f"the agent of {host} did not hear" in line, line
 
 
 def test_two_nodes_of_one_host_are_refused(tmp_path: Path) -> None:
