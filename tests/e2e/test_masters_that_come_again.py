@@ -5,11 +5,14 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
+import pytest
+
 from tests.conftest import wait_until
 
 RUN = ["--scenario", "none", "-u", "10", "--target-rate", "200", "-t", "8s"]
 
 
+@pytest.mark.prove  # what a worker makes of another master's word is in tests/unit/telemetry
 def test_a_worker_of_a_master_that_was_started_anew_ends(
     start_locust: Callable, free_port: Callable
 ) -> None:
