@@ -57,6 +57,7 @@ class WorkerSession:
         self.clock = ClockSync(self.runner, on_other_master=self._on_other_master)
         self.run: WorkerRun | None = None
         self.welcomed = False
+        self._told = ""  # the run this process has been told to build
         for name, handler in (
             (messages.WELCOME, self._on_welcome),
             (messages.REFUSE, self._on_refuse),
@@ -108,14 +109,18 @@ class WorkerSession:
 
     def _on_run(self, msg: Any, **_: Any) -> None:
         self.welcomed = True
+        if msg.data["run"] == self._told:
+            # Told twice: by the broadcast and as the answer to a late hello. In a local run the
+            # second time may come while the first is still being obeyed: building a run takes
+            # turns of the hub, and users that joined another context would wait for ever.
+            return
+        self._told = msg.data["run"]
         if self.run is not None:
-            if self.run.id == msg.data["run"]:
-                return  # told twice: by the broadcast and as the answer to a late hello
             self.run.abandon()
         try:
             self.run = WorkerRun(self.environment, self.clock, msg.data)
         except Exception as error:
-            self.run = None
+            self.run, self._told = None, ""
             known = isinstance(error, USER_ERRORS)
             why = str(error) if known else f"{type(error).__name__}: {error}"
             self.runner.send_message(messages.FAILED, {"run": msg.data["run"], "why": why})
