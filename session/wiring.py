@@ -22,6 +22,7 @@ from session.master import MasterSession
 from session.metrics import make_metrics, serve_metrics
 from session.options import Checked, add_options, check_form
 from session.outcome import print_suite, print_summary
+from session.streams import lasting
 from session.worker import WorkerSession
 
 logger = logging.getLogger("locust.memquake")
@@ -39,6 +40,7 @@ class Process:
 
 def wire() -> None:
     """Register every listener."""
+    sys.stdout, sys.stderr = lasting(sys.stdout), lasting(sys.stderr)
     sys.excepthook = _quiet_when_interrupted
     _heed_sigterm()
     events.init_command_line_parser.add_listener(_on_parser)
