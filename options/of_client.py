@@ -15,7 +15,7 @@ from users.clients import ClientOptions
 
 _NEVER = 10**9  # failures nobody reaches: a breaker that never opens
 _PROFILES = ("default", "catalogue", "off")
-_NUMBERS = (
+BREAKER_OPTIONS = (
     "breaker_failures",
     "breaker_open_time",
     "breaker_probes",
@@ -26,6 +26,7 @@ _NUMBERS = (
     "breaker_ignored",
     "breaker_guard",
 )
+"""What can be said of the breaker beside its profile."""
 _RINGS = ("ketama", "rendezvous", "jump", "modulo")
 _FAILOVERS = ("fail", "rehash", "gutter")
 
@@ -89,7 +90,7 @@ def read_client_options(options: Namespace, scenario: Scenario) -> ClientOptions
 
 def _refuse_idle(options: Namespace, profile: str) -> None:
     """Refuse numbers of a breaker that is off, or that the client under test has not."""
-    given = [name for name in _NUMBERS if getattr(options, name) not in (None, "")]
+    given = [name for name in BREAKER_OPTIONS if getattr(options, name) not in (None, "")]
     if profile == "off" and given:
         raise ConfigError(
             f"--{given[0].replace('_', '-')} does nothing with --breaker-profile off: "

@@ -11,6 +11,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
+from options.of_client import BREAKER_OPTIONS
 from settings import Settings
 
 REPLAYED = (
@@ -18,15 +19,7 @@ REPLAYED = (
     "failover",
     "ring",
     "breaker_profile",
-    "breaker_failures",
-    "breaker_open_time",
-    "breaker_probes",
-    "breaker_open_max",
-    "breaker_slow_call",
-    "breaker_slow_rate",
-    "breaker_counted",
-    "breaker_ignored",
-    "breaker_guard",
+    *BREAKER_OPTIONS,
     "mix",
     "zipf_alpha",
     "protection",

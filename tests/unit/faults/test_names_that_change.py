@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +15,7 @@ from faults.plan import make_plan
 from faults.planfile import load_plan_text, plan_to_yaml
 from faults.planned import Plan
 from faults.scenario import ScenarioError, scenario_from_text
+from tests.links import FakeLink
 
 CHANGE = "{id: move, at: 0s, duration: 4s, kind: dns_change, target: {nodes: [node2]}}"
 NODES = ["node1", "node2", "node3"]
@@ -82,30 +82,6 @@ def test_a_plan_file_says_the_same() -> None:
     assert "drops every request" in plan_of(CHANGE).faults[0].emulated_by
 
 
-class FakeLink:
-    """Load processes whose words change as time passes."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.standing: dict[str, Words] = {}
-        self.words: Callable[[str], Mapping[str, Words | None]] = lambda _: {}
-
-    def order(self, order: Words) -> None:
-        self.standing[order["id"]] = order
-
-    def withdraw(self, order_id: str) -> None:
-        self.standing.pop(order_id, None)
-
-    def orders(self, kinds: Collection[str]) -> list[str]:
-        return [name for name, order in self.standing.items() if order["kind"] in kinds]
-
-    def heard(self, order_id: str) -> Mapping[str, Words | None]:
-        return self.words(order_id)
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
 def node(name: str) -> Node:
     return Node(
         name=name,
@@ -131,12 +107,12 @@ def test_the_record_changes_in_every_process_or_the_fault_is_not_healed() -> Non
     assert list(link.standing) == ["move:new"]
     assert backend.given_up == {"own-node2.group2"}
     new: Words = {"leads_to": {"node2": "127.0.0.1"}}
-    link.words = lambda name: {"w1": new, "w2": new} if name == "move:new" else {}
+    link.words = lambda name, _: {"w1": new, "w2": new} if name == "move:new" else {}
     assert (
         backend.read_back_healed(fault)
         == "the name of node2 leads to 127.0.0.1 in 2 load processes"
     )
-    link.words = lambda _: {"w1": new, "w2": {"leads_to": {"node2": "127.0.0.2"}}}
+    link.words = lambda *_: {"w1": new, "w2": {"leads_to": {"node2": "127.0.0.2"}}}
     with pytest.raises(FaultError, match=r"^w2 does not say that the name of node2 leads to 127"):
         backend.read_back_healed(fault)
     assert link.now == pytest.approx(ANSWER_S, abs=0.1)

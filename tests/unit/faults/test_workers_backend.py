@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -15,32 +15,9 @@ from faults.planfile import load_plan_text, plan_to_yaml
 from faults.planned import Plan, PlannedFault
 from faults.plantext import plan_text
 from faults.scenario import ScenarioError, scenario_from_text
+from tests.links import FakeLink
 
 SILENT: Words = {"silent": True}
-
-
-class FakeLink:
-    """Load processes whose words change as time passes."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.standing: dict[str, Words] = {}
-        self.words: Callable[[float], Mapping[str, Words | None]] = lambda _: {}
-
-    def order(self, order: Words) -> None:
-        self.standing[order["id"]] = order
-
-    def withdraw(self, order_id: str) -> None:
-        self.standing.pop(order_id, None)
-
-    def orders(self, kinds: Collection[str]) -> list[str]:
-        return [name for name, order in self.standing.items() if order["kind"] in kinds]
-
-    def heard(self, order_id: str) -> Mapping[str, Words | None]:
-        return self.words(self.now)
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 @pytest.fixture
@@ -93,7 +70,7 @@ def test_it_is_in_place_once_every_living_process_says_so(
     link: FakeLink, backend: WorkersBackend
 ) -> None:
     """A slow one is waited for; one that is lost on the way is left out."""
-    link.words = lambda now: {
+    link.words = lambda _, now: {
         "w1": {"calls": 0},
         "w2": {"calls": 0} if now > 1.0 else SILENT,
         **({"dead": SILENT} if now < 2.0 else {}),
@@ -114,7 +91,7 @@ def test_what_is_not_carried_out_is_said_in_time(
     link: FakeLink, backend: WorkersBackend, words: Mapping[str, Words | None], problem: str
 ) -> None:
     """A process that does not answer is named, and nobody waits for ever."""
-    link.words = lambda _: words
+    link.words = lambda *_: words
     with pytest.raises(FaultError, match=problem):
         backend.read_back(ABORT)
     assert link.now == pytest.approx(ANSWER_S, abs=0.1)
@@ -125,10 +102,10 @@ def test_cut_off_calls_prove_themselves_by_their_number(
 ) -> None:
     """The counts of all processes are added up, as soon as there are any."""
     cut = {"calls": 40, "by_timeout": 1, "by_kill": 2}
-    link.words = lambda now: {"w1": cut if now > 0.5 else {"calls": 9}, "w2": {"calls": 10}}
+    link.words = lambda _, now: {"w1": cut if now > 0.5 else {"calls": 9}, "w2": {"calls": 10}}
     seen = backend.observe(ABORT)
     assert seen == "1 calls cut off by a timeout and 2 by a kill, of the first 50"
-    link.words = lambda _: {"w1": {"calls": 99}}
+    link.words = lambda *_: {"w1": {"calls": 99}}
     with pytest.raises(FaultError, match="of 99 calls none was cut off"):
         backend.observe(ABORT)
 
@@ -146,7 +123,7 @@ def test_a_step_is_read_off_the_clocks(
     link: FakeLink, backend: WorkersBackend, shifts: list[float], is_right: bool
 ) -> None:
     """Every process holds its clock against the system's."""
-    link.words = lambda _: {f"w{at}": {"shift_s": shift} for at, shift in enumerate(shifts)}
+    link.words = lambda *_: {f"w{at}": {"shift_s": shift} for at, shift in enumerate(shifts)}
     if is_right:
         assert "w0 -60.000 s" in backend.observe(STEP)
     else:
@@ -159,12 +136,12 @@ def test_it_is_gone_once_every_living_process_says_so(
 ) -> None:
     """Who had ended it before is named: then it was not on for its whole time."""
     backend.inject(ABORT)
-    link.words = lambda _: {"w1": {"calls": 9, "by_timeout": 3, "by_kill": 4}, "w2": None}
+    link.words = lambda *_: {"w1": {"calls": 9, "by_timeout": 3, "by_kill": 4}, "w2": None}
     backend.heal(ABORT)
-    link.words = lambda now: {"w1": None if now > 1 else SILENT, "w2": None}
+    link.words = lambda _, now: {"w1": None if now > 1 else SILENT, "w2": None}
     assert backend.read_back_healed(ABORT) == "ended in 2 load processes; w2 had ended it before"
     assert "3 by a timeout and 4 by a kill" in backend.observe_healed(ABORT)
-    link.words = lambda _: {"w1": {"calls": 10}}
+    link.words = lambda *_: {"w1": {"calls": 10}}
     with pytest.raises(FaultError, match="w1 still carries out a"):
         backend.observe_healed(ABORT)
 
