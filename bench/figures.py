@@ -66,7 +66,7 @@ def summarise(values: Sequence[float]) -> Summary:
 
 def figure(rounds: Rounds, contender: str, name: str) -> Summary:
     """Summarise one figure of a contender over the rounds."""
-    return summarise([getattr(measures[contender], name) for measures in rounds])
+    return summarise([getattr(found[contender], name) for found in rounds if contender in found])
 
 
 def ratio(rounds: Rounds, contender: str, peer: str, name: str) -> Summary | None:
@@ -87,7 +87,7 @@ def order(contenders: Sequence[str], round_number: int) -> list[str]:
 
 def table(rounds: Rounds, labels: Mapping[str, str]) -> str:
     """Draw the figures of every contender that was measured as text."""
-    measured = [name for name in labels if all(name in measures for measures in rounds)]
+    measured = [name for name in labels if any(name in measures for measures in rounds)]
     width = max(len(label) for label in labels.values())
     lines = [
         f"{'median of ' + str(len(rounds)) + ' rounds':<{width}}"
@@ -110,7 +110,7 @@ def to_json(rounds: Rounds, labels: Mapping[str, str]) -> dict[str, Any]:
             contender: {"label": label}
             | {name: asdict(figure(rounds, contender, name)) for name in (SPEED, CPU)}
             for contender, label in labels.items()
-            if all(contender in measures for measures in rounds)
+            if any(contender in measures for measures in rounds)
         },
         "rounds": [
             {name: asdict(measure) for name, measure in measures.items()} for measures in rounds

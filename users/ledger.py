@@ -36,7 +36,7 @@ DUEL_EVERY = 4
 """One in so many links of a chain is followed by a cas with the token that it has used up."""
 
 UP_FROM, DOWN_FROM = b"0", b"1000000000"  # memcached does not count below nothing
-PAUSE_S = 0.02  # between iterations where nobody paces them: 50 a second
+PAUSE_S = 0.08  # between iterations where nobody paces them: 100 a second of a process's eight
 
 MIX = {"set": 12, "reread": 14, "get": 12, "get_many": 12, "count": 30, "chain": 20}
 """In iterations. A batch checks 32 keys at the price of one operation, so that a short run at a low
