@@ -48,7 +48,7 @@ check: setup-dev ## format, lint, types, who may import whom, what containers ma
 monitoring: setup-dev ## write the dashboards and docs/metrics.md anew
 	@$(PYTHON_BIN) -m scripts.monitoring
 
-bench: setup ## CPU per operation against peers, batches, overhead, an outage (7 minutes)
+bench: setup ## CPU per operation against peers, batches, overhead, an outage (9 minutes)
 	@$(PYTHON_BIN) -m bench
 
 power: setup-dev ## how often each check is right, over honest and broken clients (30 minutes a round)
