@@ -2,7 +2,7 @@
 
 Rounds of all contenders in turn, each time in another order, and between them more of those who
 have a goal, since the machine's noise is larger than what is to be seen. CPU time per operation
-decides: on shared cores the throughput of one and the same program moves by half, its CPU time less.
+decides: on shared cores the throughput of one and the same program moves by half, CPU time less.
 """
 
 from __future__ import annotations
