@@ -12,7 +12,7 @@ from cluster.node import Node
 from faults.backends.base import POLL_S
 from faults.backends.treatment import Treatment, numbers
 from faults.errors import FaultError
-from faults.helpers.link import Link, LinkError
+from faults.helpers.link import Link, LinkError, SilentError
 from faults.planned import PlannedFault
 
 SPARE_FILES = 64  # what a helper has open besides its crowd
@@ -118,25 +118,33 @@ class HeavyNeighbour(Treatment):
         return f"the heavy neighbour of {node.name} has sent {report['sent']} reads"
 
     def observe(self, fault: PlannedFault, node: Node) -> str:
-        """Hold what the node says it has written against what was asked of it."""
+        """Hold what the node says it has written against what was asked of it.
+
+        A node so far beyond its limit that it has not even its numbers for us is proven slow by
+        what the neighbour has got of it.
+        """
         rate, size = fault.attributes["rate"], fault.attributes["size"]
         time.sleep(min(LOOK_S, fault.duration_s / 2))
         deadline = time.monotonic() + SEEN_WITHIN_S
         while True:
             report = self._helper(fault, node).report()
             served = report["answered"] / report["elapsed_s"]
-            written = numbers(node)["bytes_written"] - self._written[node.name]
+            is_slow = report["answered"] > 0 and report["mean_s"] >= SLOW_S
+            said = (
+                f"{node.name} serves its heavy neighbour {served:.0f} of {rate:g} reads/s, "
+                f"{report['mean_s'] * 1000:.1f} ms each"
+            )
+            try:
+                written = numbers(node)["bytes_written"] - self._written[node.name]
+            except SilentError:
+                if is_slow:
+                    return f"{said}, and has no answer for anybody else"
+                written = 0
             real = written >= report["answered"] * size > 0
-            if real and (served >= SERVED_SHARE * rate or report["mean_s"] >= SLOW_S):
-                return (
-                    f"{node.name} serves its heavy neighbour {served:.0f} of {rate:g} reads/s, "
-                    f"{report['mean_s'] * 1000:.1f} ms each, {written / 1e6:.0f} MB so far"
-                )
+            if real and (served >= SERVED_SHARE * rate or is_slow):
+                return f"{said}, {written / 1e6:.0f} MB so far"
             if time.monotonic() > deadline:
-                raise FaultError(
-                    f"{node.name} serves {served:.0f} of {rate:g} reads/s and is not slow: the "
-                    "heavy neighbour itself is starved"
-                )
+                raise FaultError(f"{said}: the heavy neighbour itself is starved")
             time.sleep(POLL_S)
 
 

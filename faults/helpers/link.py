@@ -21,6 +21,10 @@ class LinkError(OSError):
     """The node did not answer, or not as it should. `str()` is one line."""
 
 
+class SilentError(LinkError):
+    """The node has taken the connection and gave no answer in time."""
+
+
 class Link:
     """A connection that is opened at once and closed without lingering."""
 
@@ -89,7 +93,8 @@ class Link:
             self._sock.settimeout(max(0.001, deadline - time.monotonic()))
             data = self._sock.recv(CHUNK)
         except TimeoutError:
-            raise LinkError(f"{self._peer} did not answer within {self._timeout_s:g} s") from None
+            words = f"{self._peer} did not answer within {self._timeout_s:g} s"
+            raise SilentError(words) from None
         except OSError as why:
             raise LinkError(f"{self._peer}: {why}") from None
         if not data:
