@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from client.errors import ProtocolError
-from client.meta import NUMBER_DIGITS
+from client.meta import number_of
 from client.replies import MAX_VALUE, error_of, item_fields
 from client.reply_stream import MAX_LINE
 
@@ -196,12 +196,12 @@ class MetaValues(_Values):
             error = error_of(line, has_data=False)
             error.in_step = False  # replies to other keys, or to a further chunk, may follow
             raise error
-        size = _number(fields[1])
+        size = number_of(fields[1])
         if size > MAX_VALUE:
             raise ProtocolError("a value larger than memcached can hold")
         extra: Any = ()
         if not self._is_plain:
-            extra = (_number(flags.get(b"f", b"")), flags.get(b"c", b""))
+            extra = (number_of(flags.get(b"f", b"")), flags.get(b"c", b""))
         if not size and b"X" not in flags and (b"W" in flags or b"Z" in flags):
             extra = None  # the place-holder of a lease: nothing is stored yet
         return flags.get(b"k", b""), size, extra, is_last
@@ -246,9 +246,3 @@ def _headers(before: bytes, behind: bytes, wires: Sequence[bytes]) -> bytes:
     if b"%" in b" ".join(wires):
         wires = [wire.replace(b"%", b"%%") for wire in wires]
     return before + (behind + b"\r\n" + before).join(wires)
-
-
-def _number(digits: bytes) -> int:
-    if not digits.isdigit() or len(digits) > NUMBER_DIGITS:
-        raise ProtocolError("a reply without a number that was asked for")
-    return int(digits)

@@ -146,3 +146,10 @@ def read_no_op(connection: Readable, _: None, deadline: float) -> bool:
         error.in_step = error.in_step and stream.is_empty
         raise error
     return line == b"MN"
+
+
+def number_of(digits: bytes) -> int:
+    """Give a number of a reply. Raises ProtocolError for what is none."""
+    if not digits.isdigit() or len(digits) > NUMBER_DIGITS:
+        raise ProtocolError("a reply without a number that was asked for")
+    return int(digits)

@@ -2,10 +2,8 @@
 
 Order of a call: permit, connection, write, read, connection back, permit back. Whatever ends it
 early, a foreign BaseException (a kill, a timeout block of the caller) above all, destroys the
-connection, because a reply may still be on its way, returns the permit, and goes on untouched.
-
-A node is blamed for what it does: not answering, closing, refusing, answering nonsense. A miss, a
-full pool and an error that it answers in good order are not its failures.
+connection, because a reply may still be on its way, returns the permit, and goes on untouched; that
+end is in `settling`.
 """
 
 from __future__ import annotations
@@ -17,29 +15,23 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from client.addresses import parse_address
-from client.breaker import IGNORED, SUCCESS, Breaker
-from client.breaker_policy import verdict_of
+from client.breaker import SUCCESS, Breaker
 from client.connection import Connection
 from client.connector import Connector
 from client.dialect import Dialect
-from client.errors import (
-    BreakerOpen,
-    MemcacheClientError,
-    OperationTimeout,
-    PoolExhausted,
-    ProtocolError,
-)
+from client.errors import OperationTimeout, PoolExhausted, ProtocolError
 from client.meta_value import finish_value
 from client.pool import Pool
 from client.replies import read_value
 from client.settings import ClientSettings
+from client.settling import Settling
 
 Address = Any  # whatever `parse_address` reads
 
 LEASE_PER_TIMEOUT = 2.0  # a probe cannot be lost before its own operation has timed out
 
 
-class Node:
+class Node(Settling):
     """A server and what the client knows of it."""
 
     def __init__(
@@ -213,69 +205,12 @@ class Node:
         """Ask again what the node speaks: it may have been replaced by one that knows no meta."""
         self._dialect.doubt()
 
-    def settle(self, error: BaseException, permit: int, connection: Connection | None) -> None:
-        """End a call that failed: the permit, the connection and the counts, never the error."""
-        is_ours = isinstance(error, MemcacheClientError)
-        try:
-            verdict = self._verdict(error, connection)
-            elapsed = 0.0
-            if connection is not None and isinstance(error, OperationTimeout):
-                elapsed = connection.allowed_s  # the node took all it was given
-            if permit and self.breaker.done(permit, verdict, elapsed=elapsed):
-                # Idle connections to a node that stopped answering may be dead without a sign
-                # (a healed path can take seconds to carry them again); those who wait would
-                # only wait for the same timeout.
-                self.pool.evict("breaker_open", BreakerOpen)
-        finally:
-            if connection is not None:
-                if is_ours and error.in_step:  # type: ignore[attr-defined]  # is_ours says it has
-                    self.pool.release(connection, self.clock())
-                else:
-                    self.pool.discard(connection, _reason(error))
-        if isinstance(error, MemcacheClientError):
-            self.count_failure(error)
-        if self._events:
-            self.breaker.deliver()
-
-    def count_failure(self, error: MemcacheClientError) -> None:
-        """Put the node's name on an error and count it."""
-        error.node = self.label
-        self.failures[error.outcome.value] += 1
-
-    def _verdict(self, error: BaseException, connection: Connection | None) -> int:
-        if (
-            isinstance(error, OperationTimeout)
-            and connection is not None
-            and connection.allowed_s < self.op_timeout / 2
-        ):
-            return IGNORED  # most of the time was spent waiting for the connection
-        return verdict_of(error, self._breaker_settings)
-
     def _took(self, connection: Connection, deadline: float) -> float:
         """Give the seconds since the call had its connection; ask before that goes back."""
         return self.clock() - deadline + connection.allowed_s
 
-    def snapshot(self) -> dict[str, Any]:
-        """Give the node's state as plain types."""
-        breaker = self.breaker
-        return {
-            "breaker": breaker.status,
-            "pool": self.pool.snapshot(),
-            "opened": breaker.opened,
-            "opens_refused": breaker.opens_refused,
-            "probes": breaker.probes_admitted,
-            "transitions": dict(breaker.transitions),
-            "failures": dict(self.failures),
-            "requests": self.requests,
-            "consecutive_failures": breaker.streak,
-        }
-
     def __repr__(self) -> str:
         return f"<Node {self.label} {self.breaker.status} {self.pool!r}>"
-
-
-def _reason(error: BaseException) -> str:
-    return error.outcome.value if isinstance(error, MemcacheClientError) else "aborted"
 
 
 def limit(connection: Connection, deadline: float) -> None:

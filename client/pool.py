@@ -2,8 +2,8 @@
 
 LIFO keeps few connections busy and lets the others grow old and be closed. A connection out of the
 pool belongs to one caller until `release` (the reply was read whole) or `discard` (anything else).
-Who has what and who is next is in `places`, with the lock and its contract; here is what opens,
-closes and judges connections, all of it outside that lock.
+Who has what and who is next is in `places`, with the lock and its contract; what opens and closes
+connections is in `opening`; here is what gives them out and judges them, outside that lock.
 
 It does not know what a request is, nor why a connection was discarded.
 """
@@ -16,15 +16,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from client.errors import ClientClosed, MemcacheClientError, PoolExhausted
-from client.places import Places, new_gate
+from client.errors import ClientClosed, MemcacheClientError
+from client.opening import Opening
+from client.places import new_gate
 from client.waiting import Gate, Waiter
 
 SWEEP_S = 1.0  # how often a release looks for connections that have been idle too long
 SWEEPS_PER_IDLE_TIME = 10  # a short idle time is overrun by a tenth at most
 
 
-class Pool(Places):
+class Pool(Opening):
     """A bounded pool. `connect(deadline)` opens a connection; times are of `clock`.
 
     Of a connection it needs `armed`, `idle_since`, `expires_at`, `is_stale`, `begin(deadline)`,
@@ -48,14 +49,17 @@ class Pool(Places):
         rng: random.Random | None = None,
         make_gate: Callable[[], Gate] = new_gate,
     ) -> None:
-        super().__init__(size, clock, make_gate)
+        super().__init__(
+            connect,
+            size=size,
+            lifetime_s=lifetime_s,
+            lifetime_jitter=lifetime_jitter,
+            clock=clock,
+            rng=rng,
+            make_gate=make_gate,
+        )
         self.minimum = minimum  # kept open by background care, not by the pool itself
-        self.on_open: Callable[[], None] | None = None  # called before every connect
-        self._connect = connect
-        self._lifetime_s = lifetime_s
-        self._lifetime_jitter = lifetime_jitter
         self._idle_s = idle_s
-        self._rng = rng or random.Random()
         self._sweep_s = min(SWEEP_S, idle_s / SWEEPS_PER_IDLE_TIME)
         self.sweep_at = clock() + self._sweep_s  # -inf once closed, so that no release is quick
 
@@ -120,10 +124,6 @@ class Pool(Places):
             self._hand_over()
         if self.is_closed:
             self.evict("client_closed")
-
-    def discard(self, connection: Any, reason: str) -> None:
-        """Close a connection that the caller has and free its place."""
-        self._end(connection, reason)
 
     def unclaim(self, connection: Any) -> None:
         """Put a claimed connection back at the old end, as idle as it was."""
@@ -213,53 +213,6 @@ class Pool(Places):
         super()._leave(waiter)
         if self.is_closed:  # it may have put down what it was granted
             self.evict("client_closed")
-
-    def _limited(self, connection: Any, started: float, deadline: float) -> Any:
-        """Limit a connection that took time to get; too late for it, it goes back unused."""
-        try:
-            connection.begin(deadline)
-        except MemcacheClientError as error:
-            self.release(connection, self._clock())
-            self._count_timeout()
-            raise PoolExhausted from error
-        except BaseException:
-            self.discard(connection, "aborted")
-            raise
-        self._count_wait(self._clock() - started)
-        return connection
-
-    def _open(self, deadline: float, *, claimed: int = 0) -> Any:
-        """Open a connection in a place that is already counted."""
-        try:
-            if self.on_open is not None:
-                self.on_open()
-            connection = self._connect(deadline)
-        except BaseException:
-            self._vacate(claimed=claimed)
-            raise
-        jitter = self._lifetime_jitter * self._rng.random()
-        connection.expires_at = self._clock() + self._lifetime_s * (1.0 - jitter)
-        self._count_created()
-        return connection
-
-    def _renew(self, connection: Any, reason: str, deadline: float) -> Any:
-        """Open a new connection in the place of one that was handed over and is unfit.
-
-        The place is kept: who has waited in turn does not go back to the end of the queue.
-        """
-        try:
-            connection.close()
-        except BaseException:
-            self._vacate(reason)
-            raise
-        self._count_closed(reason)
-        return self._open(deadline)
-
-    def _end(self, connection: Any, reason: str, *, claimed: int = 0) -> None:
-        try:
-            connection.close()
-        finally:
-            self._vacate(reason, claimed=claimed)
 
     def _sweep(self, now: float) -> None:
         """Close what has been idle too long: the oldest are on the left and are never used."""
