@@ -147,6 +147,8 @@ def _on_test_stopping(**_: Any) -> None:
 
 
 def _on_quitting(environment: Any, **_: Any) -> None:
+    # Locust would end again beside the end under way. SIG_IGN would be inherited by helpers.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     if Process.master is not None:
         Process.master.on_quitting()
     elif Process.worker is not None and environment.process_exit_code is None:
@@ -154,6 +156,7 @@ def _on_quitting(environment: Any, **_: Any) -> None:
 
 
 def _on_quit(**_: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a handler is gone before the interpreter is
     if Process.master is not None and Process.master.run is not None:
         if Process.live is not None:
             Process.live.stop()
