@@ -36,7 +36,7 @@ from session.subject import build_bounded, close_bounded
 from session.succession import Succession
 from session.suite_plan import plan_suite
 from settings import Settings, resolve_settings
-from telemetry.report import Collector
+from telemetry.collector import Collector
 from verdict.model import EXIT_CODES, Ruling
 
 logger = logging.getLogger("locust.memquake")

@@ -37,8 +37,8 @@ from session.watch import (
     watch_workers,
 )
 from settings import Settings
+from telemetry.collector import Collector
 from telemetry.live import REPORT_LAG_S
-from telemetry.report import Collector
 from telemetry.timeline import Timeline, TimelineWriter
 from verdict.model import RunFacts, Verdict
 from verdict.verdict import judge

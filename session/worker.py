@@ -29,8 +29,9 @@ from session.riders import Riders
 from session.sampling import TICK_S, Sampler
 from session.subject import build_bounded, close_bounded
 from session.watchdog import Watchdog
+from telemetry.clock_sync import ClockSync
 from telemetry.recorder import Recorder
-from telemetry.report import ClockSync, Reporter
+from telemetry.report import Reporter
 from users.clients import ClientOptions, resolve
 from users.context import LoadContext, LoadSettings
 from users.naming import Names

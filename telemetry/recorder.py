@@ -12,92 +12,25 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from client.operation import FAILURES, UNATTEMPTED, Outcome
+from client.operation import Outcome
 from telemetry.counts import ClientCounts
 from telemetry.evidence import Evidence, plain
-from telemetry.histogram import Histogram, bucket_of, merge_into
+from telemetry.histogram import bucket_of, merge_into
+from telemetry.seconds import DONE, FAILED, NOT_ATTEMPTED, Second, Tally, add_notable, kind_of
 from telemetry.window import (
-    SLICE_BUCKET_SHIFT,
     SLICES_A_SECOND,
     WAITING_FROM_US,
-    Cell,
     NodeState,
     Pacing,
     Slice,
 )
-from telemetry.wire import CellKey, Wire, flat, pack_cell, pack_pacing, pack_slice, pack_state
-
-_DONE, _FAILED, _UNATTEMPTED, _ABORTED = range(4)
+from telemetry.wire import CellKey, Wire
 
 _TABLE_SIZE = 65_536
 # Buckets up to 65 ms are looked up: half the cost of computing them, and nearly every operation.
 _BUCKETS = tuple(bucket_of(value) for value in range(_TABLE_SIZE))
-
-
-def _kind_of(outcome: str) -> int:
-    if outcome in UNATTEMPTED:
-        return _UNATTEMPTED
-    if outcome in FAILURES:
-        return _FAILED
-    return _ABORTED if outcome == Outcome.ABORTED else _DONE
-
-
-@dataclass(slots=True)
-class _Tally(Cell):
-    """A cell that knows what its outcome means, so that the hot path need not look it up."""
-
-    kind: int = _DONE
-
-
-@dataclass(slots=True)
-class _Second:
-    cells: dict[CellKey, _Tally] = field(default_factory=dict)
-    slices: list[dict[str, Slice]] = field(
-        default_factory=lambda: [{} for _ in range(SLICES_A_SECOND)]
-    )
-    batch_failed: dict[str, int] = field(default_factory=dict)
-    batch_keys: dict[str, int] = field(default_factory=dict)
-    own: dict[str, list[int]] = field(default_factory=dict)
-    pacing: Pacing | None = None
-    lag: Histogram = field(default_factory=dict)
-    cpu: float | None = None
-    nodes: dict[str, NodeState] = field(default_factory=dict)
-    users: int | None = None
-    origin_calls: int = 0
-    origin_peak: int = 0
-
-    def pack(self, second: int) -> Wire:
-        """Give the second as plain types (telemetry.wire names the keys)."""
-        wire: Wire = {"t": second}
-        if self.cells:
-            wire["c"] = [pack_cell(key, cell) for key, cell in self.cells.items()]
-        slices = [
-            pack_slice(tenth, node, part)
-            for tenth, nodes in enumerate(self.slices)
-            for node, part in nodes.items()
-            if part.calls  # an abort that did not wait leaves an empty one
-        ]
-        optional: tuple[tuple[str, Any], ...] = (
-            ("s", slices),
-            ("b", self.batch_failed),
-            ("k", self.batch_keys),
-            ("o", self.own),
-            ("l", flat(self.lag)),
-            ("n", {node: pack_state(state) for node, state in self.nodes.items()}),
-        )
-        wire.update({key: value for key, value in optional if value})
-        if self.pacing is not None:
-            wire["p"] = pack_pacing(self.pacing)
-        if self.cpu is not None:
-            wire["g"] = self.cpu
-        if self.users is not None:
-            wire["u"] = self.users
-        if self.origin_calls or self.origin_peak:
-            wire["r"] = [self.origin_calls, self.origin_peak]
-        return wire
 
 
 TOTALS = ("operations", "keys", "errors", "wrong_values", "verified_hits")
@@ -125,8 +58,8 @@ class Recorder:
         self._forget_seconds()
 
     def _forget_seconds(self) -> None:
-        self._seconds: dict[int, _Second] = {}
-        self._cells: dict[CellKey, _Tally] = {}
+        self._seconds: dict[int, Second] = {}
+        self._cells: dict[CellKey, Tally] = {}
         self._slices: dict[str, Slice] = {}
         self._from = self._to = -1.0
 
@@ -181,10 +114,10 @@ class Recorder:
             except KeyError:
                 part = self._slices[node] = Slice()
             kind = cell.kind
-            if kind == _DONE and us < WAITING_FROM_US:
+            if kind == DONE and us < WAITING_FROM_US:
                 part.calls += 1
             else:
-                _add_notable(part, kind, us, bucket)
+                add_notable(part, kind, us, bucket)
 
     def _seek(self, offset: float) -> bool:
         """Make the tenth of a second at `offset` current. False before second 0."""
@@ -201,20 +134,20 @@ class Recorder:
         self._to = second + (tenth + 1) / SLICES_A_SECOND
         return True
 
-    def _second(self, second: int) -> _Second:
+    def _second(self, second: int) -> Second:
         data = self._seconds.get(second)
         if data is None:
-            data = self._seconds[second] = _Second()
+            data = self._seconds[second] = Second()
         return data
 
-    def _new_cell(self, op: str, node: str, outcome: str) -> _Tally:
-        cell = _Tally(service=defaultdict(int), response=defaultdict(int), kind=_kind_of(outcome))
+    def _new_cell(self, op: str, node: str, outcome: str) -> Tally:
+        cell = Tally(service=defaultdict(int), response=defaultdict(int), kind=kind_of(outcome))
         self._cells[op, node, outcome] = cell
         return cell
 
     # Everything else ---------------------------------------------------------------------------
 
-    def _at(self, at: float) -> _Second | None:
+    def _at(self, at: float) -> Second | None:
         offset = at - self.epoch
         return self._second(int(offset)) if offset >= 0 else None
 
@@ -322,7 +255,7 @@ class Recorder:
                 counts["operations"] += cell.count
                 counts["keys"] += cell.keys
                 counts["verified_hits"] += cell.hits
-                if cell.kind in (_FAILED, _UNATTEMPTED):
+                if cell.kind in (FAILED, NOT_ATTEMPTED):
                     counts["errors"] += cell.count
                 if outcome == Outcome.WRONG_VALUE:
                     counts["wrong_values"] += cell.count
@@ -368,19 +301,3 @@ class Recorder:
         self._fresh, self._fresh_counts, self._client_counts = [], {}, {}
         self._forget_seconds()
         return increment
-
-
-def _add_notable(part: Slice, kind: int, us: int, bucket: int) -> None:
-    """Count in a slice what failed, waited, or was cut off by the harness."""
-    waited = us >= WAITING_FROM_US
-    if kind == _ABORTED and not waited:
-        return
-    part.calls += 1
-    failed = kind in (_FAILED, _UNATTEMPTED)
-    part.failed += failed
-    part.unattempted += kind == _UNATTEMPTED
-    if waited:
-        coarse = bucket >> SLICE_BUCKET_SHIFT
-        part.waiting[coarse] = part.waiting.get(coarse, 0) + 1
-        if failed:
-            part.waiting_failed[coarse] = part.waiting_failed.get(coarse, 0) + 1

@@ -13,10 +13,12 @@ from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from client.operation import Outcome
+from telemetry.clock_sync import ClockSync
+from telemetry.collector import Collector
 from telemetry.exporter import MetricsPortError, serve
 from telemetry.prometheus import LiveState, Metrics
 from telemetry.recorder import Recorder
-from telemetry.report import ClockSync, Collector, Reporter
+from telemetry.report import Reporter
 from telemetry.timeline import Timeline
 
 WAIT_S = 10.0

@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from telemetry.clock_sync import ClockSync
 from telemetry.clocks import KEPT_ANSWERS, ClockEstimate
 from telemetry.recorder import Recorder
-from telemetry.report import ClockSync
 
 DELAYS = st.lists(
     st.tuples(st.floats(0.0001, 0.5), st.floats(0.0001, 0.5)), min_size=1, max_size=20

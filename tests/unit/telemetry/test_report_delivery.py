@@ -12,9 +12,10 @@ from locust.exception import RPCSendError
 from locust.rpc.protocol import Message
 
 from client.operation import Outcome
+from telemetry.collector import Collector
 from telemetry.delivery import HELD_AT_MOST, RESENT_AT_MOST, Inbox, Outbox
 from telemetry.recorder import Recorder
-from telemetry.report import Collector, Reporter
+from telemetry.report import Reporter
 from telemetry.timeline import Timeline
 
 
