@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from tests.e2e.conftest import LocustProcess, Result
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
@@ -68,15 +71,52 @@ CASES = [
 ]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+SIDE_BY_SIDE = 3  # processes that mostly load modules
+
+
+def try_case(arguments: list[str], expected: str, folder: Path) -> tuple[Result, str]:
+    """Run one case in a folder of its own; give the result and what its line should name."""
+    folder.mkdir()
     for name, text in SCENARIOS.items():
-        (tmp_path / name).write_text(text)
-    (tmp_path / "stranger.py").write_text(
+        (folder / name).write_text(text)
+    (folder / "stranger.py").write_text(
         "def raises(nodes, settings):\n    raise ValueError('no license')\n\n\n"
         "def empty(nodes, settings):\n    return object()\n"
     )
-    return tmp_path
+    with socket.socket() as taken:  # bound and not listening: nobody can take it meanwhile
+        taken.bind(("127.0.0.1", 0))
+        closed = str(taken.getsockname()[1])
+        filled = [argument.replace("{closed}", closed) for argument in arguments]
+        if "-t" not in filled:
+            filled += ["-t", "2s"] if "--scenario" not in filled else []
+        run = LocustProcess(
+            filled, folder=folder, runs_dir=folder / "runs", cwd=folder, headless=True
+        )
+        try:
+            return run.finish(30), expected.replace("{closed}", closed)
+        finally:
+            run.kill()
+
+
+@pytest.fixture(scope="module")
+def tried(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], tuple[Result, str]]]:
+    """Start the cases that were chosen, a few side by side; give each one's outcome by its name."""
+    folder = tmp_path_factory.mktemp("bad-input")
+    chosen = {
+        getattr(item, "callspec", None) and item.callspec.id for item in request.session.items
+    }
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        begun = {
+            name: pool.submit(try_case, arguments, expected, folder / name.replace(" ", "-"))
+            for name, arguments, expected in CASES
+            if name in chosen
+        }
+        try:
+            yield lambda name: begun[name].result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def one_line(result, *expected: str) -> None:
@@ -88,23 +128,11 @@ def one_line(result, *expected: str) -> None:
     assert "Traceback" not in result.stdout + result.stderr
 
 
-@pytest.mark.parametrize(
-    ("arguments", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
-)
-def test_bad_input_gets_one_line(
-    run_locust: Callable,
-    folder: Path,
-    free_port: Callable,
-    arguments: list[str],
-    expected: str,
-) -> None:
+@pytest.mark.parametrize("name", [pytest.param(case[0], id=case[0]) for case in CASES])
+def test_bad_input_gets_one_line(tried: Callable[[str], tuple[Result, str]], name: str) -> None:
     """One line names the thing and the way out; exit code 2; nothing left running."""
-    closed = str(free_port())
-    filled = [argument.replace("{closed}", closed) for argument in arguments]
-    if "-t" not in filled:
-        filled += ["-t", "2s"] if "--scenario" not in filled else []
-    result = run_locust(filled, timeout_s=30, cwd=folder)
-    one_line(result, expected.replace("{closed}", closed))
+    result, expected = tried(name)
+    one_line(result, expected)
 
 
 def test_a_node_that_is_not_memcached(run_locust: Callable) -> None:
