@@ -7,6 +7,9 @@
 # Servers built by the set-up win over others of their name, which were found unfit.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
+# Tests start hundreds of processes; without bytecode each would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON_BIN := .venv/bin/python
 PACKAGES := client users faults cluster telemetry verdict report dashboard session bench scripts options \
 	settings.py locustfile.py
