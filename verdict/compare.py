@@ -2,7 +2,8 @@
 
 Medians over windows, never a single window, and beside every ratio an absolute slack: a p99 of one
 second moves by two thirds with nothing wrong. Throughput gets the slack that its own scatter in
-the baseline asks for, so a client is not convicted of noise.
+the baseline asks for, and a p99 beyond its limit by less than the windows' scatter tells nothing,
+so a client is not convicted of noise.
 """
 
 from __future__ import annotations
@@ -39,14 +40,32 @@ _MAD_TO_DEVIATION = 1.4826
 def compare_p99(
     name: str, label: str, before: Sequence[float], after: Sequence[float], factor: float
 ) -> CheckResult | None:
-    """Hold the median window p99 (ms) against the baseline's; None where there is nothing."""
+    """Hold the median window p99 (ms) against the baseline's; None where there is nothing.
+
+    Beyond the limit by no more than two and a half standard errors of the ratio of two medians, it
+    is INCONCLUSIVE: more windows would tell.
+    """
     if not before or not after:
         return None
     was, now = statistics.median(before), statistics.median(after)
     allowed = max(factor * was, was + P99_SLACK_MS)
     ratio, most = (now / was, allowed / was) if was else (0.0, factor)
     why = f"{label}: p99 {now:.2f} ms, {was:.2f} ms before, {allowed:.2f} ms allowed"
+    sure = allowed * math.exp(_DEVIATIONS * math.hypot(_log_error(before), _log_error(after)))
+    if allowed < now <= sure:
+        why += f"; windows scatter so much that only {sure:.2f} ms would tell: run longer"
+        return inconclusive(name, why, observed=ratio, limit=most, unit="x")
     return held(name, now <= allowed, why, observed=ratio, limit=most, unit="x")
+
+
+def _log_error(values: Sequence[float]) -> float:
+    """Give the standard error of the median's logarithm: latencies scatter by factors."""
+    logs = [math.log(value) for value in values if value > 0]
+    if not logs:
+        return 0.0
+    usual = statistics.median(logs)
+    spread = statistics.median(abs(value - usual) for value in logs) * _MAD_TO_DEVIATION
+    return _MEDIAN_TO_MEAN * spread / math.sqrt(len(logs))
 
 
 def throughput_floor(before: Sequence[int], windows: int) -> float:
