@@ -65,7 +65,6 @@ BROKEN = [
         "never tries again: its breaker is stuck open",
         HOLE,
         "recovers_within",
-        quick=True,
     ),
     _row(
         "broken_clients:waits_every_time",
