@@ -95,7 +95,8 @@ def scale(namespace: Namespace, page: Page, count: int) -> float:
 
 
 def seconds_of(timeline: str) -> dict[int, dict[str, Any]]:
-    lines = map(json.loads, timeline.splitlines())
+    # kubectl may say words of its own in between.
+    lines = [json.loads(line) for line in timeline.splitlines() if line.startswith("{")]
     return {int(line["t"]): line for line in lines}
 
 
