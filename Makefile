@@ -2,7 +2,8 @@
 # Kept to what GNU Make 3.81 knows (the one of macOS).
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui test prove check bench power monitoring bad-states clean
+.PHONY: help setup setup-dev run ui test prove check bench power monitoring compose-test k8s-test \
+	bad-states clean
 
 # Servers built by the set-up win over others of their name, which were found unfit.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)

@@ -90,14 +90,14 @@ def table(rounds: Rounds, labels: Mapping[str, str]) -> str:
     measured = [name for name in labels if any(name in measures for measures in rounds)]
     width = max(len(label) for label in labels.values())
     lines = [
-        f"{'median of ' + str(len(rounds)) + ' rounds':<{width}}"
-        f"  {'operations/s':>24}  {'CPU us/operation':>26}"
+        f"{'median of its turns':<{width}}  turns  {'operations/s':>24}  {'CPU us/operation':>26}"
     ]
     for contender in measured:
         speed = figure(rounds, contender, SPEED)
         cpu = figure(rounds, contender, CPU)
         lines.append(
-            f"{labels[contender]:<{width}}  {speed.median:>10,.0f} (spread {speed.spread:>4.0%})"
+            f"{labels[contender]:<{width}}  {sum(contender in found for found in rounds):>5}"
+            f"  {speed.median:>10,.0f} (spread {speed.spread:>4.0%})"
             f"  {cpu.median:>12.1f} (spread {cpu.spread:>4.0%})"
         )
     return "\n".join(lines)

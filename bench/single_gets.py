@@ -30,9 +30,7 @@ GOALS: Sequence[tuple[str, str, str, Goal | None]] = (
     ("G", "H", SPEED, None),
 )
 NAMES = {CPU: "CPU per operation", SPEED: "operations a second"}
-AGAIN = ("A", "C", "B")
-"""Who the goals compare, next to each other: a machine's noise lasts longer than one of them."""
-AGAIN_A_ROUND = 2
+AGAIN_A_ROUND = 2  # further turns of those with a goal: noise lasts longer than one of them
 NO_MEMTIER = f"D not measured: {memtier.PROGRAM} is not on PATH"
 
 
@@ -46,11 +44,12 @@ def measure(
 ) -> Section:
     """Run the rounds. Raises BenchError."""
     names = contenders()
+    again = [name for name in names if any(name in goal[:2] and goal[3] for goal in GOALS)]
     measured = []
     with running(NODES) as nodes:
         task = Task(nodes=nodes, users=users, seconds=seconds)
         for number in range(rounds):
-            for turn in [order(names, number), *[order(AGAIN, number)] * AGAIN_A_ROUND]:
+            for turn in [order(names, number), *[order(again, number)] * AGAIN_A_ROUND]:
                 measures = {}
                 for name in turn:
                     measures[name] = run(name, task)

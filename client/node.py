@@ -209,6 +209,21 @@ class Node(Settling):
         """Give the seconds since the call had its connection; ask before that goes back."""
         return self.clock() - deadline + connection.allowed_s
 
+    def snapshot(self) -> dict[str, Any]:
+        """Give the node's state as plain types."""
+        breaker = self.breaker
+        return {
+            "breaker": breaker.status,
+            "pool": self.pool.snapshot(),
+            "opened": breaker.opened,
+            "opens_refused": breaker.opens_refused,
+            "probes": breaker.probes_admitted,
+            "transitions": dict(breaker.transitions),
+            "failures": dict(self.failures),
+            "requests": self.requests,
+            "consecutive_failures": breaker.streak,
+        }
+
     def __repr__(self) -> str:
         return f"<Node {self.label} {self.breaker.status} {self.pool!r}>"
 

@@ -1,4 +1,4 @@
-"""How a pool's connections come and go: opened in a place, limited to the time left, closed.
+"""How a pool's connections come and go: opened in a place, renewed in it, closed.
 
 A place is counted before its connection is opened and until after it is closed, whatever goes wrong
 in between; so the numbers hold at every moment. All of it happens outside the lock of `places`.
@@ -10,7 +10,6 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from client.errors import MemcacheClientError, PoolExhausted
 from client.places import Places, new_gate
 from client.waiting import Gate
 
@@ -38,10 +37,6 @@ class Opening(Places):
         self._lifetime_s = lifetime_s
         self._lifetime_jitter = lifetime_jitter
         self._rng = rng or random.Random()
-
-    def release(self, connection: Any, now: float) -> None:
-        """Take back a connection that is at a request boundary."""
-        raise NotImplementedError
 
     def discard(self, connection: Any, reason: str) -> None:
         """Close a connection that the caller has and free its place."""
@@ -73,20 +68,6 @@ class Opening(Places):
             raise
         self._count_closed(reason)
         return self._open(deadline)
-
-    def _limited(self, connection: Any, started: float, deadline: float) -> Any:
-        """Limit a connection that took time to get; too late for it, it goes back unused."""
-        try:
-            connection.begin(deadline)
-        except MemcacheClientError as error:
-            self.release(connection, self._clock())
-            self._count_timeout()
-            raise PoolExhausted from error
-        except BaseException:
-            self.discard(connection, "aborted")
-            raise
-        self._count_wait(self._clock() - started)
-        return connection
 
     def _end(self, connection: Any, reason: str, *, claimed: int = 0) -> None:
         try:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from client.errors import ClientClosed, MemcacheClientError
+from client.errors import ClientClosed, MemcacheClientError, PoolExhausted
 from client.opening import Opening
 from client.places import new_gate
 from client.waiting import Gate, Waiter
@@ -213,6 +213,20 @@ class Pool(Opening):
         super()._leave(waiter)
         if self.is_closed:  # it may have put down what it was granted
             self.evict("client_closed")
+
+    def _limited(self, connection: Any, started: float, deadline: float) -> Any:
+        """Limit a connection that took time to get; too late for it, it goes back unused."""
+        try:
+            connection.begin(deadline)
+        except MemcacheClientError as error:
+            self.release(connection, self._clock())
+            self._count_timeout()
+            raise PoolExhausted from error
+        except BaseException:
+            self.discard(connection, "aborted")
+            raise
+        self._count_wait(self._clock() - started)
+        return connection
 
     def _sweep(self, now: float) -> None:
         """Close what has been idle too long: the oldest are on the left and are never used."""

@@ -25,7 +25,6 @@ class Settling:
     pool: Pool
     clock: Callable[[], float]
     op_timeout: float
-    requests: int
     failures: Counter[str]
     _breaker_settings: Any
     _events: Any
@@ -67,21 +66,6 @@ class Settling:
         ):
             return IGNORED  # most of the time was spent waiting for the connection
         return verdict_of(error, self._breaker_settings)
-
-    def snapshot(self) -> dict[str, Any]:
-        """Give the node's state as plain types."""
-        breaker = self.breaker
-        return {
-            "breaker": breaker.status,
-            "pool": self.pool.snapshot(),
-            "opened": breaker.opened,
-            "opens_refused": breaker.opens_refused,
-            "probes": breaker.probes_admitted,
-            "transitions": dict(breaker.transitions),
-            "failures": dict(self.failures),
-            "requests": self.requests,
-            "consecutive_failures": breaker.streak,
-        }
 
 
 def _reason(error: BaseException) -> str:

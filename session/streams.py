@@ -8,40 +8,47 @@ loop forget every timer that was due at the same moment: a run then waits for ev
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
 from faults.printing import send_nowhere
 
 
 class Lasting:
-    """A text stream that takes everything; when its reader is gone, what is written vanishes."""
+    """A text stream that takes everything; when its reader is gone, what is written vanishes.
+
+    Any other error (a full disk, a reader too slow for a pipe that does not block) costs the words
+    it met, and later ones may get through again.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
         """Write what somebody may still read; the number of characters taken."""
-        try:
-            return self._stream.write(text)
-        except OSError:
-            self._lose()
-            return len(text)
+        with self._whatever_happens():
+            self._stream.write(text)
+        return len(text)
 
     def flush(self) -> None:
         """Hand on what was written."""
-        try:
+        with self._whatever_happens():
             self._stream.flush()
-        except OSError:
-            self._lose()
 
     def writelines(self, lines: Any) -> None:
         """Write each line."""
         for line in lines:
             self.write(line)
 
-    def _lose(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # a stream without a file has no reader
-            send_nowhere(self._stream)
+    @contextlib.contextmanager
+    def _whatever_happens(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            with contextlib.suppress(OSError, ValueError):  # it has no file of its own
+                send_nowhere(self._stream)
+        except OSError:
+            pass
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -43,7 +43,9 @@ def compare_p99(
     """Hold the median window p99 (ms) against the baseline's; None where there is nothing.
 
     Beyond the limit by no more than two and a half standard errors of the ratio of two medians, it
-    is INCONCLUSIVE: more windows would tell.
+    is INCONCLUSIVE: more windows would tell. The scatter is the baseline's own, because a client
+    that is wild afterwards must not be excused by it; and the standard deviation of logarithms,
+    which is much surer for a handful of windows than their median absolute deviation.
     """
     if not before or not after:
         return None
@@ -51,21 +53,18 @@ def compare_p99(
     allowed = max(factor * was, was + P99_SLACK_MS)
     ratio, most = (now / was, allowed / was) if was else (0.0, factor)
     why = f"{label}: p99 {now:.2f} ms, {was:.2f} ms before, {allowed:.2f} ms allowed"
-    sure = allowed * math.exp(_DEVIATIONS * math.hypot(_log_error(before), _log_error(after)))
+    logs = [math.log(value) for value in before if value > 0]  # latencies scatter by factors
+    scatter = statistics.stdev(logs) if len(logs) > 1 else 0.0
+    sure = allowed * math.exp(_DEVIATIONS * _error(scatter, len(before), len(after)))
     if allowed < now <= sure:
         why += f"; windows scatter so much that only {sure:.2f} ms would tell: run longer"
         return inconclusive(name, why, observed=ratio, limit=most, unit="x")
     return held(name, now <= allowed, why, observed=ratio, limit=most, unit="x")
 
 
-def _log_error(values: Sequence[float]) -> float:
-    """Give the standard error of the median's logarithm: latencies scatter by factors."""
-    logs = [math.log(value) for value in values if value > 0]
-    if not logs:
-        return 0.0
-    usual = statistics.median(logs)
-    spread = statistics.median(abs(value - usual) for value in logs) * _MAD_TO_DEVIATION
-    return _MEDIAN_TO_MEAN * spread / math.sqrt(len(logs))
+def _error(scatter: float, before: int, after: int) -> float:
+    """Give the standard error of the difference of two medians, over so many values each."""
+    return _MEDIAN_TO_MEAN * scatter * math.sqrt(1 / max(1, before) + 1 / max(1, after))
 
 
 def throughput_floor(before: Sequence[int], windows: int) -> float:
@@ -75,10 +74,9 @@ def throughput_floor(before: Sequence[int], windows: int) -> float:
     over `windows` windows; the scatter is the baseline's own, and at least that of random arrivals.
     """
     usual = statistics.median(before)
-    spread = statistics.median(abs(value - usual) for value in before) * _MAD_TO_DEVIATION
-    scatter = max(spread, math.sqrt(usual))
-    error = _MEDIAN_TO_MEAN * scatter * math.sqrt(1 / len(before) + 1 / max(1, windows))
-    return THROUGHPUT_KEPT * usual - _DEVIATIONS * error
+    deviation = statistics.median(abs(value - usual) for value in before) * _MAD_TO_DEVIATION
+    scatter = max(deviation, math.sqrt(usual))
+    return THROUGHPUT_KEPT * usual - _DEVIATIONS * _error(scatter, len(before), windows)
 
 
 def compare_throughput(

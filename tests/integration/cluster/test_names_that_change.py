@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +18,7 @@ from faults.plan import Plan, make_plan
 from faults.scenario import scenario_from_text
 from session.clientside import OrderBook
 from tests.e2e.broken_names import ResolvesOnce
+from tests.links import StandingOrders
 from users.clients import ClientOptions, construct, resolve
 from users.records import NEW, OLD, Records
 
@@ -27,22 +28,13 @@ OPTIONS = ClientOptions(pool_size=4, op_timeout=0.3, connect_timeout=0.3)
 FOLLOWING = ("memquake", "pymemcache-pooled")
 
 
-class InThisProcess:
+class InThisProcess(StandingOrders):
     """The way to one load process, which is this one."""
 
     def __init__(self, records: Records) -> None:
+        super().__init__()
         load: Any = SimpleNamespace(records=records)
         self.book = OrderBook(load)
-        self.standing: dict[str, Words] = {}
-
-    def order(self, order: Words) -> None:
-        self.standing[order["id"]] = order
-
-    def withdraw(self, order_id: str) -> None:
-        self.standing.pop(order_id, None)
-
-    def orders(self, kinds: Collection[str]) -> list[str]:
-        return [name for name, order in self.standing.items() if order["kind"] in kinds]
 
     def heard(self, order_id: str) -> Mapping[str, Words | None]:
         orders = [{**order, "left_s": order["for_s"]} for order in self.standing.values()]

@@ -64,3 +64,20 @@ def test_once_is_enough() -> None:
     assert lasting(kept) is kept
     stream.close()
     reader.close()
+
+
+def test_a_reader_that_is_only_slow_hears_what_comes_later() -> None:
+    """A pipe that is full for a moment is no pipe without a reader."""
+    reader, stream = piped()
+    os.set_blocking(stream.fileno(), False)
+    kept = lasting(stream)
+    for _ in range(3):
+        kept.write("x" * 100_000)
+        kept.flush()
+    while len(reader.read(100_000) or b"") == 100_000:
+        pass
+    kept.write("later\n")
+    kept.flush()
+    assert reader.read(200_000).endswith(b"later\n")
+    stream.close()
+    reader.close()

@@ -22,6 +22,7 @@ WILD = [2.0, 9.0, 3.0, 4.0, 12.0, 4.5, 2.5, 8.0, 3.5]
         pytest.param(WILD, [1.7 * x for x in WILD], Ruling.INCONCLUSIVE, id="over, by less"),
         pytest.param(WILD, [9 * x for x in WILD], Ruling.FAIL, id="far over, however wild"),
         pytest.param(CALM, [6.1] * 4 + [30.0] * 5, Ruling.FAIL, id="waits for time-outs"),
+        pytest.param(CALM, [5.0, 9.0, 700.0, 40.0, 6.5], Ruling.FAIL, id="wild only afterwards"),
         pytest.param([0.0] * 9, [0.5] * 9, Ruling.PASS, id="nothing took any time before"),
     ],
 )
