@@ -214,10 +214,9 @@ def closed_network(objects: Sequence[Object]) -> Iterator[str]:
 
 
 def whole(objects: Sequence[Object]) -> Iterator[str]:
-    """Refer to nothing that is not there: selectors, ports, ConfigMaps, volumes, accounts."""
+    """Refer to nothing that is not there: selectors, ports, ConfigMaps."""
     labels = [metadata.get("labels", {}) for _, _, metadata in _pods(objects)]
     maps = {body["metadata"]["name"] for body in objects if body["kind"] == "ConfigMap"}
-    accounts = {body["metadata"]["name"] for body in objects if body["kind"] == "ServiceAccount"}
     for body in objects:
         spec = body.get("spec", {})
         if body["kind"] in CONTROLLERS:
@@ -238,14 +237,25 @@ def whole(objects: Sequence[Object]) -> Iterator[str]:
                 yield f"{titled(body)}: ConfigMap {reference['name']} is not there"
         if body["kind"] == "Service":
             yield from _missing_ports(body, objects)
+
+
+def whole_pods(objects: Sequence[Object]) -> Iterator[str]:
+    """Have pods refer to nothing that is not there: volumes, claims, accounts."""
+    accounts = {body["metadata"]["name"] for body in objects if body["kind"] == "ServiceAccount"}
+    claims = {o["metadata"]["name"] for o in objects if o["kind"] == "PersistentVolumeClaim"}
     for title, pod, _ in _pods(objects):
         account = pod.get("serviceAccountName")
         if account is not None and account not in accounts:
             yield f"{title}: ServiceAccount {account} is not there"
-        volumes = {volume["name"] for volume in pod.get("volumes", [])}
+        volumes = pod.get("volumes", [])
+        for volume in volumes:
+            claim = volume.get("persistentVolumeClaim", {}).get("claimName")
+            if claim is not None and claim not in claims:
+                yield f"{title}: PersistentVolumeClaim {claim} is not there"
+        names = {volume["name"] for volume in volumes}
         for container in [*pod.get("initContainers", []), *pod.get("containers", [])]:
             for mount in container.get("volumeMounts", []):
-                if mount["name"] not in volumes:
+                if mount["name"] not in names:
                     yield f"{title}: volume {mount['name']} is not there"
 
 
@@ -285,5 +295,6 @@ def _selects(selector: Object | None, labels: Object) -> bool:
 
 RULES: tuple[Rule, ...] = (
     images, no_root, confined, own_namespaces, namespaces, no_token, narrow_roles,
-    no_service_links, resources, probes, nothing_published, closed_network, whole, small_enough,
+    no_service_links, resources, probes, nothing_published, closed_network, whole, whole_pods,
+    small_enough,
 )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -23,7 +24,8 @@ from typing import Any, TypeVar
 from tests.conftest import CHECKOUT
 
 OVERLAYS = CHECKOUT / "k8s" / "overlays"
-IMAGES = ("memquake:dev", "memcached:1.6", "ghcr.io/shopify/toxiproxy:2.12.0")
+PROMETHEUS = "prom/prometheus:v2.53.0"
+IMAGES = ("memquake:dev", "memcached:1.6", "ghcr.io/shopify/toxiproxy:2.12.0", PROMETHEUS)
 LOAD_WITHIN_S = 300.0
 GONE_WITHIN_S = 180.0
 POLL_S = 1.0
@@ -159,6 +161,25 @@ def applied(overlay: str, folder: Path, settings: Mapping[str, str]) -> Iterator
         yield namespace
     finally:
         namespace.delete()
+
+
+@contextmanager
+def forwarded(namespace: str, what: str, port: int) -> Iterator[str]:
+    """Forward a free port of loopback to a port of a pod, as a user would; give its http URL."""
+    command = ["kubectl", "-n", namespace, "port-forward", what, f":{port}"]
+    process = subprocess.Popen(
+        command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        there = re.match(r"Forwarding from (127\.0\.0\.1:\d+) ", line)
+        assert there, line
+        yield f"http://{there[1]}"
+    finally:
+        process.kill()
+        process.wait(10)
+        process.stdout.close()
 
 
 def soon(look: Callable[[], T], within_s: float, what: str) -> T:

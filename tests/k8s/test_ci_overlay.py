@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,23 @@ def test_other_ends_are_told_apart(
     assert f"exit code {code} " in ended["message"], ended
     assert f"rule at index {index}" in ended["message"], ended
     assert state["message"].strip(), "the pod does not say why"
+
+
+def test_run_folders_outlive_the_job(tmp_path: Path) -> None:
+    """With the component that keeps them, report and verdict are there when the pod is gone."""
+    settings = {"LOCUST_SCENARIO": "none", "LOCUST_RUN_TIME": "2s"}
+    with applied("ci-kept", tmp_path, SMALL | settings) as namespace:
+        _, log, state = end_of(namespace)
+        assert state["exitCode"] == INCONCLUSIVE, log[-5000:]
+        done = namespace.kubectl("delete", "job", "memquake", "--wait", limit_s=120)
+        assert done.code == 0, done
+        namespace.kubectl("scale", "deployment/reader", "--replicas=1")
+        namespace.roll_out("deployment/reader")
+        read = ("exec", "deployment/reader", "--")
+        verdict = namespace.kubectl(*read, "cat", "/runs/latest/verdict.json")
+        assert json.loads(verdict.output)["verdict"] == "INCONCLUSIVE", verdict
+        names = namespace.kubectl(*read, "tar", "c", "-C", "/runs", "-f", "/dev/null", "-v", ".")
+        assert "report.html" in names.output, names
 
 
 def test_a_deleted_pod_is_a_fault_like_any_other(tmp_path: Path) -> None:

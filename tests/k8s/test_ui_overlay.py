@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import statistics
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.conftest import CHECKOUT
-from tests.k8s.cluster import Namespace, applied, soon
+from tests.k8s.cluster import Namespace, applied, forwarded, soon
 
 pytestmark = pytest.mark.k8s
 
@@ -35,7 +32,7 @@ ARRIVAL_S = 150.0  # a pod that is scheduled, started and connected, on a busy m
 
 
 class Page:
-    """The master's web UI, by way of `kubectl port-forward` as the overlay says."""
+    """The master's web UI."""
 
     def __init__(self, base: str) -> None:
         self.base = base
@@ -60,24 +57,11 @@ class Page:
 
 @contextmanager
 def page_of(namespace: Namespace) -> Iterator[Page]:
-    """Forward a free port of loopback to the master's page."""
-    command = ["kubectl", "-n", namespace.name, "port-forward", "deployment/master", ":8089"]
-    process = subprocess.Popen(
-        command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        port = re.match(r"Forwarding from 127\.0\.0\.1:(\d+) ", line)
-        assert port, line
-        page = Page(f"http://127.0.0.1:{port[1]}")
+    """Give the master's page, by way of `kubectl port-forward` as the overlay says."""
+    with forwarded(namespace.name, "deployment/master", 8089) as base:
+        page = Page(base)
         with page.session:
             yield page
-    finally:
-        process.kill()
-        process.wait(10)
-        assert process.stdout is not None
-        process.stdout.close()
 
 
 def scale(namespace: Namespace, page: Page, count: int) -> float:
