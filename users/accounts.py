@@ -22,10 +22,12 @@ from telemetry.evidence import Evidence
 from users.audit import About, Answer, Auditor, Question
 from users.book import Book, Page
 from users.bounds import Bounds
+from users.spelling import Spelling
 from users.values import version_of
 
 MOVED_KEPT = 100  # the next reads take them up; more is no use
-LINKS_IN_VAIN = 20  # that many refusals of the single writers' own chains are no accident
+BEFORE = -1  # the second of what was acknowledged before the run
+IN_VAIN = 20, 0.05  # so many, and such a share, of a single writer's own updates is no accident
 FINAL_LIMIT_S = 3.0  # for all that is asked at the end: some 100,000 keys on an idle machine
 FINAL_MOST_BYTES = 32 * 1024 * 1024  # values read at the end; large ones are looked at by sample
 
@@ -52,10 +54,14 @@ class Accounts:
         self.counters: dict[str, Bounds] = {}
         self.value_bytes = 100  # of one value of the run, about
         self.updates = 0  # acknowledged
+        self.steps_done = 0  # of counters
+        self.steps_denied: Counter[str] = Counter()  # by counter: not there to move, there to add
         self.held: Counter[str] = Counter()  # how many questions about the key are open
         self.gone: set[str] = set()
         self.moved: deque[str] = deque(maxlen=MOVED_KEPT)
         self.is_ready = True  # False while ledger users still store their keys
+        self.encodes_values = False  # the client stores them in a form of its own
+        self.hides_keys = False  # the client stores them under names that nobody knows
         self.auditor = Auditor(nodes, self._is_right, self._settle, clock=clock)
         self._locations = locations
         self._clock = clock
@@ -71,6 +77,21 @@ class Accounts:
         book = Book(writer)
         self.books.append(book)
         return book
+
+    @property
+    def spelling(self) -> Spelling:
+        """How the client's keys are named on the servers."""
+        return self.auditor.spelling
+
+    @spelling.setter
+    def spelling(self, spelling: Spelling) -> None:
+        self.auditor.spelling = spelling
+
+    def lost_before(self, key: str) -> None:
+        """Note a key of the prefill that was acknowledged and that no server has."""
+        self._lost["", BEFORE] += 1
+        what = "stored before the run and acknowledged, no server has it"
+        self._keep("lost_write", key, what, {"acknowledged_s": BEFORE})
 
     # During the run ------------------------------------------------------------------------------
 
@@ -106,6 +127,10 @@ class Accounts:
         elif not book.may_be_seen(key, version):
             self._ask(About.STALE, book, key, page, stale=version)
 
+    def denied(self, book: Book, key: str, page: Page) -> None:
+        """Take a delete's "not found" for a key that was certainly there by `page`."""
+        self._ask(About.MISS, book, key, page)
+
     def wrong_update(self, key: str, what: str) -> None:
         """Note an update that was lost, or happened although it must not have."""
         self._wrong_updates += 1
@@ -114,9 +139,12 @@ class Accounts:
     # What the servers say ------------------------------------------------------------------------
 
     def _ask(self, about: About, book: Book, key: str, page: Page, stale: int = 0) -> None:
+        now = self._clock()
+        if self.hides_keys:
+            self._unanswered(Question(about, key, "", page.version, now, (book, page, stale)))
+            return
         home = self._locations.get(key, "")
         context = (book, page, stale)
-        now = self._clock()
         question = Question(about, key, home, page.version, now, context)
         if not self.auditor.ask(question):
             self._unasked += 1
@@ -129,7 +157,7 @@ class Accounts:
         book: Book = question.context[0]
         version = version_of(value, book.writer)
         if version is None:
-            return False
+            return self.encodes_values  # that it is there is all that can be said
         return version >= question.version or book.may_be_seen(question.key, version)
 
     def _settle(self, question: Question, answer: Answer) -> None:
@@ -143,7 +171,7 @@ class Accounts:
             self.moved.append(question.key)
         if question.about is About.MISS:
             self._missed(question, answer, found)
-        if question.about is About.STALE and self._shows_stale(question, found):
+        if question.about is About.STALE and self._shows_stale(question, answer, found):
             self._stale_read(question.key, page, stale, answer.where or "none")
         elif not answer.where and book.is_there(question.key, page, self._clock()):
             self._lost_write(question, page, found)
@@ -158,22 +186,23 @@ class Accounts:
         else:
             del self.held[key]
 
-    @staticmethod
-    def _shows_stale(question: Question, found: int | None) -> bool:
-        """Tell whether the acknowledged version was on a server when the older one was read.
+    def _shows_stale(self, question: Question, answer: Answer, found: int | None) -> bool:
+        """Tell whether the acknowledged version is on a server, if only a moment later.
 
-        One that nobody had at the first look was lost, or has gone since: whatever else is there
-        now does not prove the read wrong. After a delete there is nothing to look for.
+        One that nobody has was lost, or has gone since: whatever else is there now does not prove
+        the read wrong. After a delete there is nothing to look for.
         """
         page: Page = question.context[1]
-        return page.is_deleted or (found == question.version and not question.times)
+        unread = self.encodes_values and found is None and bool(answer.where)
+        return page.is_deleted or found == question.version or unread
 
     def _missed(self, question: Question, answer: Answer, found: int | None) -> None:
         """Judge a miss: masked when the very version was on its node all the time."""
         at = (question.home, self._second(question.asked_at))
-        if answer.where == question.home and found == question.version:
+        unread = self.encodes_values and found is None
+        if answer.where == question.home and (unread or found == question.version):
             self._masked[at] += 1
-            what = f"a miss, while {question.home} has version {found}"
+            what = f"a miss, while {question.home} has " + ("it" if unread else f"version {found}")
             self._keep("masked_miss", question.key, what, {"read_s": at[1]})
         elif question.was_out and not answer.where:
             self._unproven[at] += 1
@@ -223,12 +252,13 @@ class Accounts:
         """
         epoch = self._epoch()
         if epoch != math.inf:
-            self._ask_for_all(epoch)
+            if not self.hides_keys:
+                self._ask_for_all(epoch)
             self.auditor.finish(limit_s)
         self.auditor.stop()
         for question in self.auditor.waiting():
             self._unanswered(question)
-        self._judge_links()
+        self._judge_updates_in_vain()
         reads = sum(book.agreed for book in self.books) + self._stale
         return {
             "writes": sum(book.writes for book in self.books),
@@ -237,6 +267,7 @@ class Accounts:
             "stale": self._stale,
             "wrong_updates": self._wrong_updates,
             "unasked": self._unasked,
+            "hides_keys": self.hides_keys,
             "lost": [[*at, count] for at, count in sorted(self._lost.items())],
             "masked": [[*at, count] for at, count in sorted(self._masked.items())],
             "unproven": [[*at, count] for at, count in sorted(self._unproven.items())],
@@ -269,14 +300,23 @@ class Accounts:
                 question = Question(About.WRITE, key, home, page.version, now, context)
                 self.auditor.ask(question, however_many=True)
 
-    def _judge_links(self) -> None:
-        """Convict a client of whose links not one was stored, though nothing stood against them."""
-        in_vain = [key for book in self.books for key in book.links_in_vain.elements()]
-        if any(book.links_stored for book in self.books) or len(in_vain) < LINKS_IN_VAIN:
-            return
-        what = f"not one of {len(in_vain)} links was stored, each with a token just read"
-        for key in dict.fromkeys(in_vain):
-            self.wrong_update(key, f"cas: {what}")
+    def _judge_updates_in_vain(self) -> None:
+        """Convict a client that refuses updates again and again though nothing stands against them.
+
+        Links of a chain that are answered no with the token just read, and steps of a counter that
+        is not there to move and is there to be added.
+        """
+        links = [key for book in self.books for key in book.links_in_vain.elements()]
+        stored = sum(book.links_stored for book in self.books)
+        steps = [*self.steps_denied.elements()]
+        for keys, done, what in (
+            (links, stored, "cas: {} of {} links were refused, each with a token just read"),
+            (steps, self.steps_done, "{} of {} steps found no counter, where one was to add"),
+        ):
+            least, share = IN_VAIN
+            if len(keys) >= max(least, share * (len(keys) + done)):
+                for key in dict.fromkeys(keys):
+                    self.wrong_update(key, what.format(len(keys), len(keys) + done))
 
     def _unanswered(self, question: Question) -> None:
         """Judge by the read alone what no server could be asked about."""

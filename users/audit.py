@@ -21,6 +21,7 @@ import gevent
 
 from cluster.node import Node
 from users.location import DirectNode, LocationError
+from users.spelling import AS_GIVEN
 
 TICK_S = 0.1  # how soon a question is asked
 TIMEOUT_S = 0.5  # a server on a healthy machine answers within a millisecond
@@ -94,6 +95,7 @@ class Auditor:
         self._greenlets: list[Any] = []
         self._confirm_s = CONFIRM_AFTER_S
         self.asked = 0
+        self.spelling = AS_GIVEN
 
     def ask(self, question: Question, *, however_many: bool = False) -> bool:
         """Take a question; whether there was room for it."""
@@ -195,6 +197,7 @@ class Auditor:
         line = self._lines.get(name)
         if line is None:
             line = self._lines[name] = self._connect(self._nodes[name], TIMEOUT_S)
+            line.spelling = self.spelling
         return line
 
     def _hang_up(self, name: str) -> None:

@@ -60,8 +60,7 @@ class LoadContext:
     `riders` are the classes among them that ride along unasked, `accounts` what they and other
     single writers know. `schedules` holds the intended starts by user class; they count only in a
     paced run.
-    `notes` counts what the prefill found odd (a key on no node, on several nodes): an evicted key
-    is no broken contract. `expected_rate` is iterations a second and user, 0 in a closed loop.
+    `expected_rate` is iterations a second and user, 0 in a closed loop.
     `problem` is the one line for which the run cannot start.
     """
 
@@ -91,12 +90,13 @@ class LoadContext:
         self.users: dict[str, int] = defaultdict(int)
         self.riders: set[str] = set()
         self.expected_rate = 0.0
-        self.notes: Counter[str] = Counter()
         self.ready_count = 0
         self.problem = ""
         self.merge_requests: Callable[[], None] = _nothing  # brings Locust's tables up to date
         self.records: Records | None = None  # names of the nodes, where they change in the run
         self.prefill_gate = BoundedSemaphore(PREFILLS_AT_ONCE)
+        self.spelling_gate = BoundedSemaphore(1)
+        self.has_sought_spelling = False
         self.shared: dict[str, Event] = {}  # keys of several users: set once they are stored
         self.is_stopping = False  # set by `stop`: users must begin nothing new
         self.accounts = Accounts(self.nodes, self.locations, clock=clock)

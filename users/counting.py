@@ -1,7 +1,8 @@
 """One step of a counter that only one user moves, for every kind of user that has some.
 
 A counter that its node lost begins again, which is no finding. Whether it was lost is the client's
-word and the server's: a counter that cannot be added because it exists was never gone.
+word and the server's: a counter that cannot be added because it exists was never gone. A late
+answer of long ago may make that so once; a client that says so again and again has lost the steps.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def step(
     result = move(key, 1)
     if type(result) is int:
         accounts.updates += 1
+        accounts.steps_done += 1
         wrong = bounds.answered(result)
         if wrong:
             accounts.wrong_update(key, f"the answer was {wrong}")
@@ -40,3 +42,4 @@ def step(
             bounds.restarted(int(begin_at))
         elif added is False:
             bounds.value = known
+            accounts.steps_denied[key] += 1

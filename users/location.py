@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from cluster.node import Node
 from users.direct_counts import DIRECT
+from users.spelling import AS_GIVEN, Spelling
 
 DIRECT_TIMEOUT_S = 5.0  # nothing is broken yet while this runs: a node this slow is a problem
 KEYS_A_REQUEST = 100
@@ -27,8 +28,11 @@ class LocationError(Exception):
 class DirectNode:
     """One plain connection to a node's direct address. Use as a context manager."""
 
-    def __init__(self, node: Node, timeout_s: float = DIRECT_TIMEOUT_S) -> None:
+    def __init__(
+        self, node: Node, timeout_s: float = DIRECT_TIMEOUT_S, spelling: Spelling = AS_GIVEN
+    ) -> None:
         self.node = node
+        self.spelling = spelling
         try:
             self._socket = socket.create_connection(node.direct, timeout_s)
         except OSError as error:
@@ -52,22 +56,10 @@ class DirectNode:
         self._replies.close()
         self._socket.close()
 
-    def holds(self, keys: Iterable[str]) -> set[str]:
-        """Give those of `keys` that the node holds."""
-        found: set[str] = set()
-        for part in _parts(keys):
-            try:
-                self._socket.sendall(f"get {' '.join(part)}\r\n".encode())
-                DIRECT.commands[self.node.name] += len(part)
-                found.update(key for key, _ in self._read_values())
-            except OSError as error:
-                raise self._trouble(error) from error
-        return found
-
     def fetch(self, keys: Iterable[str]) -> dict[str, bytes]:
         """Give the values of those of `keys` that the node holds."""
         found: dict[str, bytes] = {}
-        for part in _parts(keys):
+        for part in self._parts(keys):
             try:
                 self._socket.sendall(f"get {' '.join(part)}\r\n".encode())
                 DIRECT.commands[self.node.name] += len(part)
@@ -83,11 +75,11 @@ class DirectNode:
                 raise self._trouble(f"unexpected reply {line[:60]!r}")
             length = int(words[3])
             value = self._replies.read(length + 2)[:length]
-            yield words[1].decode(), value
+            yield self.spelling.key(words[1].decode()), value
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove `keys` from the node, whether it holds them or not."""
-        for part in _parts(keys):
+        for part in self._parts(keys):
             try:
                 self._socket.sendall("".join(f"delete {key}\r\n" for key in part).encode())
                 DIRECT.commands[self.node.name] += len(part)
@@ -98,22 +90,23 @@ class DirectNode:
             except OSError as error:
                 raise self._trouble(error) from error
 
+    def _parts(self, keys: Iterable[str]) -> Iterable[list[str]]:
+        rest = map(self.spelling.name, keys)
+        while part := list(islice(rest, KEYS_A_REQUEST)):
+            yield part
+
     def _trouble(self, why: object) -> LocationError:
         host, port = self.node.direct
         return LocationError(f"{self.node.name} cannot be read directly at {host}:{port}: {why}")
 
 
-def _parts(keys: Iterable[str]) -> Iterable[list[str]]:
-    rest = iter(keys)
-    while part := list(islice(rest, KEYS_A_REQUEST)):
-        yield part
-
-
-def holders(connections: Sequence[DirectNode], keys: Sequence[str]) -> dict[str, list[str]]:
-    """Give, for every key, the names of the nodes that hold it, in the order of the nodes."""
-    where: dict[str, list[str]] = {key: [] for key in keys}
+def fetch_all(
+    connections: Sequence[DirectNode], keys: Sequence[str]
+) -> dict[str, dict[str, bytes]]:
+    """Give, for every key, its value by the name of each node that holds it, in their order."""
+    where: dict[str, dict[str, bytes]] = {key: {} for key in keys}
     for connection in connections:
-        for key in connection.holds(keys):
+        for key, value in connection.fetch(keys).items():
             if key in where:
-                where[key].append(connection.node.name)
+                where[key][connection.node.name] = value
     return where

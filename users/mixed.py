@@ -143,9 +143,13 @@ class MixedUser(MemcacheUser):
             self.delete(key)
             return
         self._version += 1  # what is written after this is newer than the delete
+        page = self._pages[key]
+        was_there = self._book.is_there(key, page, self._clock())
         self._book.begin_delete(key)
         result = self.delete(key)
         if result is True:
             self._book.deleted(key, self._version, self._clock())
         elif result is False:
             self._book.not_found(key)
+            if was_there:
+                self._accounts.denied(self._book, key, page)

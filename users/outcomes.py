@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from pymemcache import exceptions as pymemcache
 
 from client.operation import FAILURES, Outcome
 from users.cutting import CutOffError
-from users.strangers import bases_of, name_of, part_of, text_of
+from users.strangers import bases_of, module_of, name_of, part_of, text_of
 
 BUGS = (
     TypeError,
@@ -34,7 +35,13 @@ BUGS = (
     StopIteration,
     SyntaxError,
 )
-"""Programming errors. What a service can foresee from a cache is none of these."""
+"""Programming errors. What a service can foresee from a cache is none of these.
+
+A class of the client's own that derives from one is no mistake of its author but a name for what
+happened: `class CacheDown(RuntimeError)`. Those of Python and of gevent are meant.
+"""
+
+_OF_THE_LANGUAGE = sys.stdlib_module_names | {"builtins", "gevent", "greenlet"}
 
 _UNREACHABLE = {
     errno.EHOSTUNREACH,
@@ -67,7 +74,7 @@ def classify(error: BaseException) -> Outcome:
         number = part_of(error, "errno")
         unreachable = type(number) is int and number in _UNREACHABLE
         return Outcome.UNREACHABLE if unreachable else Outcome.OTHER_ERROR
-    if issubclass(kind, BUGS) or not issubclass(kind, Exception):
+    if _is_bug(kind) or not issubclass(kind, Exception):
         return Outcome.BUG
     return Outcome.OTHER_ERROR
 
@@ -87,6 +94,11 @@ _BY_TYPE: tuple[tuple[type[BaseException], Outcome], ...] = (
     (socket.gaierror, Outcome.UNREACHABLE),
     (socket.herror, Outcome.UNREACHABLE),
 )
+
+
+def _is_bug(kind: type[BaseException]) -> bool:
+    """Tell whether a class stands for a programming error."""
+    return issubclass(kind, BUGS) and module_of(kind).partition(".")[0] in _OF_THE_LANGUAGE
 
 
 def _is_breaker(kind: type[BaseException]) -> bool:

@@ -8,7 +8,7 @@ a client that fails is tried again a few times and then ends the run before it b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -16,14 +16,21 @@ from typing import Any, NamedTuple
 import gevent
 from gevent.event import Event
 
+from users.book import EXPIRY_SLACK_S
 from users.context import LoadContext
 from users.direct_counts import DIRECT
-from users.location import KEYS_A_REQUEST, DirectNode, holders
+from users.location import KEYS_A_REQUEST, DirectNode, fetch_all
+from users.spelling import AS_GIVEN, Spelling, learn_spelling
 from users.strangers import ends_the_user, part_of, words_of
+from users.values import check
 
 BATCH = 50  # keys a set_many: a few kilobytes, well within any deadline
 ATTEMPTS = 5
 FIRST_PAUSE_S = 0.1  # doubled each time: 1.5 s in all, longer than any breaker stays open
+LATER_S = 1.0  # a client that acknowledges too early may be a moment behind
+ASKED_FOR = 5  # of the keys that no server shows
+
+Values = Mapping[str, bytes]  # of one key, by the node that has it
 
 
 class PrefillError(Exception):
@@ -82,11 +89,16 @@ class Prefill:
         with self._context.prefill_gate, ExitStack() as stack:
             nodes = [stack.enter_context(DirectNode(node)) for node in self._context.nodes]
             # By the hundred, shortest life first: a key must be found before it expires.
+            missing: list[Item] = []
             for at in range(0, len(ordered), KEYS_A_REQUEST):
                 part = ordered[at : at + KEYS_A_REQUEST]
                 for ttl_s, group in groupby(part, key=lambda item: item.ttl_s):
                     self._store_group(list(group), ttl_s)
-                self._learn(nodes, part)
+                missing += self._learn(nodes, part)
+            if (
+                nodes and missing and not self._context.go.is_set()
+            ):  # later, a fault may have taken them
+                self._missed(nodes, missing, is_all=len(missing) == len(ordered))
 
     def _store_group(self, items: Sequence[Item], ttl_s: int) -> None:
         for at in range(0, len(items), BATCH):
@@ -132,22 +144,73 @@ class Prefill:
             failed.add(key)
         return failed, why
 
-    def _learn(self, nodes: Sequence[DirectNode], items: Sequence[Item]) -> None:
-        where = holders(nodes, [item.key for item in items])
-        self._context.locations.update({key: names[0] for key, names in where.items() if names})
-        for names in where.values():
-            DIRECT.commands.update(names[:1])  # the client under test stored it, unmeasured
+    def _learn(self, nodes: Sequence[DirectNode], items: Sequence[Item]) -> list[Item]:
+        """Learn where items live; give those that are nowhere."""
+        where = self._read(nodes, items)
+        self._context.locations.update({key: next(iter(has)) for key, has in where.items() if has})
+        for has in where.values():
+            DIRECT.commands.update([*has][:1])  # the client under test stored it, unmeasured
         gone = {item.key for item in items if not item.stay}
         for node in nodes:
             mine = [key for key in gone if node.node.name in where[key]]
             if mine:
                 node.delete(mine)
-        notes = self._context.notes
-        notes["key_on_no_node"] += sum(not names for names in where.values())
-        notes["key_on_several_nodes"] += sum(len(names) > 1 for names in where.values())
         self._compare(where)
+        sent = {item.key: item.value for item in items}
+        accounts = self._context.accounts
+        accounts.encodes_values |= any(
+            value != sent[key] and check(key, value) is not None
+            for key, has in where.items()
+            for value in has.values()
+        )
+        return [item for item in items if not where[item.key]]
 
-    def _compare(self, where: Mapping[str, Sequence[str]]) -> None:
+    def _read(self, nodes: Sequence[DirectNode], items: Sequence[Item]) -> Mapping[str, Values]:
+        """Give what each node has of the items, under the names that the client gives them."""
+        accounts, keys = self._context.accounts, [item.key for item in items]
+        _spell(nodes, accounts.spelling)
+        where = fetch_all(nodes, keys)
+        if nodes and not any(where.values()):
+            with self._context.spelling_gate:  # one finds it out, the others wait for it
+                if not self._context.has_sought_spelling:
+                    accounts.spelling = self._spelling_of(items[-1]) or AS_GIVEN
+                    self._context.has_sought_spelling = True
+            _spell(nodes, accounts.spelling)
+            where = fetch_all(nodes, keys)
+        return where
+
+    def _spelling_of(self, item: Item) -> Spelling | None:
+        """Give the name of an item on the servers, where they show it."""
+        return learn_spelling(
+            self._context.nodes, item.key, lambda: self._store_group([item], item.ttl_s)
+        )
+
+    def _missed(self, nodes: Sequence[DirectNode], items: Sequence[Item], *, is_all: bool) -> None:
+        """Judge keys that were acknowledged and are on no node: lost, or under unknown names.
+
+        A client that has them all the same hides them. Where others were found it hides none: then
+        it only remembers what it was given.
+        """
+        self._sleep(LATER_S)
+        lasting = [item for item in items if item.ttl_s > LATER_S + EXPIRY_SLACK_S]
+        where = fetch_all(nodes, [item.key for item in lasting])
+        lost = [item for item in lasting if not where[item.key]]
+        accounts = self._context.accounts
+        if accounts.hides_keys or (is_all and any(self._gives(each) for each in lost[:ASKED_FOR])):
+            accounts.hides_keys = True
+            return
+        for item in lost:
+            accounts.lost_before(item.key)
+
+    def _gives(self, item: Item) -> bool:
+        try:
+            return bool(self._client.get(item.key) == item.value)
+        except BaseException as error:
+            if ends_the_user(error):
+                raise
+            return False
+
+    def _compare(self, where: Mapping[str, Collection[str]]) -> None:
         """Hold the client's `node_for` against what was read; trust it only where it was right."""
         node_for = part_of(self._client, "node_for")
         if node_for is None:
@@ -163,6 +226,11 @@ class Prefill:
         for key, found in where.items():
             if not found and said[key]:
                 locations[key] = said[key]
+
+
+def _spell(nodes: Sequence[DirectNode], spelling: Spelling) -> None:
+    for node in nodes:
+        node.spelling = spelling
 
 
 def _said(node_for: Callable[[str], Any], key: str, names: Mapping[str, str]) -> str:

@@ -21,6 +21,7 @@ TEXT_MAX = 300  # what went wrong is said in the first words
 # Taken from `type` itself: a metaclass may have an answer of its own.
 _name: Any = type.__dict__["__name__"]
 _bases: Any = type.__dict__["__mro__"]
+_module: Any = type.__dict__["__module__"]
 
 
 def ends_the_user(error: BaseException, is_ending: bool = True) -> bool:
@@ -47,6 +48,12 @@ def _always() -> bool:
 def name_of(kind: type) -> str:
     """Name a class."""
     return str(_name.__get__(kind))
+
+
+def module_of(kind: type) -> str:
+    """Name the module of a class, "" where it names none."""
+    found = _module.__get__(kind)
+    return found if type(found) is str else ""
 
 
 def bases_of(kind: type) -> tuple[type, ...]:

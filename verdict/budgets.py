@@ -61,6 +61,7 @@ LIMITS: Mapping[str, Limit] = {
     "no_lost_updates": _count(),
     "no_stale_reads": _count(),
     "no_masked_misses": _share(0.001),
+    "no_false_misses": _share(0.001),
     "predictable_errors": _count(),
     "enough_requests": _count(1000.0),  # operations
     "steady_baseline": _share(0.30),  # coefficient of variation of the window p50
@@ -72,6 +73,7 @@ LIMITS: Mapping[str, Limit] = {
     "deadline_kept": _count(),
     "breaker_opens_within": _seconds(None),
     "fails_fast_while_open": _share(0.01),
+    "batches_fail_fast": _share(0.01),
     "breaker_spares_healthy_nodes": _count(),
     "unaffected_nodes_healthy": _ratio(2.0),  # window p99 against the baseline
     "recovers_within": _seconds(10.0),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from verdict import (
+    batches,
     breaker,
     cleanliness,
     correctness,
@@ -16,6 +17,7 @@ from verdict import (
     earlier,
     harm,
     ledger,
+    misses,
     recovery,
     witness_commands,
     witness_connections,
@@ -33,7 +35,8 @@ _JUDGED: Mapping[str, Check] = {
     "no_lost_writes": ledger.no_lost_writes,
     "no_lost_updates": ledger.no_lost_updates,
     "no_stale_reads": ledger.no_stale_reads,
-    "no_masked_misses": ledger.no_masked_misses,
+    "no_masked_misses": misses.no_masked_misses,
+    "no_false_misses": misses.no_false_misses,
     "predictable_errors": correctness.predictable_errors,
     "enough_requests": credibility.enough_requests,
     "steady_baseline": credibility.steady_baseline,
@@ -45,6 +48,7 @@ _JUDGED: Mapping[str, Check] = {
     "deadline_kept": harm.deadline_kept,
     "breaker_opens_within": breaker.breaker_opens_within,
     "fails_fast_while_open": breaker.fails_fast_while_open,
+    "batches_fail_fast": batches.batches_fail_fast,
     "breaker_spares_healthy_nodes": breaker.breaker_spares_healthy_nodes,
     "unaffected_nodes_healthy": harm.unaffected_nodes_healthy,
     "recovers_within": recovery.recovers_within,

@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from client.operation import FAILURES
 from telemetry.histogram import lowest_us
 from telemetry.window import Window
 from verdict.answers import answer, held, inconclusive, not_applicable, percent, worst
@@ -46,7 +47,7 @@ def error_budget(view: View) -> CheckResult:
     """
     name = "error_budget"
     limit = view.limit(name)
-    operations = failed = excusable = keys = keys_failed = keys_excusable = 0
+    operations = failed = excusable = keys = keys_failed = keys_excusable = unplaced = 0
     for second in view.counted:
         healthy = view.unaffected(second)
         if not healthy:
@@ -55,6 +56,8 @@ def error_budget(view: View) -> CheckResult:
         operations += sums.operations
         failed += sums.failed
         excusable += view.excusable(second, *healthy, BATCHES)
+        if len(healthy) < len(view.facts.nodes):
+            unplaced += _failed_unplaced(view.windows[second])
         keys += view.sums(second, BATCHES).keys
         named = view.windows[second].batch_failed
         here = sum(count for node, count in named.items() if node in healthy)
@@ -63,10 +66,21 @@ def error_budget(view: View) -> CheckResult:
     if not operations:
         return inconclusive(name, view.because("no operation outside the faults"), limit=limit)
     parts = [_failed_share(view, "operations", operations, failed, excusable)]
+    if parts[0].verdict is Ruling.FAIL and (failed - unplaced) / operations <= limit:
+        parts[0] = taken_back(parts[0], f"{unplaced:,} of them for keys that no node shows")
     if keys_failed:
         of = max(keys, keys_failed)
         parts.append(_failed_share(view, "keys in batches", of, keys_failed, keys_excusable))
     return worst(name, parts)
+
+
+def _failed_unplaced(window: Window) -> int:
+    """Count failed calls of single keys whose node nobody knows: it may have been a broken one."""
+    return sum(
+        cell.count
+        for (op, node, outcome), cell in window.cells.items()
+        if node == BATCHES and not op.endswith("_many") and outcome in FAILURES
+    )
 
 
 def _failed_share(view: View, what: str, of: int, failed: int, excusable: int) -> CheckResult:

@@ -33,7 +33,9 @@ class LedgerFacts:
     stale: int = 0
     wrong_updates: int = 0
     unasked: int = 0  # questions that no server could be asked
-    lost: Sequence[tuple[str, int, int]] = ()  # writes, by the second they were acknowledged in
+    hides_keys: bool = False  # the servers have them under names that nobody knows
+    lost: Sequence[tuple[str, int, int]] = ()  # writes, by the second they were acknowledged in;
+    # on node "" and before second 0: what was stored before the run, and found nowhere
     masked: Sequence[tuple[str, int, int]] = ()  # misses, by the second of the read
     unproven: Sequence[tuple[str, int, int]] = ()  # misses while the node could not be asked
     evidence: Sequence[Mapping[str, Any]] = ()  # the first of each kind

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
+import zlib
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -16,13 +18,14 @@ from telemetry.recorder import Recorder
 from users.clients import ClientOptions, construct, resolve
 from users.context import LoadContext, LoadSettings
 from users.hot_key import HotKeyUser
-from users.location import DirectNode, LocationError, holders
+from users.location import DirectNode, LocationError, fetch_all
 from users.mixed import MixedUser
 from users.multi_get import MultiGetUser
 from users.origin import Origin
 from users.pacing import Schedule
 from users.prefill import Item, Prefill
 from users.stampede import StampedeUser
+from users.values import make
 
 CLIENTS = ["memquake", "pymemcache-hash", "pymemcache-pooled"]
 OPTIONS = ClientOptions(pool_size=10, op_timeout=1.0, connect_timeout=1.0)
@@ -72,11 +75,11 @@ def test_every_key_is_found_on_the_one_node_it_lives_on(load: LoadContext) -> No
     assert set(load.locations) == {item.key for item in items}
     assert set(load.locations.values()) == {"node1", "node2", "node3"}
     connections = [DirectNode(node) for node in load.nodes]
-    left = holders(connections, [item.key for item in items])
+    left = fetch_all(connections, [item.key for item in items])
     for connection in connections:
         connection.close()
     assert {key for key, names in left.items() if names} == {i.key for i in items if i.stay}
-    assert all(names in ([], [load.locations[key]]) for key, names in left.items())
+    assert all([*names] in ([], [load.locations[key]]) for key, names in left.items())
     assert load.recorder.findings.total == 0
 
 
@@ -93,6 +96,83 @@ def test_all_kinds_of_user_do_their_work_without_an_error(load: LoadContext) -> 
     assert (totals["errors"], totals["wrong_values"]) == (0, 0)
     assert totals["verified_hits"] > 2000
     assert load.recorder.findings.total == 0
+
+
+class Renaming:
+    """A client that stores keys under other names, and values as `encode` makes them."""
+
+    def __init__(
+        self,
+        nodes: list[Node],
+        rename: Callable[[str], str],
+        encode: Callable[[bytes], bytes] = bytes,
+        decode: Callable[[bytes], bytes] = bytes,
+    ) -> None:
+        addresses = [node.address for node in nodes]
+        self.inner = construct(resolve("pymemcache-pooled"), addresses, OPTIONS)
+        self.rename, self.encode, self.decode = rename, encode, decode
+
+    def set(self, key: str, value: bytes, expire: int = 0) -> Any:
+        return self.inner.set(self.rename(key), self.encode(value), expire)
+
+    def set_many(self, batch: dict[str, bytes], expire: int = 0) -> list[str]:
+        return [key for key, value in batch.items() if not self.set(key, value, expire)]
+
+    def get(self, key: str) -> Any:
+        found = self.inner.get(self.rename(key))
+        return None if found is None else self.decode(found)
+
+
+def hashed(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("rename", "is_known"),
+    [
+        pytest.param(lambda key: f"app:{key}", True, id="prefix"),
+        pytest.param(lambda key: f"%{key}/v1", True, id="both ends"),
+        pytest.param(hashed, False, id="hash"),
+    ],
+)
+def test_names_of_the_clients_own_are_learned(
+    nodes: list[Node], rename: Callable[[str], str], is_known: bool
+) -> None:
+    """A name that contains the key is found on its node, and asked for by it; a hash is hidden."""
+    client = Renaming(nodes, rename)
+    load = build_load(nodes, client)
+    items = [Item(f"t:{i}", make(f"t:{i}", "w", 1, 100), 60, stay=i > 0) for i in range(150)]
+    Prefill(load).store(items)
+    assert load.accounts.hides_keys is not is_known
+    assert len(load.locations) == (150 if is_known else 0)
+    told = load.accounts.finish()
+    assert (told["lost"], told["hides_keys"]) == ([], not is_known)
+    if is_known:
+        assert client.get("t:0") is None
+        book = load.accounts.open_book("w")
+        load.accounts.start(lambda: load.clock() - 10.0)
+        for key, value in [(item.key, item.value) for item in items[1:]]:
+            book.begin(key, 2)
+            book.acknowledged(key, 1, value, load.clock(), 60)
+        assert load.accounts.finish()["lost"] == []
+    client.inner.close()
+
+
+def test_values_in_a_form_of_the_clients_own_are_noticed(nodes: list[Node]) -> None:
+    """Compressed, for one: whether they are there can be told, their version cannot."""
+    client = Renaming(nodes, str, zlib.compress, zlib.decompress)
+    load = build_load(nodes, client)
+    Prefill(load).store([Item("t:1", make("t:1", "w", 1, 100), 60)])
+    assert load.accounts.encodes_values
+    assert set(load.locations) == {"t:1"}
+    client.inner.close()
+
+
+def test_a_client_that_stores_nothing_has_lost_it(nodes: list[Node]) -> None:
+    """It acknowledges and has none of it: no name of its own explains that."""
+    load = build_load(nodes, SimpleNamespace(set_many=lambda *_: [], get=lambda _: None))
+    Prefill(load).store([Item(f"t:{i}", b"v", 60) for i in range(5)])
+    assert load.accounts.finish()["lost"] == [["", -1, 5]]
 
 
 def test_a_client_that_returns_another_keys_value_is_seen(nodes: list[Node]) -> None:
@@ -117,7 +197,7 @@ def test_a_client_that_returns_another_keys_value_is_seen(nodes: list[Node]) -> 
     assert evidence["node"] in {"node1", "node2", "node3"}
 
 
-def test_keys_on_no_node_or_on_several_are_counted(nodes: list[Node]) -> None:
+def test_a_key_that_was_acknowledged_and_is_nowhere_is_lost(nodes: list[Node]) -> None:
     everywhere = [
         construct(resolve("pymemcache-pooled"), [node.address], OPTIONS) for node in nodes
     ]
@@ -131,8 +211,10 @@ def test_keys_on_no_node_or_on_several_are_counted(nodes: list[Node]) -> None:
     Prefill(load).store([Item(f"t:{i}", b"v", 60) for i in range(5)])
     for client in everywhere:
         client.close()
-    assert load.notes == {"key_on_no_node": 1, "key_on_several_nodes": 4}
     assert "t:0" not in load.locations
+    told = load.accounts.finish()
+    assert told["lost"] == [["", -1, 1]]
+    assert told["evidence"][0]["key"] == "t:0"
 
 
 def test_a_key_on_no_node_is_where_a_ring_that_is_right_says_it_is(nodes: list[Node]) -> None:
@@ -208,4 +290,4 @@ def test_a_node_that_hangs_up_is_named(nodes: list[Node]) -> None:
     with DirectNode(nodes[0]) as connection:
         connection._socket.shutdown(socket.SHUT_RDWR)
         with pytest.raises(LocationError, match="node1 cannot be read directly"):
-            connection.holds(["k"])
+            connection.fetch(["k"])

@@ -129,6 +129,59 @@ def test_a_write_that_comes_a_moment_late_is_not_lost(lab: Lab) -> None:
     assert lab.report()["lost"] == []
 
 
+def test_a_read_before_a_late_write_came_is_stale(lab: Lab) -> None:
+    """Acknowledged before it was sent: whoever reads at once reads what is out of date."""
+    lab.writes(2)
+    lab.reads(1)
+    lab.asks(0.3)
+    lab.holds(2)
+    lab.asks()
+    report = lab.report()
+    assert (report["stale"], report["lost"]) == (1, [])
+
+
+def test_a_delete_that_finds_nothing_is_held_against_the_server(lab: Lab) -> None:
+    """The key was there all the time; one that has gone is no finding, and not lost either."""
+    for is_there, masked in ((True, 1), (False, 0)):
+        lab.holds(1 if is_there else None)
+        page = lab.book.pages["k"]
+        lab.book.begin_delete("k")
+        lab.book.not_found("k")
+        lab.accounts.denied(lab.book, "k", page)
+        lab.asks()
+        report = lab.report()
+        assert (sum(n for *_, n in report["masked"]), report["lost"]) == (masked, [])
+        lab.accounts._masked.clear()
+
+
+def test_values_of_a_form_of_its_own_are_there_or_not(lab: Lab) -> None:
+    """A client that compresses them loses nothing; what is gone is lost all the same."""
+    lab.accounts.encodes_values = True
+    lab.servers.data["node1"]["k"] = b"\x78\x9c..."
+    lab.writes(2)
+    lab.asks()
+    lab.reads(None)
+    lab.asks()
+    assert lab.report()["lost"] == []
+    assert lab.report()["masked"] == [["node1", 13, 1]]
+    lab.writes(3)
+    lab.holds(None)
+    lab.asks()
+    assert lab.report()["lost"] == [["node1", 16, 1]]
+
+
+def test_keys_under_unknown_names_are_judged_by_reads_alone(lab: Lab) -> None:
+    """No server is asked for them: a loss cannot be told, an older version is stale."""
+    lab.accounts.hides_keys = True
+    lab.writes(2)
+    lab.reads(1)
+    lab.reads(None)
+    report = lab.report()
+    assert (report["unasked"], report["stale"], report["lost"]) == (1, 1, [])
+    assert [count for *_, count in report["unproven"]] == [1]
+    assert report["hides_keys"]
+
+
 def test_a_write_on_another_node_is_not_lost(lab: Lab) -> None:
     """Clients may move keys; what was found elsewhere is worth a read."""
     lab.writes(2)

@@ -178,7 +178,31 @@ def test_a_cas_that_never_stores_is_found(stage: Any) -> None:
     first = told["evidence"][0]
     assert (first["kind"], first["node"]) == ("lost_update", "node2")
     assert first["key"] in user._chains
-    assert "not one of" in first["what"]
+    assert "links were refused" in first["what"]
+
+
+def test_a_cas_that_stores_every_second_time_is_found(stage: Any) -> None:
+    """Half of the updates are lost to whoever believes it."""
+    good, calls = stage.client.cas, Counter[str]()
+
+    def halved(*args: Any) -> Any:
+        calls["all"] += 1
+        return bool(calls["all"] % 2) and good(*args)
+
+    stage.client.override(cas=halved)
+    ride(stage)
+    assert report(stage)["wrong_updates"] >= 1
+
+
+def test_a_counter_that_is_not_there_and_is_there_is_found(stage: Any) -> None:
+    """Every step finds nothing to move, and nothing can be added: the steps are lost."""
+    stage.client.override(incr=lambda *_: None, add=never)
+    user = ride(stage)
+    told = report(stage)
+    assert told["wrong_updates"] >= 1
+    first = told["evidence"][0]
+    assert first["key"] in {*user._up, *user._down}
+    assert "found no counter" in first["what"]
 
 
 def stored_and_denied(stage: Any) -> None:
@@ -186,14 +210,14 @@ def stored_and_denied(stage: Any) -> None:
     stage.client.override(cas=lambda *args: good(*args) and False)
 
 
-def refused_at_first(stage: Any) -> None:
+def refused_now_and_then(stage: Any) -> None:
     good, calls = stage.client.cas, Counter[str]()
 
-    def late(*args: Any) -> Any:
+    def moody(*args: Any) -> Any:
         calls["all"] += 1
-        return calls["all"] > 100 and good(*args)
+        return bool(calls["all"] % 30) and good(*args)
 
-    stage.client.override(cas=late)
+    stage.client.override(cas=moody)
 
 
 def each_key_failed_before(stage: Any) -> None:
@@ -221,7 +245,7 @@ def emptied_again_and_again(stage: Any) -> None:
     "spoil_it",
     [
         stored_and_denied,
-        refused_at_first,
+        refused_now_and_then,
         each_key_failed_before,
         emptied_again_and_again,
     ],

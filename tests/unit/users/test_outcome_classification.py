@@ -6,10 +6,12 @@ import errno
 import signal
 import socket
 import sys
+from json import JSONDecodeError
 from typing import Any
 
 import gevent
 import pytest
+from gevent.exceptions import ConcurrentObjectUseError
 from pymemcache import exceptions as pymemcache
 
 from client.operation import Outcome
@@ -55,6 +57,12 @@ class CircuitOpenError(RuntimeError): ...
 class MyBreakerSaysNoError(Exception): ...
 
 
+class CacheDownError(RuntimeError): ...
+
+
+class NoSuchNodeError(KeyError): ...
+
+
 class Odd(BaseException): ...
 
 
@@ -91,6 +99,10 @@ class Odd(BaseException): ...
         (NameError(), Outcome.BUG),
         (AssertionError(), Outcome.BUG),
         (RuntimeError("too many objects"), Outcome.BUG),
+        (CacheDownError(), Outcome.OTHER_ERROR),
+        (NoSuchNodeError("node1"), Outcome.OTHER_ERROR),
+        (JSONDecodeError("", "", 0), Outcome.BUG),
+        (ConcurrentObjectUseError(), Outcome.BUG),
         (RecursionError(), Outcome.BUG),
         (NotImplementedError(), Outcome.BUG),
         (ZeroDivisionError(), Outcome.BUG),

@@ -117,7 +117,8 @@ def test_bytes_with_a_will_of_their_own_are_a_bad_result(stage: Any) -> None:
 @pytest.mark.parametrize("fate", [exits, raises, kills], ids=["exits", "raises", "is a kill"])
 def test_an_error_without_text_is_a_programming_error(stage: Any, fate: Callable[..., Any]) -> None:
     """Its class tells enough."""
-    kind_of_error = type("Silent", (TypeError,), {"__str__": fate, "__repr__": fate})
+    parts = {"__str__": fate, "__repr__": fate, "__module__": "builtins"}
+    kind_of_error = type("Silent", (TypeError,), parts)
     user = stage.user(PlainUser)
     stage.client.override(delete=lambda _: _raise(kind_of_error()))
     assert user.delete("k") is FAILED

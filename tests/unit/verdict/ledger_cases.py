@@ -175,6 +175,91 @@ READS: list[Row] = [
     ),
 ]
 
+
+def evicting() -> MadeUpRun:
+    """Give a run whose node2 had pushed items out before it began."""
+    return MadeUpRun(20).poke(changing("evictions", 0))
+
+
+BEFORE: list[Row] = [
+    (
+        "no_lost_writes",
+        "stored before the run and found nowhere",
+        lambda: told(MadeUpRun(20), lost=[("", -1, 2)]),
+        "FAIL",
+    ),
+    (
+        "no_lost_writes",
+        "stored before the run, on nodes that had no room",
+        lambda: told(evicting(), lost=[("", -1, 2)]),
+        "PASS",
+    ),
+    (
+        "no_lost_writes",
+        "under names that nobody knows",
+        lambda: told(MadeUpRun(20), hides_keys=True),
+        "INCONCLUSIVE",
+    ),
+]
+
+FALSE_MISSES: list[Row] = [
+    ("no_false_misses", "none", lambda: told(MadeUpRun(20)), "PASS"),
+    (
+        "no_false_misses",
+        "without any fault",
+        lambda: told(MadeUpRun(20), masked=[("node1", 12, 2)]),
+        "FAIL",
+    ),
+    (
+        "no_false_misses",
+        "one of a thousand",
+        lambda: told(MadeUpRun(20), masked=[("node1", 12, 1)]),
+        "PASS",
+    ),
+    (
+        "no_false_misses",
+        "in the first second",
+        lambda: told(MadeUpRun(20), masked=[("node1", 1, 50)]),
+        "PASS",
+    ),
+    (
+        "no_false_misses",
+        "on the broken node, and while it recovers",
+        lambda: told(run_with_outage(), masked=[("node2", 12, 50), ("node2", 22, 50)]),
+        "PASS",
+    ),
+    (
+        "no_false_misses",
+        "on another node in the fault",
+        lambda: told(run_with_outage(), masked=[("node1", 12, 50)]),
+        "FAIL",
+    ),
+    (
+        "no_false_misses",
+        "on the broken node before its fault",
+        lambda: told(run_with_outage(), masked=[("node2", 8, 50)]),
+        "FAIL",
+    ),
+    (
+        "no_false_misses",
+        "nobody could ask",
+        lambda: told(MadeUpRun(20), unproven=[("node1", 12, 50)]),
+        "INCONCLUSIVE",
+    ),
+    (
+        "no_false_misses",
+        "hardly a read",
+        lambda: told(MadeUpRun(20), reads=99),
+        "INCONCLUSIVE",
+    ),
+    (
+        "no_false_misses",
+        "keys moved",
+        lambda: told(rehashed(), masked=[("node1", 12, 50)]),
+        "NOT_APPLICABLE",
+    ),
+]
+
 MISSES: list[Row] = [
     ("no_masked_misses", "none", lambda: told(run_with_outage()), "PASS"),
     (
@@ -261,4 +346,4 @@ MISSES: list[Row] = [
     ),
 ]
 
-LEDGER: list[Row] = [*LOST, *UPDATES, *READS, *MISSES]
+LEDGER: list[Row] = [*LOST, *BEFORE, *UPDATES, *READS, *MISSES, *FALSE_MISSES]

@@ -15,6 +15,7 @@ from tests.unit.verdict.made_up_runs import (
     MS,
     REJECTED,
     TIMED_OUT,
+    TIMEOUT_US,
     MadeUpRun,
     earlier,
     run_with_outage,
@@ -23,6 +24,7 @@ from tests.unit.verdict.saturated_cases import (
     AFTERMATH_CASES,
     CROWDED_CASES,
     SATURATED_CASES,
+    late_hub,
 )
 from tests.unit.verdict.witness_cases import WITNESSES
 from verdict.budgets import known_checks
@@ -53,6 +55,17 @@ def in_windows(
             change(windows[second])
 
     return poke
+
+
+def batches_in_an_outage(waiting: int) -> MadeUpRun:
+    """Let ten batches a second meet a dead node, and of those from 12 s on so many wait for it."""
+    run = run_with_outage()
+    for second in range(10, 20):
+        run.batch(second, (Outcome.PARTIAL, 300), 10)
+    for number in range(waiting):
+        second = 12 + number % 8
+        run.batch(second, (Outcome.PARTIAL, 300), -1).batch(second, (Outcome.PARTIAL, TIMEOUT_US))
+    return run
 
 
 def delayed(window: Window) -> None:
@@ -509,6 +522,24 @@ CASES: list[tuple[str, str, Make, str]] = [
     ),
     ("fails_fast_while_open", "hardly a call", quiet, "INCONCLUSIVE"),
     ("fails_fast_while_open", "no fault", lambda: MadeUpRun(20), "NOT_APPLICABLE"),
+    # batches_fail_fast
+    ("batches_fail_fast", "they do", lambda: batches_in_an_outage(0), "PASS"),
+    ("batches_fail_fast", "as many as probe", lambda: batches_in_an_outage(5), "PASS"),
+    ("batches_fail_fast", "half of them wait", lambda: batches_in_an_outage(40), "FAIL"),
+    (
+        "batches_fail_fast",
+        "while the breaker opens",
+        lambda: batches_in_an_outage(0).batch(10, TIMED_OUT, 80),
+        "PASS",
+    ),
+    (
+        "batches_fail_fast",
+        "on a machine that has other work",
+        lambda: batches_in_an_outage(40).poke(late_hub(*range(10, 20))),
+        "INCONCLUSIVE",
+    ),
+    ("batches_fail_fast", "no batches", run_with_outage, "NOT_APPLICABLE"),
+    ("batches_fail_fast", "no fault", lambda: MadeUpRun(20), "NOT_APPLICABLE"),
     # breaker_spares_healthy_nodes
     ("breaker_spares_healthy_nodes", "spared", run_with_outage, "PASS"),
     (

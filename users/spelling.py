@@ -1,0 +1,96 @@
+"""Under which names a client stores its keys: as they were given, or with a prefix of its own.
+
+Clients put services apart by a prefix, or by a suffix. The servers know such keys by those names
+alone, so whoever reads them directly has to know them too. What a client makes of a key is learned
+from the servers: `watch mutations` shows the name of whatever is stored.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from cluster.node import Node
+
+WATCH_S = 1.0  # a server tells its watchers within milliseconds
+_RECEIVE_BYTES = 65_536
+_OK = b"OK\r\n"
+
+
+class Spelling(NamedTuple):
+    """What stands before and after a key in its name on the servers."""
+
+    prefix: str = ""
+    suffix: str = ""
+
+    def name(self, key: str) -> str:
+        """Give the name under which a server has the key."""
+        return f"{self.prefix}{key}{self.suffix}"
+
+    def key(self, name: str) -> str:
+        """Give the key of such a name."""
+        return name[len(self.prefix) : len(name) - len(self.suffix)]
+
+
+AS_GIVEN = Spelling()
+
+
+def learn_spelling(
+    nodes: Sequence[Node], key: str, store: Callable[[], object], limit_s: float = WATCH_S
+) -> Spelling | None:
+    """Have `store` store `key`, and give the name it got; None where no server shows one.
+
+    That is so for names that do not contain the key (a hash of it), for servers that let nobody
+    watch (before memcached 1.5), and for nodes that cannot be reached.
+    """
+    watchers = [watcher for node in nodes if (watcher := _watch(node, limit_s)) is not None]
+    try:
+        store()
+        deadline = time.monotonic() + limit_s
+        texts = [b""] * len(watchers)
+        while time.monotonic() < deadline:
+            for at, watcher in enumerate(watchers):
+                texts[at] += _received(watcher, 0.05)
+                for line in texts[at].split(b"\n"):
+                    name = _name_in(line)
+                    if key in name:
+                        prefix, _, suffix = name.partition(key)
+                        return Spelling(prefix, suffix)
+        return None
+    finally:
+        for watcher in watchers:
+            watcher.close()
+
+
+def _watch(node: Node, limit_s: float) -> socket.socket | None:
+    """Give a connection that shows what is stored on a node, None where there is none to be had."""
+    try:
+        watcher = socket.create_connection(node.direct, limit_s)
+    except OSError:
+        return None
+    try:
+        watcher.sendall(b"watch mutations\r\n")
+        if watcher.recv(len(_OK)) == _OK:
+            return watcher
+    except OSError:
+        pass
+    watcher.close()
+    return None
+
+
+def _received(watcher: socket.socket, limit_s: float) -> bytes:
+    watcher.settimeout(limit_s)
+    try:
+        return watcher.recv(_RECEIVE_BYTES)
+    except OSError:  # nothing yet, or never again
+        return b""
+
+
+def _name_in(line: bytes) -> str:
+    for word in line.decode("ascii", "replace").split():
+        if word.startswith("key="):
+            return unquote(word.removeprefix("key="))
+    return ""

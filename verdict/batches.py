@@ -1,0 +1,62 @@
+"""How batches fare while a node is cut off: they fail its keys at once, as single calls do.
+
+A batch goes to several nodes, so no node can be blamed for its time; but once single calls no
+longer wait for the dead node, a batch has nothing to wait for either.
+"""
+
+from __future__ import annotations
+
+import math
+
+from telemetry.histogram import lowest_us
+from telemetry.window import SLICES_A_SECOND
+from verdict.answers import held, inconclusive, not_applicable, percent
+from verdict.breaker import MOST_WAITS, opened_by, probe_allowance, unavailable_targets
+from verdict.model import CheckResult
+from verdict.view import BATCHES, View
+
+BATCHES_NEEDED = 50
+WAIT_SHARE = 0.5
+"""A batch that took this share of the op_timeout waited: nothing but a dead node takes as long."""
+
+
+def batches_fail_fast(view: View) -> CheckResult:
+    """Let no batch wait for a cut-off node once it is left alone: at most 1 %, or the probes."""
+    name = "batches_fail_fast"
+    limit = view.limit(name)
+    if not any("unavailable" in record.effects for record in view.facts.faults):
+        return not_applicable(name, "no node was made unavailable")
+    seconds, probes = _open_seconds(view)
+    threshold_us = WAIT_SHARE * view.facts.op_timeout_s * 1e6
+    count = waited = 0
+    for second in seconds:
+        for (op, node, _), cell in view.windows[second].cells.items():
+            if node == BATCHES and op.endswith("_many"):
+                count += cell.count
+                waited += sum(n for b, n in cell.service.items() if lowest_us(b) >= threshold_us)
+    if count < BATCHES_NEEDED:
+        return not_applicable(name, f"{count} batches while a node was cut off and left alone")
+    share = waited / count
+    allowed = max(limit, min(MOST_WAITS, probes / count))
+    why = f"{waited} of {count:,} batches waited over {threshold_us / 1000:.0f} ms"
+    why += f" ({percent(share)}), {probes:.0f} probes allowed"
+    if share > allowed and any(second in view.disturbed for second in seconds):
+        why += "; the generator was saturated or other work in its way then"
+        return inconclusive(name, why, observed=share, limit=allowed)
+    return held(name, share <= allowed, why, observed=share, limit=allowed)
+
+
+def _open_seconds(view: View) -> tuple[set[int], float]:
+    """Give the whole seconds in which every cut-off node should be left alone, and the probes."""
+    seconds: set[int] = set()
+    waiting: set[int] = set()
+    probes = 0.0
+    for span, node in unavailable_targets(view):
+        if not span.record.confirmed:
+            continue
+        begin = opened_by(view, span, node) + 1 / SLICES_A_SECOND
+        waiting |= set(range(math.floor(span.injected), math.ceil(begin)))
+        if begin < span.heal:
+            seconds |= set(range(math.ceil(begin), math.floor(span.heal)))
+            probes += probe_allowance(view, node, begin, span.heal)
+    return {second for second in seconds - waiting if second in view.windows}, probes
