@@ -100,6 +100,15 @@ LIARS = [
     _row("broken_ledger:calls_errors_misses", "calls errors misses", CUT, "no_masked_misses"),
 ]
 
+ANSWERS = [
+    _row("broken_answers:misses_hits", "loses hits", STILL, "no_false_misses"),
+    _row("broken_answers:drops_in_bulk", "stores bulks in part", STILL, "no_lost_writes"),
+    _row("broken_answers:writes_behind", "acknowledges too early", STILL, "no_stale_reads"),
+    _row("broken_answers:mixes_tokens", "cas with another's token", STILL, "no_lost_updates"),
+    _row("broken_answers:counts_elsewhere", "counts on no node", STILL, "no_lost_updates"),
+    _row("broken_answers:batches_wait", "batches without breaker", HOLE, "batches_fail_fast"),
+]
+
 WITNESSED = [
     _row(
         "broken_witness:sleeps_hard", "sleeps past gevent", WATCHED, "hub_not_blocked", quick=True
@@ -162,7 +171,7 @@ CUT_OFF = [
     ),
 ]
 
-CONTROLS = [*BROKEN, *LIARS, *WITNESSED, *POOLS, *CUT_OFF]
+CONTROLS = [*BROKEN, *LIARS, *ANSWERS, *WITNESSED, *POOLS, *CUT_OFF]
 
 
 def parameters(controls: list[Control]) -> list[object]:

@@ -2,12 +2,14 @@
 
 pymemcache's pooled client a node, rendezvous hashing, and a breaker of fifty lines: five failures
 in a row open it, half a second later one probe is let through. It has no `snapshot()` and no
-`node_for()`: it is judged by its behaviour alone.
+`node_for()`: it is judged by its behaviour alone. It may have names and forms of its own on the
+servers: whoever asks these directly has to find them out.
 """
 
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -55,7 +57,7 @@ class Breaker:
 class HonestClient:
     """pymemcache's method names over one guarded pool a node."""
 
-    def __init__(self, nodes: Iterable[Any], settings: Any) -> None:
+    def __init__(self, nodes: Iterable[Any], settings: Any, **options: Any) -> None:
         self._nodes = {
             f"{host}:{port}": PooledClient(
                 (host, port),
@@ -63,6 +65,7 @@ class HonestClient:
                 max_pool_size=MOST_CONNECTIONS,
                 connect_timeout=settings.connect_timeout,
                 timeout=settings.op_timeout,
+                **options,
             )
             for host, port in nodes
         }
@@ -157,6 +160,28 @@ class PartialAnswer(dict[str, Any]):
     def __init__(self) -> None:
         super().__init__()
         self.failed: list[str] = []
+
+
+class Packing:
+    """Values packed on their way to the servers, as a service would to save memory."""
+
+    def serialize(self, _: bytes, value: bytes) -> tuple[bytes, int]:
+        if value.isdigit():  # a counter, which the server has to understand
+            return value, 0
+        return zlib.compress(value), 1
+
+    def deserialize(self, _: bytes, value: bytes, flags: int) -> bytes:
+        return zlib.decompress(value) if flags else value
+
+
+def prefixed(nodes: Iterable[Any], settings: Any) -> HonestClient:
+    """Put a name of the service before every key."""
+    return HonestClient(nodes, settings, key_prefix=b"shop/")
+
+
+def packing(nodes: Iterable[Any], settings: Any) -> HonestClient:
+    """Store values in a form of its own."""
+    return HonestClient(nodes, settings, serde=Packing())
 
 
 build = HonestClient

@@ -27,6 +27,7 @@ from tests.e2e.controls import CALM, CONTROLS, CUT, HOLE, OUTAGE, SCALED, SLICED
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 LIMIT_S = 300.0
 HONEST = ("memquake", "tests.e2e.honest_client:build")
+OF_OTHER_NAMES = ("tests.e2e.honest_client:prefixed", "tests.e2e.honest_client:packing")
 LOADS = (
     ("--scenario", "none", "-t", "10s"),
     WATCHED,
@@ -52,6 +53,9 @@ def trials() -> Iterator[Trial]:
     """Give every honest client under every load, then every control."""
     for client in HONEST:
         for load in LOADS:
+            yield Trial(f"{client} {' '.join(load)}", (*load, "--client", client), frozenset())
+    for client in OF_OTHER_NAMES:
+        for load in (WATCHED, CUT):
             yield Trial(f"{client} {' '.join(load)}", (*load, "--client", client), frozenset())
     for control in CONTROLS:
         name = f"{control.client}: {control.what}"
