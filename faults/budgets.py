@@ -19,6 +19,7 @@ COUNTS: Mapping[str, str] = {
     "no_lost_writes": "count",
     "no_lost_updates": "count",
     "no_stale_reads": "count",
+    "ttl_kept": "count",
     "no_masked_misses": "share",
     "no_false_misses": "share",
     "predictable_errors": "count",

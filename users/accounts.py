@@ -28,6 +28,7 @@ from users.values import version_of
 MOVED_KEPT = 100  # the next reads take them up; more is no use
 BEFORE = -1  # the second of what was acknowledged before the run
 IN_VAIN = 20, 0.05  # so many, and such a share, of a single writer's own updates is no accident
+OVERWRITTEN = 20, 0.5  # a node that comes back empty takes a few adds rightly
 FINAL_LIMIT_S = 3.0  # for all that is asked at the end: some 100,000 keys on an idle machine
 FINAL_MOST_BYTES = 32 * 1024 * 1024  # values read at the end; large ones are looked at by sample
 
@@ -54,6 +55,9 @@ class Accounts:
         self.counters: dict[str, Bounds] = {}
         self.value_bytes = 100  # of one value of the run, about
         self.updates = 0  # acknowledged
+        self.expired = 0  # keys that were gone when their time was over
+        self.adds_refused = 0  # of keys that are there
+        self.adds_stored: Counter[str] = Counter()  # the same, by key: over what was there
         self.steps_done = 0  # of counters
         self.steps_denied: Counter[str] = Counter()  # by counter: not there to move, there to add
         self.held: Counter[str] = Counter()  # how many questions about the key are open
@@ -70,7 +74,7 @@ class Accounts:
         self._lost: Counter[tuple[str, int]] = Counter()  # (node, second of the acknowledgement)
         self._masked: Counter[tuple[str, int]] = Counter()  # (node, second of the read)
         self._unproven: Counter[tuple[str, int]] = Counter()
-        self._stale = self._wrong_updates = self._unasked = 0
+        self._stale = self._wrong_updates = self._unasked = self._outlived = 0
 
     def open_book(self, writer: str) -> Book:
         """Give a new writer its book."""
@@ -135,6 +139,11 @@ class Accounts:
         """Note an update that was lost, or happened although it must not have."""
         self._wrong_updates += 1
         self._keep("lost_update", key, what, {})
+
+    def outlived(self, key: str, what: str) -> None:
+        """Note a key that was still there long after its time was over."""
+        self._outlived += 1
+        self._keep("outlived", key, f"stored for a second, {what}", {})
 
     # What the servers say ------------------------------------------------------------------------
 
@@ -268,6 +277,8 @@ class Accounts:
             "wrong_updates": self._wrong_updates,
             "unasked": self._unasked,
             "hides_keys": self.hides_keys,
+            "expired": self.expired,
+            "outlived": self._outlived,
             "lost": [[*at, count] for at, count in sorted(self._lost.items())],
             "masked": [[*at, count] for at, count in sorted(self._masked.items())],
             "unproven": [[*at, count] for at, count in sorted(self._unproven.items())],
@@ -304,16 +315,17 @@ class Accounts:
         """Convict a client that refuses updates again and again though nothing stands against them.
 
         Links of a chain that are answered no with the token just read, and steps of a counter that
-        is not there to move and is there to be added.
+        is not there to move and is there to be added. And one that adds over what is there.
         """
         links = [key for book in self.books for key in book.links_in_vain.elements()]
         stored = sum(book.links_stored for book in self.books)
         steps = [*self.steps_denied.elements()]
-        for keys, done, what in (
-            (links, stored, "cas: {} of {} links were refused, each with a token just read"),
-            (steps, self.steps_done, "{} of {} steps found no counter, where one was to add"),
+        adds = [*self.adds_stored.elements()]
+        for keys, done, (least, share), what in (
+            (links, stored, IN_VAIN, "cas: {} of {} links refused, each with a token just read"),
+            (steps, self.steps_done, IN_VAIN, "{} of {} steps found no counter where one is"),
+            (adds, self.adds_refused, OVERWRITTEN, "add: {} of {} stored over what was there"),
         ):
-            least, share = IN_VAIN
             if len(keys) >= max(least, share * (len(keys) + done)):
                 for key in dict.fromkeys(keys):
                     self.wrong_update(key, what.format(len(keys), len(keys) + done))

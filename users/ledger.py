@@ -23,6 +23,7 @@ from users.bounds import Bounds
 from users.context import LoadContext
 from users.counting import step
 from users.prefill import Item
+from users.short_lived import ShortLived
 from users.steady import LONG_TTL_S
 from users.strangers import offers
 from users.values import check
@@ -32,13 +33,17 @@ SETS = 150  # three seconds' worth of writes on each node: one is free while oth
 CHAINS = 50
 COUNTERS = 15  # in each direction
 BATCH = 32
+SHORT_LIVED = 10
 DUEL_EVERY = 4
 """One in so many links of a chain is followed by a cas with the token that it has used up."""
 
 UP_FROM, DOWN_FROM = b"0", b"1000000000"  # memcached does not count below nothing
 PAUSE_S = 0.08  # between iterations where nobody paces them: 100 a second of a process's eight
 
-MIX = {"set": 12, "reread": 14, "get": 12, "get_many": 12, "count": 30, "chain": 20}
+MIX = {
+    "set": 10, "reread": 14, "get": 8, "get_many": 12, "count": 29, "chain": 20, "add": 3,
+    "expire": 4,
+}  # fmt: skip
 """In iterations. A batch checks 32 keys at the price of one operation, so that a short run at a low
 rate has its thousand checked reads."""
 
@@ -73,6 +78,9 @@ class LedgerUser(MemcacheUser):
         self._down = (
             [f"{prefix}:d{i}" for i in range(COUNTERS)] if offers(self._client, "decr") else []
         )
+        self._brief = [f"{prefix}:t{i}" for i in range(SHORT_LIVED)]
+        self._short_lived = ShortLived(self, self.accounts, self._brief, self._clock)
+        self._has_add = offers(self._client, "add")
         self._ops = keys.mixed_ops(self.rng, MIX)
         self._links = 0
         self._again: str | None = None  # a chain whose last link was refused: is that true?
@@ -83,6 +91,7 @@ class LedgerUser(MemcacheUser):
         items = [Item(key, self.new_value(key), LONG_TTL_S) for key in own]
         items += [Item(key, UP_FROM, LONG_TTL_S) for key in self._up]
         items += [Item(key, DOWN_FROM, LONG_TTL_S) for key in self._down]
+        items += [Item(key, self.new_value(key), LONG_TTL_S, stay=False) for key in self._brief]
         began = self._clock()
         self.prefill.store(items)
         for version, (key, item) in enumerate(zip(own, items, strict=False), 1):
@@ -110,6 +119,10 @@ class LedgerUser(MemcacheUser):
             self._link(again or self.rng.choice(self._chains), is_again=again is not None)
         elif op == "get_many":
             self._read_many()
+        elif op == "expire":
+            self._short_lived.turn()
+        elif op == "add" and self._has_add:
+            self._add_one()
         else:
             self._read_one()
 
@@ -139,6 +152,23 @@ class LedgerUser(MemcacheUser):
             self.book.acknowledged(key, version, value, asked_at, LONG_TTL_S)
             self.accounts.gone.discard(key)
             self.accounts.wrote(self.book, key)
+
+    def _add_one(self) -> None:
+        """Try to add a key that is there: nothing must come of it."""
+        key = self.rng.choice(self._sets)
+        book, page = self.book, self.book.pages[key]
+        if key in self.accounts.held or not book.is_there(key, page, self._clock()):
+            return
+        value, asked_at = self.new_value(key), self._clock()
+        version = self._version
+        book.begin(key, version)
+        added = self.add(key, value, LONG_TTL_S)
+        if added is True:
+            self.accounts.adds_stored[key] += 1
+            book.acknowledged(key, version, value, asked_at, LONG_TTL_S)
+        elif added is False:
+            self.accounts.adds_refused += 1
+            book.undecided(key)
 
     def _read_one(self) -> None:
         moved = self.accounts.moved

@@ -60,6 +60,7 @@ LIMITS: Mapping[str, Limit] = {
     "no_lost_writes": _count(),
     "no_lost_updates": _count(),
     "no_stale_reads": _count(),
+    "ttl_kept": _count(),
     "no_masked_misses": _share(0.001),
     "no_false_misses": _share(0.001),
     "predictable_errors": _count(),

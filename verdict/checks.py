@@ -35,6 +35,7 @@ _JUDGED: Mapping[str, Check] = {
     "no_lost_writes": ledger.no_lost_writes,
     "no_lost_updates": ledger.no_lost_updates,
     "no_stale_reads": ledger.no_stale_reads,
+    "ttl_kept": ledger.ttl_kept,
     "no_masked_misses": misses.no_masked_misses,
     "no_false_misses": misses.no_false_misses,
     "predictable_errors": correctness.predictable_errors,

@@ -20,6 +20,7 @@ from verdict.view import View
 WRITES_NEEDED = 100
 UPDATES_NEEDED = 100
 READS_NEEDED = 1_000
+EXPIRIES_NEEDED = 5
 
 LOSING = ("pid", "evictions", "cmd_flush", "slab_reassign_evictions_nomem")
 """What a server counts when it loses items by itself; a new process has another pid."""
@@ -155,6 +156,19 @@ def no_stale_reads(view: View) -> CheckResult:
     why = f"{stale} stale reads of {reads:,} checked"
     lacking = f"{reads:,} checked reads, {READS_NEEDED:,} needed" if reads < READS_NEEDED else ""
     return _where_keys_stay(view, name, stale, why, evidence="stale_read", lacking=lacking)
+
+
+def ttl_kept(view: View) -> CheckResult:
+    """Give no value 5 s after its TTL of one second is over."""
+    name = "ttl_kept"
+    gone = sum(ledger.expired for ledger in ledgers_of(view))
+    outlived = sum(ledger.outlived for ledger in ledgers_of(view))
+    if gone + outlived < EXPIRIES_NEEDED:
+        return not_applicable(name, f"{gone + outlived} keys were looked for after their time")
+    why = f"{outlived} of {gone + outlived} keys were still there after their time"
+    limit = view.limit(name)
+    shown = evidence_of(view, "outlived") if outlived > limit else ""
+    return held(name, outlived <= limit, why + shown, observed=outlived, limit=limit)
 
 
 def _where_keys_stay(

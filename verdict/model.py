@@ -33,6 +33,8 @@ class LedgerFacts:
     stale: int = 0
     wrong_updates: int = 0
     unasked: int = 0  # questions that no server could be asked
+    expired: int = 0  # keys that were gone when their TTL was over
+    outlived: int = 0  # keys that were not, seconds later
     hides_keys: bool = False  # the servers have them under names that nobody knows
     lost: Sequence[tuple[str, int, int]] = ()  # writes, by the second they were acknowledged in;
     # on node "" and before second 0: what was stored before the run, and found nowhere

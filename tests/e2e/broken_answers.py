@@ -66,6 +66,20 @@ class MixesTokens(Around):
         return value, token if before is None or next(self._count) % 2 else before
 
 
+class LivesForEver(Around):
+    """Drops the TTL of a set on its way."""
+
+    def set(self, key: str, value: bytes, expire: int = 0) -> Any:
+        return self._inner.set(key, value)
+
+
+class AddsOver(Around):
+    """Takes add for another name of set."""
+
+    def add(self, key: str, value: bytes, expire: int = 0) -> Any:
+        return self._inner.set(key, value, expire)
+
+
 class CountsElsewhere(HonestClient):
     """Asks another node for counters than the one it stored them on."""
 
@@ -111,6 +125,14 @@ def writes_behind(nodes: Any, settings: Any) -> Around:
 
 def mixes_tokens(nodes: Any, settings: Any) -> Around:
     return MixesTokens(build(nodes, settings))
+
+
+def lives_for_ever(nodes: Any, settings: Any) -> Around:
+    return LivesForEver(build(nodes, settings))
+
+
+def adds_over(nodes: Any, settings: Any) -> Around:
+    return AddsOver(build(nodes, settings))
 
 
 counts_elsewhere = CountsElsewhere

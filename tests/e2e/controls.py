@@ -18,6 +18,7 @@ ABORT = ("--scenario", "client-abort", *SCALED)
 STILL = ("--scenario", "none", "-u", "10", "--target-rate", "400", "-t", "8s")
 SHORT = ("--scenario", "none", "-u", "10", "--target-rate", "400", "-t", "5s")  # to convict only
 WATCHED = ("--scenario", "none", "-u", "20", "--target-rate", "600", "-t", "7s")
+WATCHED_LONG = (*WATCHED[:-1], "20s")
 OUTAGE = (*HOLE, "--target-rate", "800")
 CALM = (*HOLE, "-u", "40", "--target-rate", "1000")
 MANY_HITS = ("--scenario", "none", "--target-rate", "0", "-t", "90s", "HotKeyUser")
@@ -106,6 +107,8 @@ ANSWERS = [
     _row("broken_answers:writes_behind", "acknowledges too early", STILL, "no_stale_reads"),
     _row("broken_answers:mixes_tokens", "cas with another's token", STILL, "no_lost_updates"),
     _row("broken_answers:counts_elsewhere", "counts on no node", STILL, "no_lost_updates"),
+    _row("broken_answers:lives_for_ever", "drops the TTL", WATCHED_LONG, "ttl_kept"),
+    _row("broken_answers:adds_over", "add is set", WATCHED_LONG, "no_lost_updates"),
     _row("broken_answers:batches_wait", "batches without breaker", HOLE, "batches_fail_fast"),
 ]
 

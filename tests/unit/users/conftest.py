@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -29,8 +30,10 @@ class Clock:
 class MemoryClient:
     """A client that keeps its keys in a dictionary; `override` replaces a method."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         self.data: dict[str, bytes] = {}
+        self.ends: dict[str, float] = {}
+        self._clock = clock or Clock()
 
     def override(self, **methods: Callable[..., Any]) -> MemoryClient:
         for name, method in methods.items():
@@ -38,10 +41,13 @@ class MemoryClient:
         return self
 
     def get(self, key: str) -> Any:
+        if self.ends.get(key, math.inf) <= self._clock.now:
+            self.data.pop(key, None)
         return self.data.get(key)
 
     def set(self, key: str, value: bytes, expire: int = 0) -> Any:
         self.data[key] = value
+        self.ends[key] = self._clock.now + expire if expire else math.inf
         return True
 
     def add(self, key: str, value: bytes, expire: int = 0) -> Any:
@@ -115,7 +121,8 @@ class Stage:
 @pytest.fixture
 def stage() -> Stage:
     """Give a user's surroundings without sockets or time."""
-    clock, client, recorder = Clock(), MemoryClient(), KeepingRecorder()
+    clock, recorder = Clock(), KeepingRecorder()
+    client = MemoryClient(clock)
     events: list[dict[str, Any]] = []
     load = LoadContext(
         client=client,

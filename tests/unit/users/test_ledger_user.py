@@ -10,9 +10,10 @@ import pytest
 
 from users import ledger
 from users.base import FAILED
-from users.ledger import CHAINS, COUNTERS, MIX, SETS, LedgerUser
+from users.ledger import CHAINS, COUNTERS, MIX, SETS, SHORT_LIVED, LedgerUser
 from users.mixed import MixedUser
 from users.prefill import Prefill
+from users.short_lived import AGAIN_AFTER_S, GONE_AFTER_S
 from users.values import make
 
 ITERATIONS = 600
@@ -23,11 +24,11 @@ def stage(stage: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Give a user's surroundings whose client has all operations and whose prefill is a dict."""
     client = stage.client
     versions: Counter[str] = Counter()
+    plain = client.set
 
     def set_(key: str, value: bytes, expire: int = 0) -> bool:
-        client.data[key] = value
         versions[key] += 1
-        return True
+        return bool(plain(key, value, expire))
 
     def gets(key: str) -> Any:
         return client.data.get(key), versions[key]
@@ -69,7 +70,7 @@ def test_a_good_client_leaves_nothing_to_find(stage: Any) -> None:
     assert told["writes"] > 100
     assert told["updates"] > 100
     ops = Counter(operation.op for operation in stage.recorder.operations)
-    assert set(ops) == {"get", "gets", "get_many", "set", "cas", "incr", "decr"}
+    assert set(ops) == {"get", "gets", "get_many", "set", "cas", "add", "incr", "decr"}
     assert not stage.recorder.wrong
     assert not stage.recorder.findings
     assert {event["request_type"] for event in stage.events} == {"ledger"}
@@ -101,7 +102,7 @@ def test_a_client_without_cas_and_decr_is_spared_them(stage: Any) -> None:
     user = ride(stage)
     assert (len(user._sets), user._chains, len(user._up), user._down) == (SETS, [], COUNTERS, [])
     ops = Counter(operation.op for operation in stage.recorder.operations)
-    assert set(ops) == {"get", "get_many", "set", "incr"}
+    assert set(ops) == {"get", "get_many", "set", "add", "incr"}
     assert report(stage)["updates"] > 100
 
 
@@ -178,7 +179,7 @@ def test_a_cas_that_never_stores_is_found(stage: Any) -> None:
     first = told["evidence"][0]
     assert (first["kind"], first["node"]) == ("lost_update", "node2")
     assert first["key"] in user._chains
-    assert "links were refused" in first["what"]
+    assert "links refused" in first["what"]
 
 
 def test_a_cas_that_stores_every_second_time_is_found(stage: Any) -> None:
@@ -203,6 +204,50 @@ def test_a_counter_that_is_not_there_and_is_there_is_found(stage: Any) -> None:
     first = told["evidence"][0]
     assert first["key"] in {*user._up, *user._down}
     assert "found no counter" in first["what"]
+
+
+def test_an_add_over_what_is_there_is_found(stage: Any) -> None:
+    """A lock that anybody can take is none."""
+    stage.client.override(add=stage.client.set)
+    user = ride(stage, 0)
+    for _ in range(40):
+        user._add_one()
+        user.accounts.held.clear()
+    told = report(stage)
+    assert told["wrong_updates"] >= 1
+    assert "stored over what was there" in told["evidence"][0]["what"]
+
+
+def test_adds_after_a_node_came_back_empty_convict_nobody(stage: Any) -> None:
+    """What it lost may be added rightly, until it is known to be gone."""
+    user = ride(stage, 0)
+    for _ in range(60):
+        user._add_one()
+    stage.client.data.clear()
+    for _ in range(40):
+        user._add_one()
+    assert report(stage)["wrong_updates"] == 0
+
+
+@pytest.mark.parametrize("is_kept", [True, False], ids=["dropped TTL", "late clock"])
+def test_a_short_life_is_looked_after(stage: Any, is_kept: bool) -> None:
+    """Read twice long after its second, it convicts; gone at the second look, it does not."""
+    good = stage.client.set
+    stage.client.override(set=lambda key, value, _: good(key, value))
+    user = ride(stage, 0)
+    for wait_s in (GONE_AFTER_S, AGAIN_AFTER_S):
+        turn_all(user)
+        stage.clock.now += wait_s
+    if not is_kept:
+        stage.client.data.clear()
+    turn_all(user)
+    told = report(stage)
+    assert (told["outlived"], told["expired"]) == ((10, 0) if is_kept else (0, 10))
+
+
+def turn_all(user: LedgerUser) -> None:
+    for _ in range(SHORT_LIVED):
+        user._short_lived.turn()
 
 
 def stored_and_denied(stage: Any) -> None:

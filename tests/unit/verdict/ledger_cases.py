@@ -202,6 +202,18 @@ BEFORE: list[Row] = [
     ),
 ]
 
+EXPIRIES: list[Row] = [
+    ("ttl_kept", "all gone in time", lambda: told(MadeUpRun(20), expired=5), "PASS"),
+    ("ttl_kept", "one lives on", lambda: told(MadeUpRun(20), expired=4, outlived=1), "FAIL"),
+    ("ttl_kept", "hardly one", lambda: told(MadeUpRun(20), expired=4), "NOT_APPLICABLE"),
+    (
+        "ttl_kept",
+        "one is allowed",
+        lambda: told(MadeUpRun(20), expired=4, outlived=1).but(budgets={"ttl_kept": 1.0}),
+        "PASS",
+    ),
+]
+
 FALSE_MISSES: list[Row] = [
     ("no_false_misses", "none", lambda: told(MadeUpRun(20)), "PASS"),
     (
@@ -346,4 +358,4 @@ MISSES: list[Row] = [
     ),
 ]
 
-LEDGER: list[Row] = [*LOST, *BEFORE, *UPDATES, *READS, *MISSES, *FALSE_MISSES]
+LEDGER: list[Row] = [*LOST, *BEFORE, *UPDATES, *READS, *EXPIRIES, *MISSES, *FALSE_MISSES]

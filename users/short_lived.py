@@ -1,0 +1,73 @@
+"""Keys that live for a second: each is stored, left alone, and read when it must be gone.
+
+A TTL that is dropped on the way, or taken for milliseconds, shows in no error and in no wrong
+value; only in a cache that gives what should have been forgotten.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from users.accounts import Accounts
+
+TTL_S = 1
+GONE_AFTER_S = 3.5  # memcached's clock ticks once a second, and a halted one is late
+AGAIN_AFTER_S = 2.0  # a node that was just let go on has its clock right again by then
+
+
+class Calling(Protocol):
+    """A user, as one that stores and reads with measured calls."""
+
+    def new_value(self, key: str) -> bytes:
+        """Give the next version of a key's value."""
+
+    def set(self, key: str, value: bytes, ttl_s: int) -> Any:
+        """Store a value: True, or something else for a failure."""
+
+    def get(self, key: str) -> Any:
+        """Read a key: its value, None, or something else for a failure."""
+
+
+class _Due(NamedTuple):
+    key: str
+    at: float  # when to look
+    is_again: bool = False
+
+
+class ShortLived:
+    """The short-lived keys of one user, which nobody else writes."""
+
+    def __init__(
+        self, user: Calling, accounts: Accounts, keys: Sequence[str], clock: Callable[[], float]
+    ) -> None:
+        self._user = user
+        self._accounts = accounts
+        self._free = deque(keys)
+        self._due: deque[_Due] = deque()
+        self._clock = clock
+
+    def turn(self) -> None:
+        """Look for a key that must be gone, or store one that will be."""
+        if self._due and self._due[0].at <= self._clock():
+            self._look(self._due.popleft())
+        elif self._free:
+            self._store(self._free.popleft())
+
+    def _store(self, key: str) -> None:
+        if self._user.set(key, self._user.new_value(key), TTL_S) is True:
+            self._due.append(_Due(key, self._clock() + GONE_AFTER_S))
+        else:
+            self._free.append(key)
+
+    def _look(self, due: _Due) -> None:
+        value = self._user.get(due.key)
+        if type(value) is bytes and not due.is_again:
+            self._due.append(_Due(due.key, self._clock() + AGAIN_AFTER_S, is_again=True))
+            return
+        if type(value) is bytes:
+            self._accounts.outlived(due.key, f"read {GONE_AFTER_S + AGAIN_AFTER_S:g} s after it")
+        elif value is None:
+            self._accounts.expired += 1
+        self._free.append(due.key)
