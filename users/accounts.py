@@ -95,7 +95,7 @@ class Accounts:
         """Note a key of the prefill that was acknowledged and that no server has."""
         self._lost["", BEFORE] += 1
         what = "stored before the run and acknowledged, no server has it"
-        self._keep("lost_write", key, what, {"acknowledged_s": BEFORE})
+        self._keep("lost_write", key, what, {"node": "", "acknowledged_s": BEFORE})
 
     # During the run ------------------------------------------------------------------------------
 

@@ -7,15 +7,17 @@ longer wait for the dead node, a batch has nothing to wait for either.
 from __future__ import annotations
 
 import math
+from collections.abc import Set
 
 from telemetry.histogram import lowest_us
 from telemetry.window import SLICES_A_SECOND
-from verdict.answers import held, inconclusive, not_applicable, percent
+from verdict.answers import held, not_applicable, percent
 from verdict.breaker import MOST_WAITS, opened_by, probe_allowance, unavailable_targets
-from verdict.model import CheckResult
+from verdict.compare import taken_back
+from verdict.model import CheckResult, Ruling
 from verdict.view import BATCHES, View
 
-BATCHES_NEEDED = 50
+BATCHES_NEEDED = 20
 WAIT_SHARE = 0.5
 """A batch that took this share of the op_timeout waited: nothing but a dead node takes as long."""
 
@@ -23,10 +25,22 @@ WAIT_SHARE = 0.5
 def batches_fail_fast(view: View) -> CheckResult:
     """Let no batch wait for a cut-off node once it is left alone: at most 1 %, or the probes."""
     name = "batches_fail_fast"
-    limit = view.limit(name)
     if not any("unavailable" in record.effects for record in view.facts.faults):
         return not_applicable(name, "no node was made unavailable")
     seconds, probes = _open_seconds(view)
+    result = _judged(view, seconds, probes)
+    if result.verdict is not Ruling.FAIL:
+        return result
+    clear = seconds - view.disturbed
+    again = _judged(view, clear, probes * len(clear) / len(seconds)) if clear else None
+    if again is None or again.verdict is not Ruling.FAIL:
+        return taken_back(result, "the generator was saturated or other work in its way then")
+    return again
+
+
+def _judged(view: View, seconds: Set[int], probes: float) -> CheckResult:
+    """Judge the batches of some seconds."""
+    name = "batches_fail_fast"
     threshold_us = WAIT_SHARE * view.facts.op_timeout_s * 1e6
     count = waited = 0
     for second in seconds:
@@ -37,12 +51,9 @@ def batches_fail_fast(view: View) -> CheckResult:
     if count < BATCHES_NEEDED:
         return not_applicable(name, f"{count} batches while a node was cut off and left alone")
     share = waited / count
-    allowed = max(limit, min(MOST_WAITS, probes / count))
+    allowed = max(view.limit(name), min(MOST_WAITS, probes / count))
     why = f"{waited} of {count:,} batches waited over {threshold_us / 1000:.0f} ms"
     why += f" ({percent(share)}), {probes:.0f} probes allowed"
-    if share > allowed and any(second in view.disturbed for second in seconds):
-        why += "; the generator was saturated or other work in its way then"
-        return inconclusive(name, why, observed=share, limit=allowed)
     return held(name, share <= allowed, why, observed=share, limit=allowed)
 
 

@@ -50,12 +50,15 @@ def last_loss_s(windows: Sequence[Window], node: str) -> float:
     """Give the end of the last second in which a server lost items by itself; -inf for never.
 
     Restarts, evictions and flushes, as the server's own statistics show them from look to look.
+    Infinity for one that does not answer at the last look: it may have gone, with all it had.
     """
-    latest, before = -math.inf, None
+    latest, before, is_silent = -math.inf, None, False
     for window in windows:
         stats = window.server.get(node)
         if not stats:
+            is_silent = before is not None and (is_silent or bool(window.server))
             continue
+        is_silent = False
         # In a container every process is the first one, its pid is always 1: its start tells.
         now = (
             [stats.get(name, 0) for name in LOSING],
@@ -64,7 +67,7 @@ def last_loss_s(windows: Sequence[Window], node: str) -> float:
         if before is not None and (now[0] != before[0] or abs(now[1] - before[1]) > SAME_START_S):
             latest = float(window.end)
         before = now
-    return latest
+    return math.inf if is_silent else latest
 
 
 def had_to_evict(view: View) -> bool:

@@ -181,7 +181,24 @@ def evicting() -> MadeUpRun:
     return MadeUpRun(20).poke(changing("evictions", 0))
 
 
+def died_at_the_end() -> MadeUpRun:
+    """Give a run that ends with node2 not answering any more."""
+    return MadeUpRun(20).poke(changing("pid", 0)).poke(silent(19, 20))
+
+
 BEFORE: list[Row] = [
+    (
+        "no_lost_writes",
+        "on a node that was gone when the run ended",
+        lambda: told(died_at_the_end(), lost=[("node2", 12, 9)]),
+        "PASS",
+    ),
+    (
+        "no_lost_writes",
+        "on another node than the one that was gone",
+        lambda: told(died_at_the_end(), lost=[("node1", 12, 9)]),
+        "FAIL",
+    ),
     (
         "no_lost_writes",
         "stored before the run and found nowhere",
