@@ -50,6 +50,7 @@ def run_facts(run: MasterRun) -> RunFacts:
             if name in run.connections_after
         },
         stopped_early=run.stopped_early,
+        is_void=void_s != math.inf,
         # Connections of others' nodes, and of a worker that is gone, are nobody's leak here.
         connections_are_ours=settings.addresses is None
         and run.epoch is not None

@@ -105,6 +105,7 @@ class RunFacts:
     # node -> the server's curr_connections (before any client, after all clients were closed)
     connections_are_ours: bool = True  # nobody else connects to the nodes, no worker was lost
     stopped_early: str = ""  # why the run did not last as long as planned, "" when it did
+    is_void: bool = False  # a server of ours died: windows from then on, and what it had, are gone
     broken_off: bool = False  # its master ended without a word; nothing is judged
     moves_keys: bool = False  # failover or a split moves keys between nodes
     earlier: EarlierRun | None = None  # the run given as baseline

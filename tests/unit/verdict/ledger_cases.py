@@ -195,6 +195,12 @@ BEFORE: list[Row] = [
     ),
     (
         "no_lost_writes",
+        "after a server died by itself",
+        lambda: told(MadeUpRun(20).but(is_void=True), lost=[("node2", 12, 9)]),
+        "INCONCLUSIVE",
+    ),
+    (
+        "no_lost_writes",
         "on another node than the one that was gone",
         lambda: told(died_at_the_end(), lost=[("node1", 12, 9)]),
         "FAIL",
