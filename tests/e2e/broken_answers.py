@@ -12,7 +12,7 @@ import gevent
 
 from client import build
 from tests.e2e.broken_ledger import Around
-from tests.e2e.honest_client import HonestClient, PartialAnswer
+from tests.e2e.honest_client import HonestClient
 
 MISSED_ONE_IN = 20
 DROPPED_ONE_IN = 50
@@ -98,16 +98,8 @@ class CountsElsewhere(HonestClient):
 class BatchesWait(HonestClient):
     """Has a breaker for single keys only: every batch waits for the dead node."""
 
-    def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
-        by_node: dict[str, list[str]] = {}
-        for key in keys:
-            by_node.setdefault(str(self._ring.get_node(key)), []).append(key)
-        found = PartialAnswer()
-        for label, wanted in by_node.items():
-            try:
-                found.update(self._nodes[label].get_many(wanted))
-            except Exception:
-                found.failed.extend(wanted)
+    def _get_part(self, label: str, keys: list[str]) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._nodes[label].get_many(keys)
         return found
 
 

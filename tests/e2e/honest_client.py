@@ -128,11 +128,14 @@ class HonestClient:
         found = PartialAnswer()
         for label, wanted in by_node.items():
             try:
-                found.update(
-                    self._guarded(label, lambda n=label, w=wanted: self._nodes[n].get_many(w))
-                )
+                found.update(self._get_part(label, wanted))
             except Exception:
                 found.failed.extend(wanted)
+        return found
+
+    def _get_part(self, label: str, keys: list[str]) -> Mapping[str, Any]:
+        client = self._nodes[label]
+        found: Mapping[str, Any] = self._guarded(label, lambda: client.get_many(keys))
         return found
 
     def set_many(self, values: Mapping[str, bytes], expire: int = 0) -> list[str]:
