@@ -32,7 +32,7 @@ from session.outcome import write_outcome
 from session.watch import (
     is_silent,
     lost_while_preparing,
-    server_connections,
+    server_counts,
     watch_servers,
     watch_workers,
 )
@@ -48,6 +48,7 @@ logger = logging.getLogger("locust.memquake")
 READY_LIMIT_S = 120.0  # prefilling 40,000 keys takes a few seconds; this is a hang, not slowness
 LEAD_S = 0.3  # from "go" to second 0: the message has to be everywhere by then
 DEATH_NOTICED_S = 2.5  # a look a second, half a second for servers that are slow to answer
+CONNECTIONS = "curr_connections"
 MARK_AFTER_S = 5.0  # memory baseline of a run without phases
 FINAL_GRACE_S = 12.0  # beyond the deadline of the calls: closing, last report, its repeats
 
@@ -107,6 +108,7 @@ class MasterRun:
         self.counted = False  # whether the session has taken the verdict over
         self.spawned = Event()
         self.connections_before: dict[str, int] = {}
+        self.evictions_before: dict[str, int] = {}
         self.connections_after: dict[str, int] = {}
         self._points: dict[int, dict[str, float]] = {}
         self._greenlets: list[Any] = []
@@ -172,7 +174,8 @@ class MasterRun:
         if self.driver is not None:
             self.driver.heal_all("before the start")
         self.collector.begin(self.id, self.timeline)
-        self.connections_before = server_connections(self.cluster.nodes)
+        self.connections_before = server_counts(self.cluster.nodes, CONNECTIONS)
+        self.evictions_before = server_counts(self.cluster.nodes, "evictions")
         self.runner.send_message(messages.RUN, self.run_message())
 
     def run_message(self) -> dict[str, Any]:
@@ -339,7 +342,7 @@ class MasterRun:
             at_s = self.ended_s if seen is None or self.epoch is None else seen - self.epoch
             self.fleet.lost(worker, at_s)
         gevent.killall(self._greenlets, block=True)
-        self.connections_after = server_connections(self.cluster.nodes)
+        self.connections_after = server_counts(self.cluster.nodes, CONNECTIONS)
         try:
             self.writer.close()
         except OSError as error:

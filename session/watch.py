@@ -34,14 +34,13 @@ def ask(address: Address) -> dict[str, int]:
         return {}  # a dead node says nothing; the journal knows why
 
 
-def server_connections(nodes: Sequence[Node]) -> dict[str, int]:
-    """Give node -> the connections it has now, as it counts them, those of the asker included."""
-    counts = {}
-    for node in nodes:
-        said = ask(node.direct)
-        if "curr_connections" in said:
-            counts[node.name] = said["curr_connections"]
-    return counts
+def server_counts(nodes: Sequence[Node], counter: str) -> dict[str, int]:
+    """Give node -> one of its own counters, of the nodes that answer.
+
+    `curr_connections` includes that of the asker.
+    """
+    answers = {node.name: ask(node.direct) for node in nodes}
+    return {name: said[counter] for name, said in answers.items() if counter in said}
 
 
 def count(node: Node) -> dict[str, int]:

@@ -1,9 +1,10 @@
 """Keys into the cluster before the first measured call, through the client under test.
 
 Storing through the client puts every key where that client will look for it; reading directly then
-tells which node that is. Keys that the steady state of the traffic would lack are stored as well,
-to learn their place, and deleted directly. Nothing here is measured, and nothing is broken yet, so
-a client that fails is tried again a few times and then ends the run before it began.
+tells which node that is, by whatever names the client gives its keys. What was acknowledged and is
+nowhere is a lost write. Keys that the steady state of the traffic would lack are stored as well, to
+learn their place, and deleted directly. Nothing here is measured, and nothing is broken yet, so a
+client that fails is tried again a few times and then ends the run before it began.
 """
 
 from __future__ import annotations
@@ -95,9 +96,7 @@ class Prefill:
                 for ttl_s, group in groupby(part, key=lambda item: item.ttl_s):
                     self._store_group(list(group), ttl_s)
                 missing += self._learn(nodes, part)
-            if (
-                nodes and missing and not self._context.go.is_set()
-            ):  # later, a fault may have taken them
+            if nodes and missing and not self._context.go.is_set():  # then a fault may take them
                 self._missed(nodes, missing, is_all=len(missing) == len(ordered))
 
     def _store_group(self, items: Sequence[Item], ttl_s: int) -> None:
@@ -170,13 +169,18 @@ class Prefill:
         accounts, keys = self._context.accounts, [item.key for item in items]
         _spell(nodes, accounts.spelling)
         where = fetch_all(nodes, keys)
-        if nodes and not any(where.values()):
+        if nodes and not any(where.values()) and not accounts.hides_keys:
             with self._context.spelling_gate:  # one finds it out, the others wait for it
                 if not self._context.has_sought_spelling:
                     accounts.spelling = self._spelling_of(items[-1]) or AS_GIVEN
                     self._context.has_sought_spelling = True
             _spell(nodes, accounts.spelling)
             where = fetch_all(nodes, keys)
+            if sum(map(bool, where.values())) <= 1 < len(keys):
+                # Each key has a spelling of its own (its check sum, its length): that of one is
+                # of no use for the others.
+                accounts.spelling = AS_GIVEN
+                where = {key: {} for key in keys}
         return where
 
     def _spelling_of(self, item: Item) -> Spelling | None:
@@ -191,16 +195,17 @@ class Prefill:
         A client that has them all the same hides them. Where others were found it hides none: then
         it only remembers what it was given.
         """
-        self._sleep(LATER_S)
-        lasting = [item for item in items if item.ttl_s > LATER_S + EXPIRY_SLACK_S]
-        where = fetch_all(nodes, [item.key for item in lasting])
-        lost = [item for item in lasting if not where[item.key]]
         accounts = self._context.accounts
-        if accounts.hides_keys or (is_all and any(self._gives(each) for each in lost[:ASKED_FOR])):
-            accounts.hides_keys = True
+        if accounts.hides_keys:
             return
-        for item in lost:
-            accounts.lost_before(item.key)
+        self._sleep(LATER_S)
+        still = self._learn(nodes, items)  # the others have only come late
+        lost = [item for item in still if item.ttl_s > LATER_S + EXPIRY_SLACK_S]
+        if is_all and any(self._gives(item) for item in lost[:ASKED_FOR]):
+            accounts.hides_keys = True
+        else:
+            for item in lost:
+                accounts.lost_before(item.key)
 
     def _gives(self, item: Item) -> bool:
         try:

@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from cluster.node import Node
 
@@ -46,16 +46,19 @@ def learn_spelling(
     That is so for names that do not contain the key (a hash of it), for servers that let nobody
     watch (before memcached 1.5), and for nodes that cannot be reached.
     """
-    watchers = [watcher for node in nodes if (watcher := _watch(node, limit_s)) is not None]
+    watchers: list[socket.socket] = []
+    wanted = quote(key, safe="").encode()
     try:
+        for node in nodes:
+            _watch(node, limit_s, watchers)
         store()
         deadline = time.monotonic() + limit_s
-        texts = [b""] * len(watchers)
+        rests = [b""] * len(watchers)  # of lines that are not whole yet
         while time.monotonic() < deadline:
             for at, watcher in enumerate(watchers):
-                texts[at] += _received(watcher, 0.05)
-                for line in texts[at].split(b"\n"):
-                    name = _name_in(line)
+                *lines, rests[at] = (rests[at] + _received(watcher, 0.05)).split(b"\n")
+                for line in lines:
+                    name = _name_in(line) if wanted in line else ""
                     if key in name:
                         prefix, _, suffix = name.partition(key)
                         return Spelling(prefix, suffix)
@@ -65,20 +68,17 @@ def learn_spelling(
             watcher.close()
 
 
-def _watch(node: Node, limit_s: float) -> socket.socket | None:
-    """Give a connection that shows what is stored on a node, None where there is none to be had."""
+def _watch(node: Node, limit_s: float, watchers: list[socket.socket]) -> None:
+    """Add a connection that shows what is stored on a node, where there is one to be had."""
     try:
         watcher = socket.create_connection(node.direct, limit_s)
-    except OSError:
-        return None
-    try:
+        watchers.append(watcher)
         watcher.sendall(b"watch mutations\r\n")
-        if watcher.recv(len(_OK)) == _OK:
-            return watcher
+        if watcher.recv(len(_OK)) != _OK:
+            watchers.remove(watcher)
+            watcher.close()
     except OSError:
-        pass
-    watcher.close()
-    return None
+        return
 
 
 def _received(watcher: socket.socket, limit_s: float) -> bytes:

@@ -52,7 +52,10 @@ def name_of(kind: type) -> str:
 
 def module_of(kind: type) -> str:
     """Name the module of a class, "" where it names none."""
-    found = _module.__get__(kind)
+    try:
+        found = _module.__get__(kind)
+    except AttributeError:
+        return ""
     return found if type(found) is str else ""
 
 

@@ -18,6 +18,7 @@ from verdict.model import CheckResult, Ruling
 from verdict.view import BATCHES, View
 
 BATCHES_NEEDED = 20
+SETTLE_S = 2  # for what a slow node still has on its way
 WAIT_SHARE = 0.5
 """A batch that took this share of the op_timeout waited: nothing but a dead node takes as long."""
 
@@ -32,7 +33,7 @@ def batches_fail_fast(view: View) -> CheckResult:
     if result.verdict is not Ruling.FAIL:
         return result
     clear = seconds - view.disturbed
-    again = _judged(view, clear, probes * len(clear) / len(seconds)) if clear else None
+    again = _judged(view, clear, probes) if clear else None
     if again is None or again.verdict is not Ruling.FAIL:
         return taken_back(result, "the generator was saturated or other work in its way then")
     return again
@@ -58,7 +59,10 @@ def _judged(view: View, seconds: Set[int], probes: float) -> CheckResult:
 
 
 def _open_seconds(view: View) -> tuple[set[int], float]:
-    """Give the whole seconds in which every cut-off node should be left alone, and the probes."""
+    """Give the whole seconds in which every cut-off node should be left alone, and the probes.
+
+    Where another node is slow at the same time, a batch rightly waits for that one.
+    """
     seconds: set[int] = set()
     waiting: set[int] = set()
     probes = 0.0
@@ -70,4 +74,7 @@ def _open_seconds(view: View) -> tuple[set[int], float]:
         if begin < span.heal:
             seconds |= set(range(math.ceil(begin), math.floor(span.heal)))
             probes += probe_allowance(view, node, begin, span.heal)
+    for span in view.phases.spans:
+        if "unavailable" not in span.record.effects and span.excuses:
+            waiting |= set(range(math.floor(span.injected), math.ceil(span.healed) + SETTLE_S))
     return {second for second in seconds - waiting if second in view.windows}, probes

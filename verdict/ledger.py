@@ -50,15 +50,12 @@ def last_loss_s(windows: Sequence[Window], node: str) -> float:
     """Give the end of the last second in which a server lost items by itself; -inf for never.
 
     Restarts, evictions and flushes, as the server's own statistics show them from look to look.
-    Infinity for one that does not answer at the last look: it may have gone, with all it had.
     """
-    latest, before, is_silent = -math.inf, None, False
+    latest, before = -math.inf, None
     for window in windows:
         stats = window.server.get(node)
         if not stats:
-            is_silent = before is not None and (is_silent or bool(window.server))
             continue
-        is_silent = False
         # In a container every process is the first one, its pid is always 1: its start tells.
         now = (
             [stats.get(name, 0) for name in LOSING],
@@ -67,16 +64,23 @@ def last_loss_s(windows: Sequence[Window], node: str) -> float:
         if before is not None and (now[0] != before[0] or abs(now[1] - before[1]) > SAME_START_S):
             latest = float(window.end)
         before = now
-    return math.inf if is_silent else latest
+    return latest
+
+
+def is_silent_at_the_end(windows: Sequence[Window], node: str) -> bool:
+    """Tell whether a server did not answer the last look: it may have gone, with all it had."""
+    looks = [window.server for window in windows if window.server]
+    return bool(looks) and node not in looks[-1]
 
 
 def had_to_evict(view: View) -> bool:
-    """Tell whether a server had pushed items out when it was first looked at."""
+    """Tell whether a server pushed items out while keys were stored, before the run."""
     first: dict[str, int] = {}
     for window in view.facts.windows:
         for node, stats in window.server.items():
             first.setdefault(node, stats.get("evictions", 0))
-    return any(first.values())
+    before = view.facts.evictions_before
+    return any(count > before.get(node, 0) for node, count in first.items())
 
 
 def keys_moved(view: View) -> bool:
@@ -104,17 +108,23 @@ def no_lost_writes(view: View) -> CheckResult:
     name = "no_lost_writes"
     writes = sum(ledger.writes for ledger in ledgers_of(view))
     losses = {node: last_loss_s(view.facts.windows, node) for node in view.facts.nodes}
-    lost = excused = 0
+    silent = {n for n in view.facts.nodes if is_silent_at_the_end(view.facts.windows, n)}
+    lost = excused = unsure = 0
     culprit: tuple[str, int] | None = None
     if had_to_evict(view):
         losses[""] = math.inf  # keys of before the run, which were found on no node
     for node, since, count in (item for ledger in ledgers_of(view) for item in ledger.lost):
         if since <= losses.get(node, -math.inf) or _moved_then(view, since):
             excused += count
+        elif node in silent:
+            unsure += count
         else:
             lost += count
             culprit = culprit or (node, since)
     limit = view.limit(name)
+    if any(ledger.hides_keys for ledger in ledgers_of(view)):
+        why = "the client gives its keys names that nobody can tell: no server can be asked"
+        return inconclusive(name, why, observed=lost, limit=limit)
     seen = f"{lost} of {writes:,} acknowledged writes lost"
     if excused:
         seen += f"; {excused} gone with a node that restarted, evicted, was flushed or left out"
@@ -125,9 +135,9 @@ def no_lost_writes(view: View) -> CheckResult:
             return inconclusive(name, why, observed=lost, limit=limit)
         return held(name, False, seen + shown, observed=lost, limit=limit)
     unasked = sum(ledger.unasked for ledger in ledgers_of(view))
-    if any(ledger.hides_keys for ledger in ledgers_of(view)):
-        why = "the client gives its keys names that do not contain them: no server can be asked"
-        return inconclusive(name, why, observed=lost, limit=limit)
+    if unsure:
+        why = f"{unsure} more lost on {', '.join(sorted(silent))}, which did not answer at the end"
+        return inconclusive(name, f"{seen}; {why}", observed=lost, limit=limit)
     if writes - min(writes, unasked) < WRITES_NEEDED:
         why = view.because(f"{writes} acknowledged writes, {WRITES_NEEDED} needed")
         if unasked:
@@ -165,7 +175,7 @@ def no_stale_reads(view: View) -> CheckResult:
 
 
 def ttl_kept(view: View) -> CheckResult:
-    """Give no value 5 s after its TTL of one second is over."""
+    """Give no value 5.5 s after it was stored with a TTL of one second."""
     name = "ttl_kept"
     gone = sum(ledger.expired for ledger in ledgers_of(view))
     outlived = sum(ledger.outlived for ledger in ledgers_of(view))

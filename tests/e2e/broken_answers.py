@@ -48,6 +48,11 @@ class WritesBehind(Around):
         gevent.spawn_later(BEHIND_S, self._send, key, value, expire)
         return True
 
+    def set_many(self, values: Mapping[str, bytes], expire: int = 0) -> list[str]:
+        for key, value in values.items():
+            self.set(key, value, expire)
+        return []
+
     def _send(self, key: str, value: bytes, expire: int) -> None:
         try:
             self._inner.set(key, value, expire)

@@ -133,6 +133,7 @@ def hashed(key: str) -> str:
         pytest.param(lambda key: f"app:{key}", True, id="prefix"),
         pytest.param(lambda key: f"%{key}/v1", True, id="both ends"),
         pytest.param(hashed, False, id="hash"),
+        pytest.param(lambda key: f"{zlib.crc32(key.encode())}:{key}", False, id="check sum"),
     ],
 )
 def test_names_of_the_clients_own_are_learned(
@@ -166,6 +167,22 @@ def test_values_in_a_form_of_the_clients_own_are_noticed(nodes: list[Node]) -> N
     assert load.accounts.encodes_values
     assert set(load.locations) == {"t:1"}
     client.inner.close()
+
+
+def test_keys_that_come_late_are_found_all_the_same(nodes: list[Node]) -> None:
+    """A client that acknowledges before it sends has a place for each, and keys go if they must."""
+    inner = construct(resolve("pymemcache-pooled"), [node.address for node in nodes], OPTIONS)
+
+    def set_many(batch: dict[str, bytes], ttl: int) -> list[str]:
+        gevent.spawn_later(0.2, inner.set_many, batch, ttl)
+        return []
+
+    load = build_load(nodes, SimpleNamespace(set_many=set_many, get=inner.get))
+    Prefill(load).store([Item(f"t:{i}", b"v", 60, stay=i > 0) for i in range(250)])
+    assert len(load.locations) == 250
+    assert load.accounts.finish()["lost"] == []
+    assert inner.get_many(["t:0", "t:1"]) == {"t:1": b"v"}
+    inner.close()
 
 
 def test_a_client_that_stores_nothing_has_lost_it(nodes: list[Node]) -> None:

@@ -538,6 +538,12 @@ CASES: list[tuple[str, str, Make, str]] = [
         lambda: batches_in_an_outage(40).poke(late_hub(*range(10, 20))),
         "INCONCLUSIVE",
     ),
+    (
+        "batches_fail_fast",
+        "beside a slow node",
+        lambda: batches_in_an_outage(40).fault("node1", at=5, to=25, effects=("degraded",)),
+        "NOT_APPLICABLE",
+    ),
     ("batches_fail_fast", "no batches", run_with_outage, "NOT_APPLICABLE"),
     ("batches_fail_fast", "no fault", lambda: MadeUpRun(20), "NOT_APPLICABLE"),
     # breaker_spares_healthy_nodes
