@@ -21,6 +21,7 @@ from verdict.view import BATCHES, View
 TRAFFIC_BACK = 0.80
 HIT_RATIO_KEPT = 0.95
 HIT_RATIO_SLACK = 0.02
+CLEAR_NEEDED = 3  # seconds: one between saturated ones still has their backlog
 CALLS_NEEDED = 20
 """So many calls that all fail, beside others that do not, are no chance."""
 
@@ -101,7 +102,7 @@ def _recovers(view: View, span: FaultSpan, node: str) -> CheckResult:
         return _traffic_result(view, node, chosen, until - span.healed, why)
 
     # A generator that falls behind sends every node less; that is not the client's doing.
-    back = excused(view, seconds, judge, by_load=True) or judge(seconds)
+    back = excused(view, seconds, judge, needed=CLEAR_NEEDED, by_load=True) or judge(seconds)
     return dataclasses.replace(back, observed=took) if back.verdict is not Ruling.FAIL else back
 
 

@@ -105,7 +105,9 @@ ANSWERS = [
     _row("broken_answers:misses_hits", "loses hits", STILL, "no_false_misses"),
     _row("broken_answers:drops_in_bulk", "stores bulks in part", STILL, "no_lost_writes"),
     _row("broken_answers:writes_behind", "acknowledges too early", STILL, "no_stale_reads"),
-    _row("broken_answers:mixes_tokens", "cas with another's token", STILL, "no_lost_updates"),
+    _row(
+        "broken_answers:mixes_tokens", "cas with another's token", WATCHED_LONG, "no_lost_updates"
+    ),
     _row("broken_answers:counts_elsewhere", "counts on no node", STILL, "no_lost_updates"),
     _row("broken_answers:lives_for_ever", "drops the TTL", WATCHED_LONG, "ttl_kept"),
     _row("broken_answers:adds_over", "add is set", WATCHED_LONG, "no_lost_updates"),

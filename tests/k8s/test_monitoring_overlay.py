@@ -1,4 +1,4 @@
-"""A Prometheus in the namespace `monitoring` finds the master by its annotations and is let in."""
+"""A Prometheus in the namespace `monitoring` is let in where the master's annotations point."""
 
 from __future__ import annotations
 
@@ -19,31 +19,25 @@ pytestmark = pytest.mark.k8s
 MONITORING = "monitoring"
 NAME = {"app.kubernetes.io/name": "prometheus"}
 RUN = FORM | {"scenario": "node-blackhole", "time_scale": "0.3"}
-READ_AFTER = {  # what the annotations mean, as most charts of Prometheus take them
-    "prometheus_io_scrape": {"action": "keep", "regex": "true"},
-    "prometheus_io_path": {"target_label": "__metrics_path__"},
-    "prometheus_io_port": {
-        "target_label": "__address__", "regex": "([^:]+)(?::.*)?;(.+)", "replacement": "$1:$2",
-    },
-}  # fmt: skip
 
 
-def configuration(watched: str) -> str:
-    """Give the configuration of a Prometheus that asks the API server for annotated pods."""
-    relabelling = []
-    for annotation, rule in READ_AFTER.items():
-        source = [f"__meta_kubernetes_pod_annotation_{annotation}"]
-        if rule.get("target_label") == "__address__":
-            source.insert(0, "__meta_kubernetes_pod_ip")
-        relabelling.append({"source_labels": source, **rule})
-    job = {
-        "job_name": "memquake",
-        "kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": [watched]}}],
-        "relabel_configs": relabelling,
-    }
+def configuration(watched: Namespace) -> str:
+    """Give the configuration of a Prometheus that scrapes the annotated pods of a namespace.
+
+    The pods are looked up here, as service discovery would do it: a Prometheus may be built
+    without that of Kubernetes.
+    """
+    jobs = []
+    for pod in watched.get("pods")["items"]:
+        notes = pod["metadata"].get("annotations", {})
+        if notes.get("prometheus.io/scrape") == "true":
+            target = f"{pod['status']['podIP']}:{notes['prometheus.io/port']}"
+            path = notes["prometheus.io/path"]
+            where = {"metrics_path": path, "static_configs": [{"targets": [target]}]}
+            jobs.append({"job_name": "memquake", **where})
     second = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
     return yaml.safe_dump(
-        {"global": second, "rule_files": ["/etc/prometheus/*.yml.rules"], "scrape_configs": [job]}
+        {"global": second, "rule_files": ["/etc/prometheus/*.yml.rules"], "scrape_configs": jobs}
     )
 
 
@@ -52,16 +46,8 @@ def objects(watched: Namespace) -> Iterator[dict[str, Any]]:
     maps = watched.get("configmaps", "-l", "prometheus_rule=1")["items"]
     rules = {f"{name}.rules": text for each in maps for name, text in each["data"].items()}
     assert rules
-    inside = {"namespace": MONITORING, "name": "prometheus"}
-    beside = {"namespace": watched.name, "name": "prometheus"}
-    core, rbac = {"apiVersion": "v1"}, {"apiVersion": "rbac.authorization.k8s.io/v1"}
-    yield {**core, "kind": "ServiceAccount", "metadata": inside}
-    may = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}
-    yield {**rbac, "kind": "Role", "metadata": beside, "rules": [may]}
-    who = {"kind": "ServiceAccount", **inside}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "prometheus"}
-    yield {**rbac, "kind": "RoleBinding", "metadata": beside, "subjects": [who], "roleRef": role}
-    data = {"prometheus.yml": configuration(watched.name), **rules}
+    core, inside = {"apiVersion": "v1"}, {"namespace": MONITORING, "name": "prometheus"}
+    data = {"prometheus.yml": configuration(watched), **rules}
     yield {**core, "kind": "ConfigMap", "metadata": inside, "data": data}
     container = {
         "name": "prometheus",
@@ -74,7 +60,6 @@ def objects(watched: Namespace) -> Iterator[dict[str, Any]]:
         "volumeMounts": [{"name": "configuration", "mountPath": "/etc/prometheus"}],
     }  # fmt: skip
     spec = {
-        "serviceAccountName": "prometheus",
         "containers": [container],
         "volumes": [{"name": "configuration", "configMap": {"name": "prometheus"}}],
     }
