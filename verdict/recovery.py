@@ -138,8 +138,21 @@ def _traffic_result(
     is_back, told = traffic
     if not is_back:
         why = f"{why}; the node gets no traffic again: {told}"
+        if _all_others_get_less(view, seconds):
+            return inconclusive(name, f"{why}, as do all others", observed=waited_s, limit=limit)
         return held(name, False, why, observed=waited_s, limit=limit)
     return held(name, True, f"{why}; {told}", observed=0.0, limit=limit)
+
+
+def _all_others_get_less(view: View, seconds: Sequence[int]) -> bool:
+    """Tell whether every node that no fault hit gets less than it did as well.
+
+    Then it is no node that is left out but the load that is not what it was, which other checks
+    judge.
+    """
+    hit = {node for span in view.phases.spans for node in span.record.nodes}
+    traffic = [_traffic_back(view, node, seconds) for node in view.facts.nodes if node not in hit]
+    return bool(traffic) and all(found is not None and not found[0] for found in traffic)
 
 
 def _traffic_back(view: View, node: str, seconds: Sequence[int]) -> tuple[bool, str] | None:

@@ -628,6 +628,18 @@ CASES: list[tuple[str, str, Make, str]] = [
     ("recovers_within", "0.6 s after", run_with_outage, "PASS"),
     ("recovers_within", "breaker never closes", restless, "FAIL"),
     ("recovers_within", "no traffic again", unused_after_heal, "FAIL"),
+    (
+        "recovers_within",
+        "no traffic to any node again",
+        lambda: unused_after_heal().no_calls("node1", 21, 40).no_calls("node3", 21, 40),
+        "INCONCLUSIVE",
+    ),
+    (
+        "recovers_within",
+        "no traffic to it and to one of the others",
+        lambda: unused_after_heal().no_calls("node1", 21, 40),
+        "FAIL",
+    ),
     ("recovers_within", "answers misses without asking", silent_after_heal, "FAIL"),
     ("recovers_within", "never healed", unhealed, "INCONCLUSIVE"),
     ("recovers_within", "run ends at once", lambda: run_with_outage(21), "INCONCLUSIVE"),
