@@ -119,11 +119,9 @@ class LedgerUser(MemcacheUser):
             self._link(again or self.rng.choice(self._chains), is_again=again is not None)
         elif op == "get_many":
             self._read_many()
-        elif op == "expire":
-            self._short_lived.turn()
         elif op == "add" and self._has_add:
             self._add_one()
-        else:
+        elif op != "expire" or not self._short_lived.turn():
             self._read_one()
 
     # Sets and reads ------------------------------------------------------------------------------
@@ -158,6 +156,7 @@ class LedgerUser(MemcacheUser):
         key = self.rng.choice(self._sets)
         book, page = self.book, self.book.pages[key]
         if key in self.accounts.held or not book.is_there(key, page, self._clock()):
+            self._read(key)
             return
         value, asked_at = self.new_value(key), self._clock()
         version = self._version

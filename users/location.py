@@ -101,11 +101,15 @@ class DirectNode:
 
 
 def fetch_all(
-    connections: Sequence[DirectNode], keys: Sequence[str]
+    connections: Sequence[DirectNode], keys: Sequence[str], spelling: Spelling = AS_GIVEN
 ) -> dict[str, dict[str, bytes]]:
-    """Give, for every key, its value by the name of each node that holds it, in their order."""
+    """Give, for every key, its value by the name of each node that holds it, in their order.
+
+    The connections keep the `spelling`, for what is asked of them next.
+    """
     where: dict[str, dict[str, bytes]] = {key: {} for key in keys}
     for connection in connections:
+        connection.spelling = spelling
         for key, value in connection.fetch(keys).items():
             if key in where:
                 where[key][connection.node.name] = value

@@ -21,7 +21,7 @@ from users.book import EXPIRY_SLACK_S
 from users.context import LoadContext
 from users.direct_counts import DIRECT
 from users.location import KEYS_A_REQUEST, DirectNode, fetch_all
-from users.spelling import AS_GIVEN, Spelling, learn_spelling
+from users.spelling import learn_spelling
 from users.strangers import ends_the_user, part_of, words_of
 from users.values import check
 
@@ -167,27 +167,29 @@ class Prefill:
     def _read(self, nodes: Sequence[DirectNode], items: Sequence[Item]) -> Mapping[str, Values]:
         """Give what each node has of the items, under the names that the client gives them."""
         accounts, keys = self._context.accounts, [item.key for item in items]
-        _spell(nodes, accounts.spelling)
-        where = fetch_all(nodes, keys)
-        if nodes and not any(where.values()) and not accounts.hides_keys:
-            with self._context.spelling_gate:  # one finds it out, the others wait for it
-                if not self._context.has_sought_spelling:
-                    accounts.spelling = self._spelling_of(items[-1]) or AS_GIVEN
-                    self._context.has_sought_spelling = True
-            _spell(nodes, accounts.spelling)
-            where = fetch_all(nodes, keys)
-            if sum(map(bool, where.values())) <= 1 < len(keys):
-                # Each key has a spelling of its own (its check sum, its length): that of one is
-                # of no use for the others.
-                accounts.spelling = AS_GIVEN
-                where = {key: {} for key in keys}
-        return where
+        spelling = accounts.spelling
+        where = fetch_all(nodes, keys, spelling)
+        if any(where.values()) or not nodes:
+            return where
+        with self._context.spelling_gate:  # one finds it out, the others wait for it
+            if not self._context.has_sought_spelling:
+                self._seek_spelling(nodes, items)
+                self._context.has_sought_spelling = True
+        return where if accounts.spelling == spelling else fetch_all(nodes, keys, accounts.spelling)
 
-    def _spelling_of(self, item: Item) -> Spelling | None:
-        """Give the name of an item on the servers, where they show it."""
-        return learn_spelling(
-            self._context.nodes, item.key, lambda: self._store_group([item], item.ttl_s)
+    def _seek_spelling(self, nodes: Sequence[DirectNode], items: Sequence[Item]) -> None:
+        """Learn the names that servers have for keys of this client, where one fits them all.
+
+        A key may have a spelling of its own (its check sum, its length), of no use for the others.
+        """
+        last = items[-1]
+        found = learn_spelling(
+            self._context.nodes, last.key, lambda: self._store_group([last], last.ttl_s)
         )
+        if found is not None:
+            there = fetch_all(nodes, [item.key for item in items], found)
+            if sum(map(bool, there.values())) > 1 or len(items) == 1:
+                self._context.accounts.spelling = found
 
     def _missed(self, nodes: Sequence[DirectNode], items: Sequence[Item], *, is_all: bool) -> None:
         """Judge keys that were acknowledged and are on no node: lost, or under unknown names.
@@ -231,11 +233,6 @@ class Prefill:
         for key, found in where.items():
             if not found and said[key]:
                 locations[key] = said[key]
-
-
-def _spell(nodes: Sequence[DirectNode], spelling: Spelling) -> None:
-    for node in nodes:
-        node.spelling = spelling
 
 
 def _said(node_for: Callable[[str], Any], key: str, names: Mapping[str, str]) -> str:

@@ -48,12 +48,15 @@ class ShortLived:
         self._due: deque[_Due] = deque()
         self._clock = clock
 
-    def turn(self) -> None:
-        """Look for a key that must be gone, or store one that will be."""
+    def turn(self) -> bool:
+        """Look for a key that must be gone, or store one that will be; False for neither."""
         if self._due and self._due[0].at <= self._clock():
             self._look(self._due.popleft())
         elif self._free:
             self._store(self._free.popleft())
+        else:
+            return False
+        return True
 
     def _store(self, key: str) -> None:
         if self._user.set(key, self._user.new_value(key), TTL_S) is True:

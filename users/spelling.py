@@ -13,9 +13,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
+import gevent
+
 from cluster.node import Node
 
 WATCH_S = 1.0  # a server tells its watchers within milliseconds
+LOOK_EVERY_S = 0.01
 _RECEIVE_BYTES = 65_536
 _OK = b"OK\r\n"
 
@@ -46,43 +49,48 @@ def learn_spelling(
     That is so for names that do not contain the key (a hash of it), for servers that let nobody
     watch (before memcached 1.5), and for nodes that cannot be reached.
     """
-    watchers: list[socket.socket] = []
+    rests: dict[socket.socket, bytes] = {}  # by watcher: the begin of a line that is not whole yet
     wanted = quote(key, safe="").encode()
     try:
         for node in nodes:
-            _watch(node, limit_s, watchers)
+            _watch(node, limit_s, rests)
         store()
         deadline = time.monotonic() + limit_s
-        rests = [b""] * len(watchers)  # of lines that are not whole yet
-        while time.monotonic() < deadline:
-            for at, watcher in enumerate(watchers):
-                *lines, rests[at] = (rests[at] + _received(watcher, 0.05)).split(b"\n")
+        while rests and time.monotonic() < deadline:
+            for watcher in list(rests):
+                *lines, rests[watcher] = (rests[watcher] + _received(watcher)).split(b"\n")
                 for line in lines:
                     name = _name_in(line) if wanted in line else ""
                     if key in name:
                         prefix, _, suffix = name.partition(key)
                         return Spelling(prefix, suffix)
+            gevent.sleep(LOOK_EVERY_S)
         return None
     finally:
-        for watcher in watchers:
+        for watcher in rests:
             watcher.close()
 
 
-def _watch(node: Node, limit_s: float, watchers: list[socket.socket]) -> None:
+def _watch(node: Node, limit_s: float, rests: dict[socket.socket, bytes]) -> None:
     """Add a connection that shows what is stored on a node, where there is one to be had."""
     try:
         watcher = socket.create_connection(node.direct, limit_s)
-        watchers.append(watcher)
-        watcher.sendall(b"watch mutations\r\n")
-        if watcher.recv(len(_OK)) != _OK:
-            watchers.remove(watcher)
-            watcher.close()
     except OSError:
         return
+    rests[watcher] = b""
+    try:
+        watcher.sendall(b"watch mutations\r\n")
+        is_shown = watcher.recv(len(_OK)) == _OK
+    except OSError:
+        is_shown = False
+    if is_shown:
+        watcher.setblocking(False)
+    else:
+        del rests[watcher]
+        watcher.close()
 
 
-def _received(watcher: socket.socket, limit_s: float) -> bytes:
-    watcher.settimeout(limit_s)
+def _received(watcher: socket.socket) -> bytes:
     try:
         return watcher.recv(_RECEIVE_BYTES)
     except OSError:  # nothing yet, or never again

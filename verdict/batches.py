@@ -15,12 +15,13 @@ from verdict.answers import held, not_applicable, percent
 from verdict.breaker import MOST_WAITS, opened_by, probe_allowance, unavailable_targets
 from verdict.compare import taken_back
 from verdict.model import CheckResult, Ruling
+from verdict.phases import FaultSpan
 from verdict.view import BATCHES, View
 
 BATCHES_NEEDED = 20
 SETTLE_S = 2  # for what a slow node still has on its way
 WAIT_SHARE = 0.5
-"""A batch that took this share of the op_timeout waited: nothing but a dead node takes as long."""
+"""A batch that took this share of the op_timeout waited, where no other node is slow."""
 
 
 def batches_fail_fast(view: View) -> CheckResult:
@@ -68,6 +69,7 @@ def _open_seconds(view: View) -> tuple[set[int], float]:
     probes = 0.0
     for span, node in unavailable_targets(view):
         if not span.record.confirmed:
+            waiting |= _touched(span)
             continue
         begin = opened_by(view, span, node) + 1 / SLICES_A_SECOND
         waiting |= set(range(math.floor(span.injected), math.ceil(begin)))
@@ -76,5 +78,10 @@ def _open_seconds(view: View) -> tuple[set[int], float]:
             probes += probe_allowance(view, node, begin, span.heal)
     for span in view.phases.spans:
         if "unavailable" not in span.record.effects and span.excuses:
-            waiting |= set(range(math.floor(span.injected), math.ceil(span.healed) + SETTLE_S))
+            waiting |= _touched(span)
     return {second for second in seconds - waiting if second in view.windows}, probes
+
+
+def _touched(span: FaultSpan) -> set[int]:
+    """Give the seconds in which a fault may make a batch late, whatever the client does."""
+    return set(range(math.floor(span.injected), math.ceil(span.healed) + SETTLE_S))

@@ -102,8 +102,8 @@ class RunFacts:
     findings: Sequence[Mapping[str, Any]] = ()  # programming errors, broken contracts; bounded
     leftovers: Sequence[str] = ()  # what was still there after the last heal
     server_connections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    evictions_before: Mapping[str, int] = field(default_factory=dict)  # before any key was stored
     # node -> the server's curr_connections (before any client, after all clients were closed)
+    evictions_before: Mapping[str, int] = field(default_factory=dict)  # before any key was stored
     connections_are_ours: bool = True  # nobody else connects to the nodes, no worker was lost
     stopped_early: str = ""  # why the run did not last as long as planned, "" when it did
     is_void: bool = False  # a server of ours died: windows from then on, and what it had, are gone

@@ -10,7 +10,6 @@ from typing import Any
 
 import gevent
 
-from client import build
 from tests.e2e.broken_ledger import Around
 from tests.e2e.honest_client import HonestClient
 
@@ -108,29 +107,11 @@ class BatchesWait(HonestClient):
         return found
 
 
-def misses_hits(nodes: Any, settings: Any) -> Around:
-    return MissesHits(build(nodes, settings))
-
-
-def drops_in_bulk(nodes: Any, settings: Any) -> Around:
-    return DropsInBulk(build(nodes, settings))
-
-
-def writes_behind(nodes: Any, settings: Any) -> Around:
-    return WritesBehind(build(nodes, settings))
-
-
-def mixes_tokens(nodes: Any, settings: Any) -> Around:
-    return MixesTokens(build(nodes, settings))
-
-
-def lives_for_ever(nodes: Any, settings: Any) -> Around:
-    return LivesForEver(build(nodes, settings))
-
-
-def adds_over(nodes: Any, settings: Any) -> Around:
-    return AddsOver(build(nodes, settings))
-
-
+misses_hits = MissesHits.over
+drops_in_bulk = DropsInBulk.over
+writes_behind = WritesBehind.over
+mixes_tokens = MixesTokens.over
+lives_for_ever = LivesForEver.over
+adds_over = AddsOver.over
 counts_elsewhere = CountsElsewhere
 batches_wait = BatchesWait

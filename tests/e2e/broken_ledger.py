@@ -23,6 +23,11 @@ class Around:
         self._inner = inner
         self._count = itertools.count(1)
 
+    @classmethod
+    def over(cls, nodes: Any, settings: Any) -> Around:
+        """Build one, as the contract wants it."""
+        return cls(build(nodes, settings))
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
@@ -111,29 +116,13 @@ class CallsErrorsMisses(Around):
             return default
 
 
-def fires_and_forgets(nodes: Any, settings: Any) -> Around:
-    return FiresAndForgets(build(nodes, settings))
-
-
-def acknowledges_nothing(nodes: Any, settings: Any) -> Around:
-    return AcknowledgesNothing(build(nodes, settings))
-
-
-def counts_twice(nodes: Any, settings: Any) -> Around:
-    return CountsTwice(build(nodes, settings))
-
-
-def stores_blindly(nodes: Any, settings: Any) -> Around:
-    return StoresBlindly(build(nodes, settings))
-
-
-def remembers_too_long(nodes: Any, settings: Any) -> Around:
-    return RemembersTooLong(build(nodes, settings))
+fires_and_forgets = FiresAndForgets.over
+acknowledges_nothing = AcknowledgesNothing.over
+counts_twice = CountsTwice.over
+stores_blindly = StoresBlindly.over
+remembers_too_long = RemembersTooLong.over
+calls_errors_misses = CallsErrorsMisses.over
 
 
 def keeps_the_old_ring(nodes: Any, settings: Any) -> Around:
     return KeepsTheOldRing(build(nodes, settings), build(list(reversed(nodes))[:-1], settings))
-
-
-def calls_errors_misses(nodes: Any, settings: Any) -> Around:
-    return CallsErrorsMisses(build(nodes, settings))

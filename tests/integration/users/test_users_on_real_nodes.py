@@ -11,6 +11,7 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.server import StreamServer
 from locust.user.task import LOCUST_STATE_RUNNING
 
 from cluster.node import Node
@@ -24,6 +25,7 @@ from users.multi_get import MultiGetUser
 from users.origin import Origin
 from users.pacing import Schedule
 from users.prefill import Item, Prefill
+from users.spelling import learn_spelling
 from users.stampede import StampedeUser
 from users.values import make
 
@@ -169,20 +171,44 @@ def test_values_in_a_form_of_the_clients_own_are_noticed(nodes: list[Node]) -> N
     client.inner.close()
 
 
-def test_keys_that_come_late_are_found_all_the_same(nodes: list[Node]) -> None:
+@pytest.mark.parametrize("prefix", ["", "app:"])
+def test_keys_that_come_late_are_found_all_the_same(nodes: list[Node], prefix: str) -> None:
     """A client that acknowledges before it sends has a place for each, and keys go if they must."""
-    inner = construct(resolve("pymemcache-pooled"), [node.address for node in nodes], OPTIONS)
+    client = Renaming(nodes, lambda key: prefix + key)
 
     def set_many(batch: dict[str, bytes], ttl: int) -> list[str]:
-        gevent.spawn_later(0.2, inner.set_many, batch, ttl)
+        gevent.spawn_later(0.2, client.set_many, batch, ttl)
         return []
 
-    load = build_load(nodes, SimpleNamespace(set_many=set_many, get=inner.get))
+    load = build_load(nodes, SimpleNamespace(set_many=set_many, get=client.get))
     Prefill(load).store([Item(f"t:{i}", b"v", 60, stay=i > 0) for i in range(250)])
     assert len(load.locations) == 250
+    assert load.accounts.spelling.prefix == prefix
     assert load.accounts.finish()["lost"] == []
-    assert inner.get_many(["t:0", "t:1"]) == {"t:1": b"v"}
-    inner.close()
+    assert [client.get(f"t:{i}") for i in range(2)] == [None, b"v"]
+    client.inner.close()
+
+
+@pytest.mark.parametrize("answer", [b"ERROR\r\n", b"OK\r\n", b""], ids=repr)
+def test_a_server_that_shows_nothing_holds_nobody_up(answer: bytes) -> None:
+    """It refuses its watchers, or hangs up on them: other greenlets go on meanwhile."""
+
+    def serve(visitor: Any, _: object) -> None:
+        visitor.recv(100)
+        visitor.sendall(answer)
+
+    server = StreamServer(("127.0.0.1", 0), serve)
+    server.start()
+    address = ("127.0.0.1", server.server_port)
+    turns: list[int] = []
+    counting = gevent.spawn(lambda: [turns.append(gevent.sleep(0.01) or 1) for _ in range(1000)])
+    try:
+        node = Node(name="node1", address=address, direct=address)
+        assert learn_spelling([node], "t:1", lambda: gevent.sleep(0.05), limit_s=0.3) is None
+        assert len(turns) >= 4
+    finally:
+        counting.kill()
+        server.stop()
 
 
 def test_a_client_that_stores_nothing_has_lost_it(nodes: list[Node]) -> None:

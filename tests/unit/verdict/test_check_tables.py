@@ -68,6 +68,10 @@ def batches_in_an_outage(waiting: int) -> MadeUpRun:
     return run
 
 
+def unplaced_failures(window: Window) -> None:
+    window.cells["get", "", Outcome.TIMEOUT] = Cell(count=100, service={bucket_of(TIMEOUT_US): 100})
+
+
 def delayed(window: Window) -> None:
     window.lag = {bucket_of(10 * MS): 100}
 
@@ -391,6 +395,18 @@ CASES: list[tuple[str, str, Make, str]] = [
         lambda: MadeUpRun().fault("node1", "node2", "node3").batch(15, TIMED_OUT, 100),
         "PASS",
     ),
+    (
+        "error_budget",
+        "keys that no node shows fail while one node is away",
+        lambda: run_with_outage().poke(in_windows(15, change=unplaced_failures)),
+        "INCONCLUSIVE",
+    ),
+    (
+        "error_budget",
+        "keys that no node shows fail with every node up",
+        lambda: run_with_outage().poke(in_windows(5, change=unplaced_failures)),
+        "FAIL",
+    ),
     ("error_budget", "nothing sent", lambda: MadeUpRun(0), "INCONCLUSIVE"),
     # deadline_kept
     ("deadline_kept", "timeouts in time", run_with_outage, "PASS"),
@@ -542,6 +558,12 @@ CASES: list[tuple[str, str, Make, str]] = [
         "batches_fail_fast",
         "beside a slow node",
         lambda: batches_in_an_outage(40).fault("node1", at=5, to=25, effects=("degraded",)),
+        "NOT_APPLICABLE",
+    ),
+    (
+        "batches_fail_fast",
+        "while a second node is away, as nobody could confirm",
+        lambda: batches_in_an_outage(40).fault("node1", at=5, to=25, confirmed_at_s=None),
         "NOT_APPLICABLE",
     ),
     ("batches_fail_fast", "no batches", run_with_outage, "NOT_APPLICABLE"),
