@@ -36,9 +36,9 @@ ui: setup ## Locust's web UI on http://127.0.0.1:8089
 test: setup-dev ## all tests: unit, integration, end to end
 	@$(PYTHON_BIN) -m pytest
 
-# ROUNDS=5 repeats each proof that often.
+# ROUNDS=5 repeats each run, each hundred of kills and of sequences that often.
 prove: setup-dev ## the slow proofs: broken clients, kills at random moments, exact figures
-	@$(PYTHON_BIN) -m pytest -m prove tests
+	@$(PYTHON_BIN) -m scripts.prove
 
 check: setup-dev ## format, lint, types, who may import whom, what containers may do, what Grafana asks
 	@$(PYTHON_BIN) -m ruff format --check .

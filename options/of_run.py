@@ -21,6 +21,7 @@ DEFAULT_SEED = 1  # a fixed seed: two runs of one command line break the same no
 HEADLESS_SECONDS = 60.0  # a headless run of `none` without -t ends by itself after this
 MAX_USERS = 100_000  # as in a scenario file; each is a greenlet with keys of its own
 MAX_ROUNDS = 10_000
+MAX_RETRIES = 100
 _ARRIVALS = ("constant", "poisson")
 _PROTECTIONS = ("none", "lock", "lease")
 
@@ -86,6 +87,12 @@ def read_rounds(options: Namespace) -> int | None:
     if options.loop and rounds != 1:
         raise ConfigError("--loop goes round until it is stopped: leave --repeat out, or --loop")
     return None if options.loop else rounds
+
+
+def read_retries(options: Namespace) -> int:
+    """Give how often a scenario is run again while its run proves nothing."""
+    what = f"how many runs more, 0 to {MAX_RETRIES}"
+    return integer(options, "retries", low=0, high=MAX_RETRIES, what=what)
 
 
 def read_duration(options: Namespace, plan: Plan | None) -> float | None:

@@ -106,6 +106,8 @@ def _block(case: SuiteCase, row: str, color: bool, width: int, room: int) -> lis
     # Why a place was not reached, or not to its end, is the suite's business and said once.
     if case.state is State.JUDGED or case.state is State.NOT_SET_UP or case.ruling is Ruling.FAIL:
         below += _note(reason(case), width)
+    if case.vague_runs:
+        below += _note(f"by its run {len(case.vague_runs) + 1}: before it INCONCLUSIVE", width)
     if case.run and case.ruling is not Ruling.PASS:
         below.append(" " * (_VERDICT_WIDTH + 2) + plain(case.run))
     return lines + below

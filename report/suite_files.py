@@ -70,6 +70,7 @@ def _case_json(case: SuiteCase) -> dict[str, Any]:
         "check": case.check or None,
         "why": case.why,
         "run": case.run or None,
+        "inconclusive_runs": list(case.vague_runs),
         "duration_s": round(case.duration_s, 3),
         "operations": case.operations,
         "error_rate": case.error_rate,
@@ -97,6 +98,7 @@ def _test_case(case: SuiteCase, result: SuiteResult) -> TestCase:
 
 def _details(case: SuiteCase) -> list[str]:
     lines = [f"run folder: {plain(case.run)}"] if case.run else []
+    lines += [f"INCONCLUSIVE before it: {plain(run)}" for run in case.vague_runs]
     lines.append(f"seed {case.seed}, time scale {case.time_scale:g}, round {case.round}")
     if case.operations is not None:
         lines.append(

@@ -62,6 +62,7 @@ NOT_REPLAYED: Mapping[str, str] = {
     "list_scenarios": "makes no run",
     "suite": "is not one run",
     "repeat": "is not one run",
+    "retries": "is not one run",
     "loop": "is not one run",
     "keep_going": "is not one run",
 }

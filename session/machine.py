@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 EVERY_S = 1.0
 PROC = Path("/proc")
 BUSY = (0, 1, 2, 5, 6, 7)  # user, nice, system, irq, softirq, steal of /proc/stat's first line
+STOLEN = 7  # of the same line: what the hypervisor gave to other machines
 DEEPEST = 6  # levels of children; a harness has three
 
 
@@ -37,7 +38,7 @@ class Machine:
     root: int
     proc: Path = PROC
     _threads: dict[str, tuple[int, int]] = field(default_factory=dict)  # path -> ran, waited (ns)
-    _busy_s: float = 0.0
+    _counted: tuple[float, float] = (0.0, 0.0)  # s busy, s stolen of it
     _at: float = 0.0
 
     def look(self, now: float) -> MachineLoad | None:
@@ -45,7 +46,7 @@ class Machine:
 
         `now` is monotonic, s. It lets other greenlets run between two processes.
         """
-        busy_s = self._busy()
+        counted = self._busy()
         threads = {}
         for pid in self._tree():
             if not self._has_a_quota(pid):
@@ -56,24 +57,29 @@ class Machine:
             for path, counts in threads.items()
             if (was := self._threads.get(path)) is not None
         ]
-        before, passed_s = self._busy_s, now - self._at
+        before, passed_s = self._counted, now - self._at
         is_first = not self._threads
-        self._threads, self._busy_s, self._at = threads, busy_s or 0.0, now
-        if is_first or not known or busy_s is None or passed_s <= 0:
+        self._threads, self._counted, self._at = threads, counted or (0.0, 0.0), now
+        if is_first or not known or counted is None or passed_s <= 0:
             return None
+        busy_s, stolen_s = (
+            max(0.0, later - earlier) for later, earlier in zip(counted, before, strict=True)
+        )
         ran_s = sum(max(0, later[0] - earlier[0]) for earlier, later in known) / 1e9
         waited_s = sum(max(0, later[1] - earlier[1]) for earlier, later in known) / 1e9
         return MachineLoad(
             own=ran_s / passed_s,
-            others=max(0.0, busy_s - before - ran_s) / passed_s,
+            others=max(0.0, busy_s - ran_s) / passed_s,
             waited=waited_s / passed_s,
+            stolen=stolen_s / passed_s,
         )
 
-    def _busy(self) -> float | None:
-        """Give the CPU time of all cores since the machine started, s."""
+    def _busy(self) -> tuple[float, float] | None:
+        """Give the CPU time of all cores since the machine started, and what was stolen, s."""
         try:
             line = (self.proc / "stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
-            return sum(int(line[place]) for place in BUSY) / os.sysconf("SC_CLK_TCK")
+            tick_s = 1 / os.sysconf("SC_CLK_TCK")
+            return sum(int(line[place]) for place in BUSY) * tick_s, int(line[STOLEN]) * tick_s
         except (OSError, ValueError, IndexError):
             return None
 

@@ -141,6 +141,11 @@ def _run_options(option: Callable[..., None], flag: Callable[..., None]) -> None
         choices=Suggestions(["", *suites]),
     )
     option("--repeat", "1", "How many rounds of the suite or scenario, each with the next seed.")
+    option(
+        "--retries",
+        "0",
+        "How often a scenario is run again while its run is INCONCLUSIVE; never after a FAIL.",
+    )
     flag("--loop", "Round after round until stopped, for soak; --run-time ends a suite's.")
     flag("--keep-going", "Go on in a suite after a scenario that FAILed or could not be set up.")
     option(

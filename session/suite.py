@@ -7,6 +7,7 @@ process, it says what there was until then.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Callable
@@ -43,6 +44,7 @@ class SuiteSession:
         self._next = 0  # number of the turn that comes next
         self._turn: Turn | None = None  # the one under way, or the last one that was
         self._cases: list[SuiteCase] = []
+        self._is_again = False  # the run under way is of the place that was noted last
         self._noted: set[str] = set()  # ids of runs
         self.news.append(f"suite {plan.name}: {plan.words(spell_time)}")
 
@@ -55,6 +57,9 @@ class SuiteSession:
         """
         if self.stop_asked or self._has_failed_enough() or self._is_late():
             return None
+        self._is_again = self._proved_nothing()
+        if self._is_again:
+            return self.plan.turn(self._next - 1)
         index, self._next = self._next, self._next + 1
         if self.plan.rounds is None or index < self.plan.rounds * len(self.plan.first):
             self._turn = self.plan.label(index)  # for what is said of it when it cannot be
@@ -73,6 +78,14 @@ class SuiteSession:
             return False
         last = self._cases[-1]
         return last.ruling is Ruling.FAIL or last.state is State.NOT_SET_UP
+
+    def _proved_nothing(self) -> bool:
+        """Whether the last place is to be tried again: a verdict is what no run may repeat."""
+        if not self._cases:
+            return False
+        last = self._cases[-1]
+        is_vague = last.state is State.JUDGED and last.ruling is Ruling.INCONCLUSIVE
+        return is_vague and len(last.vague_runs) < self.plan.retries
 
     def _is_late(self) -> bool:
         until_s = self.plan.until_s
@@ -101,8 +114,13 @@ class SuiteSession:
         self._note(_case(self._turn, State.NOT_SET_UP, why))
 
     def _note(self, case: SuiteCase) -> None:
+        if self._is_again:
+            self._is_again, before = False, self._cases.pop()
+            case = dataclasses.replace(case, vague_runs=(*before.vague_runs, before.run))
         self._cases.append(case)
         self.news.append(f"{self.place}: {case_line(case)}")
+        if self._proved_nothing():
+            self.news.append(f"{self.place}: again, run {len(case.vague_runs) + 2}")
         self._write()
 
     def end(self) -> None:

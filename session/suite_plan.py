@@ -15,7 +15,14 @@ from dataclasses import dataclass
 
 from faults.errors import ScenarioError
 from faults.suite import CONTROL, Entry, Suite, load_suite
-from settings import ConfigError, Settings, read_rounds, read_seed, resolve_settings
+from settings import (
+    ConfigError,
+    Settings,
+    read_retries,
+    read_rounds,
+    read_seed,
+    resolve_settings,
+)
 
 PAUSE_S = 5.0
 """Between the end of a scenario and the next one: what came late is gone by then."""
@@ -46,6 +53,7 @@ class SuitePlan:
     def __init__(self, suite: Suite, options: Namespace, *, rounds: int | None) -> None:
         self.rounds = rounds
         self.keep_going = bool(options.keep_going)
+        self.retries = read_retries(options)
         # Of a suite it is the soak that is stopped after so long: each scenario ends by itself.
         is_soak = options.suite and options.loop
         self.until_s: float | None = float(options.run_time or 0) or None if is_soak else None
@@ -138,7 +146,7 @@ def plan_suite(options: Namespace) -> SuitePlan | None:
                 "give the folder of an earlier run of the same suite"
             )
         return plan
-    if rounds == 1:
+    if rounds == 1 and not read_retries(options):
         return None
     one = Entry(scenario=options.scenario)
     return SuitePlan(Suite(name="", description="", entries=(one,)), options, rounds=rounds)

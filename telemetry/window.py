@@ -105,12 +105,14 @@ class MachineLoad:
     """What the harness's machine was doing in a window; the unit of each is one core.
 
     `own` is the CPU of the run's processes, `others` that of everybody else, what a hypervisor took
-    included, `waited` how long the run's threads were ready and got no core.
+    included, `waited` how long the run's threads were ready and got no core, `stolen` what the
+    hypervisor took.
     """
 
     own: float
     others: float
     waited: float
+    stolen: float = 0.0
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from verdict.answers import answer, held, inconclusive, percent
 from verdict.model import CheckResult, Ruling
-from verdict.view import CPU_GROWTH, View
+from verdict.view import CPU_GROWTH, STOLEN, View
 
 P99_SLACK_MS = 2.0
 THROUGHPUT_KEPT = 0.95
@@ -118,7 +118,8 @@ def excused(
     ones in which nobody else crowded the machine, and the harness's own clockwork ran as in the
     baseline: what makes a ticker late makes every call late. With
     `by_load`, a worker lost on the way excuses less throughput. `was_ms` is the baseline of a ratio
-    of latencies: then what the ticker's own delay explains is no conviction either.
+    of latencies: then no window convicts in which the hypervisor took its part, and what the
+    ticker's own delay explains is no conviction either.
     """
     chosen = tuple(seconds)
     result = judge(chosen)
@@ -130,7 +131,7 @@ def excused(
         if again is None or again.verdict is not Ruling.FAIL:
             return taken_back(result, "the generator was saturated then")
         result = again
-    crowded = view.crowded(*CROWDED)
+    crowded = view.crowded(*CROWDED) | (view.robbed if was_ms else frozenset())
     quiet = [second for second in clear if second not in crowded]
     if len(quiet) < len(clear):
         again = judge(quiet) if len(quiet) >= needed else None
@@ -153,10 +154,12 @@ def _in_the_way(view: View, seconds: Sequence[int]) -> str:
         statistics.median(load.waited for second in part if (load := view.machine(second)))
         for part in (view.phases.baseline, seconds)
     )
-    return (
+    stolen = statistics.median(load.stolen for second in seconds if (load := view.machine(second)))
+    why = (
         "other work on the machine was in the way: the run's processes together queued for a core "
         f"{now:.2f} s a second, {was:.2f} s in the baseline"
     )
+    return f"{why}, and the hypervisor took {stolen:.2f} s" if stolen >= STOLEN else why
 
 
 def disturbance(view: View, seconds: Sequence[int], excess_ms: float = 0.0) -> str:

@@ -116,13 +116,15 @@ def steady_baseline(view: View) -> CheckResult:
 
     One bad second is one bad second: with five windows or more beside it, the one farthest from
     the median is left out of the variation. A standard deviation below 0.2 ms is steady whatever
-    its share of the mean.
+    its share of the mean. Windows that the hypervisor has robbed are left out where five others
+    remain.
     """
     name = "steady_baseline"
     limit = view.limit(name)
     baseline = view.phases.baseline
     sums = view.total(baseline)
-    medians = [value for s in baseline if (value := view.sums(s).p50_ms()) is not None]
+    quiet = view.unrobbed(baseline, STEADY_SECONDS_NEEDED)
+    medians = [value for s in quiet if (value := view.sums(s).p50_ms()) is not None]
     if not sums.operations or len(medians) < 2:
         return inconclusive(name, view.because("no steady state was seen"), limit=limit)
     errors = sums.failed / sums.operations

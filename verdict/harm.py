@@ -202,7 +202,7 @@ def _node_parts(view: View, node: str, spans: list[FaultSpan]) -> list[CheckResu
     if len(seconds) < WINDOWS_NEEDED or len(baseline) < WINDOWS_NEEDED:
         why = f"{node}: {len(seconds)} windows beside {len(baseline)} of baseline"
         return [inconclusive(name, view.because(f"{why}, {WINDOWS_NEEDED} needed"))]
-    before = view.p99s_ms(baseline, node)
+    before = view.p99s_ms(view.unrobbed(baseline, WINDOWS_NEEDED), node)
     usual = [view.sums(second, node).unfailed for second in baseline]
     if not sum(usual):
         return [inconclusive(name, f"{node}: no single-key calls in the baseline")]
@@ -219,7 +219,8 @@ def _node_parts(view: View, node: str, spans: list[FaultSpan]) -> list[CheckResu
     calm = [second for second in seconds if not _is_interrupted(view, second)]
     parts: list[CheckResult | None] = []
     if len(calm) >= WINDOWS_NEEDED:
-        parts.append(excused(view, calm, p99, needed=WINDOWS_NEEDED, was_ms=was_ms))
+        quiet = view.unrobbed(calm, WINDOWS_NEEDED)
+        parts.append(excused(view, quiet, p99, needed=WINDOWS_NEEDED, was_ms=was_ms))
     for chosen in {tuple(own), tuple(seconds)}:
         parts.append(_errors_part(view, node, chosen))
         settled = [second for second in chosen if _is_settled(view, spans, second)]

@@ -224,12 +224,13 @@ def after_recovery_as_before(view: View) -> CheckResult:
 
 def _latency_part(view: View, label: str, after: Sequence[int], *nodes: str) -> CheckResult | None:
     name = "after_recovery_as_before"
-    before = view.p99s_ms(view.phases.baseline, *nodes)
+    before = view.p99s_ms(view.unrobbed(view.phases.baseline, WINDOWS_NEEDED), *nodes)
 
     def judge(chosen: Sequence[int]) -> CheckResult | None:
         return compare_p99(name, label, before, view.p99s_ms(chosen, *nodes), view.limit(name))
 
     was_ms = statistics.median(before) if before else 0.0
+    after = view.unrobbed(after, WINDOWS_NEEDED)
     return excused(view, after, judge, needed=WINDOWS_NEEDED, was_ms=was_ms)
 
 

@@ -40,6 +40,7 @@ class SuiteCase:
     why: str = ""  # one line: that check's evidence, or what kept it from being judged
     more: int = 0  # further checks that decided the same
     run: str = ""  # name of the run's folder
+    vague_runs: tuple[str, ...] = ()  # folders of the runs before it, all INCONCLUSIVE
     duration_s: float = 0.0
     operations: int | None = None
     error_rate: float | None = None  # share of operations, while a fault was on

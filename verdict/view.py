@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 from client.operation import FAILURES, Outcome
@@ -45,6 +45,10 @@ TIMEOUT_SHARE = 0.9
 STARVED = (3.0, 0.5)
 """Queueing for a core beyond this multiple of the baseline's, and this much of a core more: then
 even a call's time limit may pass without anybody's fault but the machine's."""
+
+STOLEN = 0.1
+"""Cores that the hypervisor took in a second, from which on its p99 says little of the client: of
+100 such seconds and quiet ones of one run after the other, it was two to four times as long."""
 
 _ROUNDING = 1e-9  # tenths of a second are no binary fractions
 
@@ -216,6 +220,20 @@ class View:
             for second, load in loads.items()
             if load is not None and load.waited > most and load.own <= own
         )
+
+    @cached_property
+    def robbed(self) -> frozenset[int]:
+        """Windows in which the hypervisor took a good part of a core, by its own count."""
+        return frozenset(
+            second
+            for second, window in self.windows.items()
+            if window.machine is not None and window.machine.stolen >= STOLEN
+        )
+
+    def unrobbed(self, seconds: Sequence[int], needed: int) -> Sequence[int]:
+        """Leave out the robbed windows; where fewer than `needed` would be left, give them all."""
+        kept = [second for second in seconds if second not in self.robbed]
+        return kept if len(kept) >= needed else seconds
 
     @cached_property
     def disturbed(self) -> frozenset[int]:

@@ -29,6 +29,14 @@ RUN_MARK = "MEMQUAKE_TEST_RUN"
 GONE_WITHIN_S = 5.0
 SHOWN_CHARACTERS = 4000
 INCONCLUSIVE = 3  # exit code
+ROUNDS = int(os.environ.get("ROUNDS", "1"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Repeat every test as often as `ROUNDS` in the environment says, for `make prove`."""
+    if ROUNDS > 1:
+        metafunc.fixturenames.append("round_number")
+        metafunc.parametrize("round_number", range(1, ROUNDS + 1))
 
 
 @dataclass(frozen=True, kw_only=True)

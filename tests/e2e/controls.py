@@ -181,12 +181,14 @@ CONTROLS = [*BROKEN, *LIARS, *ANSWERS, *WITNESSED, *POOLS, *CUT_OFF]
 
 def parameters(controls: list[Control]) -> list[object]:
     """Give rows as parameters of a test; those that are not quick are for `make prove`."""
-    return [
-        pytest.param(
-            control, id=control.what, marks=() if control.is_quick else (pytest.mark.prove,)
-        )
-        for control in controls
-    ]
+    return [pytest.param(row, id=row.what, marks=_marks(row)) for row in controls]
+
+
+def _marks(control: Control) -> list[pytest.MarkDecorator]:
+    if control.is_quick:
+        return []
+    is_light = control.load in (STILL, SHORT)
+    return [pytest.mark.prove, pytest.mark.light] if is_light else [pytest.mark.prove]
 
 
 def convicted(verdict: dict[str, object] | None) -> set[str]:

@@ -50,6 +50,8 @@ CASES = [
     ("repeat half", ["--repeat", "1.5"], "whole number"),
     ("repeat too much", ["--repeat", "1e9"], "1 to 10000"),
     ("repeat and loop", ["--repeat", "3", "--loop"], "leave --repeat out"),
+    ("less than no retries", ["--retries", "-1"], "--retries -1"),
+    ("retries without end", ["--retries", "1e9"], "0 to 100"),
     ("seed of a suite", ["--suite", "quick", "--seed", "-1"], "--seed -1"),
     ("half a seed", ["--seed", "9007199254740993.5"], "--seed 9007199254740993.5 is not a whole"),
     ("a seed of too much", ["--seed", str(2**63 + 1)], "out of range"),

@@ -17,7 +17,7 @@ from tests import processes
 from tests.e2e.conftest import CHECKOUT, RUN_MARK, newest_run
 from tests.e2e.test_distributed_runs import wait_for
 
-pytestmark = pytest.mark.prove
+pytestmark = [pytest.mark.prove, pytest.mark.light]
 
 LIGHT = ["-u", "10", "--target-rate", "100"]
 FAULTY = ["--scenario", "node-blackhole", "--time-scale", "0.3", *LIGHT]

@@ -60,6 +60,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.prove
+@pytest.mark.light
 def test_a_full_disk_costs_files_and_no_verdict(start_locust: Callable, small_disk: Path) -> None:
     """The verdict is printed, each missing file is named in a line, and the exit code is no 0."""
     master = start_locust(STEADY, runs_dir=small_disk / "runs")

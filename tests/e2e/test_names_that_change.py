@@ -13,6 +13,7 @@ CHANGE = [*SCALED, "-u", "40", "--target-rate", "1000"]
 LITTLE = [*SCALED, "-u", "10", "--target-rate", "200"]  # for who fails whatever the load
 
 
+@pytest.mark.light
 @pytest.mark.prove  # tests/integration/cluster/test_names_that_change.py has the same two clients
 def test_a_client_that_resolves_once_never_recovers(judge: Callable) -> None:
     """The fault was real, it is over, and the node gets no traffic again."""

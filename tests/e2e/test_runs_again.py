@@ -73,6 +73,7 @@ def test_a_run_is_repeated_from_its_folder(run_locust: Callable, tmp_path: Path)
 
 
 @pytest.mark.prove
+@pytest.mark.light
 def test_a_plan_file_runs_the_same_faults(run_locust: Callable) -> None:
     """`--scenario RUN/plan.yaml` is that plan: same seed, nodes and times."""
     scaled = ["--scenario", "single-node-failure", "--time-scale", "0.3", "--seed", "5"]
@@ -87,6 +88,7 @@ def test_a_plan_file_runs_the_same_faults(run_locust: Callable) -> None:
 
 
 @pytest.mark.prove
+@pytest.mark.light
 def test_a_replay_that_is_interrupted_leaves_nothing(run_locust: Callable, tmp_path: Path) -> None:
     """SIGTERM to the command ends the run it has started, clean-up and all."""
     result = run_locust(["-u", "2", "-t", "2s", "--target-rate", "50"], timeout_s=60)
@@ -112,6 +114,7 @@ def test_a_replay_that_is_interrupted_leaves_nothing(run_locust: Callable, tmp_p
 
 
 @pytest.mark.prove
+@pytest.mark.light
 def test_a_pair_of_faults_is_found_among_six(run_locust: Callable, tmp_path: Path) -> None:
     """A client that breaks after one pair only: the drawn run fails, the shrunk one names it."""
     drawn = tmp_path / "drawn.yaml"

@@ -106,6 +106,7 @@ def test_a_few_sequences(size: int, sequence: list[tuple[str, int]], values: lis
 
 
 @pytest.mark.prove
+@pytest.mark.light
 @given(size=st.integers(3, 6), sequence=steps, values=payloads)
 @settings(
     max_examples=EXAMPLES, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.prometheus_server import PROMETHEUS, find_program
 
-pytestmark = pytest.mark.prove
+pytestmark = [pytest.mark.prove, pytest.mark.light]
 TESTS = ("tests/alerts_test.yml", "tests/recording_test.yml")
 
 

@@ -162,6 +162,7 @@ def kill_once(place: Place, kind: str, rng: random.Random, folder: Path) -> tupl
 
 
 @pytest.mark.prove
+@pytest.mark.light
 def test_killed_at_a_hundred_random_moments(place: Place, tmp_path: Path) -> None:
     """100 of 100: no process, toxic, table, group, halted server, crowd or small limit is left."""
     rng = random.Random(SEED)

@@ -68,6 +68,7 @@ def test_a_second_is_divided_between_us_and_others(proc: Proc) -> None:
     assert load.own == pytest.approx(0.75 / 2)
     assert load.waited == pytest.approx(1.0 / 2)
     assert load.others == pytest.approx((3.0 - 0.75) / 2, abs=2 / TICKS)
+    assert load.stolen == pytest.approx(0.75 / 2, abs=2 / TICKS)
 
 
 def test_processes_that_come_and_go_take_nothing_back(proc: Proc) -> None:

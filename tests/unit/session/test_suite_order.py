@@ -17,6 +17,8 @@ from session.options import Checked, add_options
 from session.suite import SuiteSession
 from session.suite_plan import SuitePlan, plan_suite
 from tests.unit.verdict.made_up_runs import TIMED_OUT, MadeUpRun
+from verdict.model import Ruling
+from verdict.suite import State
 from verdict.verdict import judge
 
 THREE = "name: three\nscenarios: [none, {scenario: node-crash, time_scale: 0.3, seed: 9}, none]\n"
@@ -61,6 +63,14 @@ def run_of(suite: SuiteSession, name: str, *, fails: bool = False) -> Any:
     return SimpleNamespace(
         id=object(), facts=facts, verdict=judge(facts), folder=place, settings=settings
     )
+
+
+def vague_run(suite: SuiteSession, name: str) -> Any:
+    """Make up a run that was too short to prove anything."""
+    run = run_of(suite, name)
+    run.facts = MadeUpRun(3).but(scenario=name).facts()
+    run.verdict = judge(run.facts)
+    return run
 
 
 def seen(suite: SuiteSession) -> list[tuple[str, int, str]]:
@@ -155,11 +165,65 @@ def test_an_inconclusive_run_ends_nothing(plan: Any) -> None:
     """It convicts nobody, and the next one may still prove something."""
     suite = SuiteSession(plan("--suite", "three"))
     suite.next_turn()
-    vague = run_of(suite, "none")
-    vague.facts = MadeUpRun(3).facts()
-    vague.verdict = judge(vague.facts)
-    suite.note_run(vague, interrupted=False)
+    suite.note_run(vague_run(suite, "none"), interrupted=False)
+    following = suite.next_turn()
+    assert following is not None
+    assert following.place == 2
+
+
+def test_what_proves_nothing_is_run_again(plan: Any) -> None:
+    """As often as it is asked for, with the same seed, and each place is one case."""
+    suite = SuiteSession(plan("--suite", "three", "--retries", "2"))
+    turn = suite.next_turn()
+    for number in (1, 2):
+        suite.note_run(vague_run(suite, f"none-{number}"), interrupted=False)
+        assert suite.news[-1] == f"1/3: again, run {number + 1}"
+        assert suite.next_turn() is turn
+    suite.note_run(run_of(suite, "none"), interrupted=False)
+    first, *others = suite.result().cases
+    assert (first.ruling, first.run) == (Ruling.PASS, "run-none")
+    assert first.vague_runs == ("run-none-1", "run-none-2")
+    assert [case.state for case in others] == [State.NOT_RUN] * 2
+    for _ in range(3):
+        following = suite.next_turn()
+        assert following is not None
+        assert following.settings.scenario.name == "node-crash"
+        suite.note_run(vague_run(suite, "node-crash"), interrupted=False)
+    assert suite.place == "2/3"
     assert suite.next_turn() is not None
+    assert suite.place == "3/3"  # three runs of it are enough
+    assert suite.result().cases[1].ruling is Ruling.INCONCLUSIVE
+    assert "by its run 3" in suite.text()
+
+
+@pytest.mark.parametrize("ending", ["fails", "refused", "stopped", "a soak's end"])
+def test_what_is_never_run_again(plan: Any, ending: str) -> None:
+    """A verdict stands; so does what cannot be set up, and whoever stops a suite stops it."""
+    more = ["--loop", "-t", "10s"] if ending == "a soak's end" else []
+    clock = Clock()
+    suite = SuiteSession(
+        plan("--suite", "three", "--retries", "2", "--keep-going", *more), clock=clock
+    )
+    suite.next_turn()
+    if ending == "refused":
+        suite.note_refused("no kernel for this")
+    else:
+        fails = ending == "fails"
+        run = run_of(suite, "none", fails=True) if fails else vague_run(suite, "none")
+        suite.note_run(run, interrupted=ending == "stopped")
+    clock.now_s += 60.0
+    following = suite.next_turn()
+    if ending == "a soak's end":
+        assert following is None
+    else:
+        assert following is not None
+        assert following.place == 2
+
+
+def test_a_single_scenario_may_be_tried_again(plan: Any) -> None:
+    """As a suite of one."""
+    found = plan("--scenario", "node-crash", "--retries", "1")
+    assert (found.name, found.rounds, len(found.first)) == ("node-crash", 1, 1)
 
 
 def test_a_run_is_noted_once(plan: Any) -> None:

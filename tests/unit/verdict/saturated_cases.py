@@ -54,6 +54,21 @@ def busy_machine(
     return poke
 
 
+def slow_in_part(robbed: Iterable[int], slow: Iterable[int]) -> MadeUpRun:
+    """Give a run whose calls take 15 ms in some seconds, and 0.3 cores are stolen in some."""
+    run = run_with_outage()
+    for node in run.names[:1] + run.names[2:]:
+        for second in slow:
+            run.all_calls(node, second, second + 1, (Outcome.HIT, 15 * MS))
+
+    def poke(windows: dict[int, Window]) -> None:
+        for second, window in windows.items():
+            stolen = 0.3 if second in robbed else 0.0
+            window.machine = MachineLoad(own=0.5, others=stolen, waited=0.2, stolen=stolen)
+
+    return run.poke(poke)
+
+
 def slow_on_a_machine(busy: Iterable[int], **load: float) -> MadeUpRun:
     """Give a run whose calls take 15 ms from second 24 on, the machine being busy in some."""
     run = run_with_outage()
@@ -182,6 +197,42 @@ CROWDED_CASES: list[Row] = [
         "slow, and the processes queue hardly longer than before",
         lambda: slow_on_a_machine(range(24, 40), waited=0.235),
         "FAIL",
+    ),
+    (
+        "after_recovery_as_before",
+        "slow where the hypervisor took its part, and nowhere else",
+        lambda: slow_in_part(robbed=range(24, 34), slow=range(24, 34)),
+        "PASS",
+    ),
+    (
+        "after_recovery_as_before",
+        "slow where the hypervisor took nothing as well",
+        lambda: slow_in_part(robbed=range(24, 34), slow=range(24, 40)),
+        "FAIL",
+    ),
+    (
+        "after_recovery_as_before",
+        "slow, and too few seconds without the hypervisor",
+        lambda: slow_in_part(robbed=range(20, 39), slow=range(24, 40)),
+        "INCONCLUSIVE",
+    ),
+    (
+        "unaffected_nodes_healthy",
+        "slow where the hypervisor took its part, and nowhere else",
+        lambda: slow_in_part(robbed=range(10, 15), slow=range(10, 15)),
+        "PASS",
+    ),
+    (
+        "steady_baseline",
+        "unsteady where the hypervisor took its part, and nowhere else",
+        lambda: slow_in_part(robbed=range(2, 5), slow=range(2, 5)),
+        "PASS",
+    ),
+    (
+        "steady_baseline",
+        "unsteady, and the hypervisor took nothing",
+        lambda: slow_in_part(robbed=(), slow=range(2, 5)),
+        "INCONCLUSIVE",
     ),
     (
         "error_budget",
