@@ -34,11 +34,11 @@ ui: setup ## Locust's web UI on http://127.0.0.1:8089
 	@$(PYTHON_BIN) -m locust $(UI_OPTIONS)
 
 test: setup-dev ## all tests: unit, integration, end to end
-	@$(PYTHON_BIN) -m pytest
+	@$(PYTHON_BIN) -m scripts.lanes test
 
 # ROUNDS=5 repeats each run, each hundred of kills and of sequences that often.
 prove: setup-dev ## the slow proofs: broken clients, kills at random moments, exact figures
-	@$(PYTHON_BIN) -m scripts.prove
+	@$(PYTHON_BIN) -m scripts.lanes prove
 
 check: setup-dev ## format, lint, types, who may import whom, what containers may do, what Grafana asks
 	@$(PYTHON_BIN) -m ruff format --check .

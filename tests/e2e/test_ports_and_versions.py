@@ -36,6 +36,7 @@ def test_a_port_in_use_is_named(run_locust: Callable, flag: str, more: list[str]
 
 
 @pytest.mark.prove
+@pytest.mark.light
 def test_two_runs_with_forked_workers_do_not_meet(start_locust: Callable, tmp_path: Path) -> None:
     """Two runs at once, in one runs folder, each with forked workers of its own."""
     runs = [start_locust([*STEADY, "--processes", "1"], runs_dir=tmp_path / "r") for _ in range(2)]

@@ -50,6 +50,7 @@ def test_a_run_without_faults_passes(judge: Callable) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.prove
 def test_a_lost_node_is_survived(judge: Callable) -> None:
     """The default client passes the loss of one node, and the fault was real."""
     result = judge(["--scenario", "single-node-failure", *SCALED], timeout_s=90)
@@ -104,7 +105,7 @@ def test_a_broken_client_is_convicted(judge: Callable, control: Control) -> None
         pytest.param("rude_exits", "FAIL", id="exits in snapshot()"),
         pytest.param("rude_mute", "FAIL", id="exits in whatever is looked at", marks=PROVE),
         pytest.param("rude_hangs", "FAIL", id="hangs in close()", marks=PROVE),
-        pytest.param("rude_junk", "PASS", id="says nonsense in snapshot()"),
+        pytest.param("rude_junk", "PASS", id="says nonsense in snapshot()", marks=PROVE),
     ],
 )
 def test_a_rude_client_cannot_break_the_harness(judge: Callable, name: str, verdict: str) -> None:
@@ -119,6 +120,8 @@ def test_a_rude_client_cannot_break_the_harness(judge: Callable, name: str, verd
     assert result.verdict["workers"][0]["lost_at_s"] is None
 
 
+@pytest.mark.prove
+@pytest.mark.light
 def test_a_latest_that_is_no_link_stops_nobody(run_locust: Callable, tmp_path: Path) -> None:
     """A runs folder whose `latest` cannot be replaced still gets its run, and the run ends."""
     (tmp_path / "runs" / "latest" / "kept").mkdir(parents=True)

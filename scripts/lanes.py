@@ -1,0 +1,103 @@
+"""The tests in two lanes: what leaves room for others runs beside the rest.
+
+`test` has the unit tests beside those with servers, and whole runs after them; `prove` the light
+ones of the slow proofs beside the heavy ones. Each lane is a pytest of its own with folders of its
+own. What the one beside says is kept and shown when both have ended; the last line sums both up.
+Further arguments go to both. The exit code is 0 only when both lanes are green.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from junitparser import JUnitXml
+
+TESTS = Path("tests")
+UNIT = TESTS / "unit"
+SERVERS = TESTS / "integration"  # first of the rest: it waits more than it computes
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One pytest: what it is told, and the folder that is its own."""
+
+    words: list[str]
+    folder: Path
+
+    def start(self, more: list[str], said: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start it, with what it says in a file or on the terminal."""
+        own = [f"--basetemp={self.folder}", f"--junitxml={self.folder}.xml"]
+        command = [sys.executable, "-m", "pytest", *self.words, *own, *more]
+        if said is None:
+            return subprocess.Popen(command)
+        with said.open("wb") as output:
+            return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+
+    def counts(self) -> tuple[int, int, int, int]:
+        """Give how many tests were run, failed, broke and were skipped; zeros where none ended."""
+        try:
+            found = JUnitXml.fromfile(f"{self.folder}.xml")
+        except OSError:
+            return 0, 0, 0, 0
+        return found.tests, found.failures, found.errors, found.skipped
+
+
+def main(arguments: list[str]) -> int:
+    """Run both lanes to their end."""
+    which, *more = arguments
+    words_beside, words = _lanes()[which]
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="memquake-lanes-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        said = folder / "said"
+        lanes = Lane(words_beside, folder / "beside"), Lane(words, folder / "rest")
+        beside = lanes[0].start(more, said)
+        code = 1
+        try:
+            code = _ended(lanes[1].start(more))
+        finally:  # an interrupt reaches both: each cleans up what it has started
+            code = _ended(beside) or code
+        sys.stdout.write(f"\nbeside it, pytest {' '.join(words_beside)}\n")
+        sys.stdout.write(said.read_text(errors="replace"))
+        sys.stdout.write(f"{_summary(lanes, time.monotonic() - begun)}\n")
+    return code
+
+
+def _lanes() -> dict[str, tuple[list[str], list[str]]]:
+    """Give by name what the lane beside and the other one are told."""
+    others = sorted(
+        str(path)
+        for path in TESTS.iterdir()
+        if path not in (UNIT, SERVERS) and any(path.rglob("test_*.py"))
+    )
+    return {
+        "test": ([str(UNIT)], [str(SERVERS), *others]),
+        "prove": (["-m", "prove and light", str(TESTS)], ["-m", "prove and not light", str(TESTS)]),
+    }
+
+
+def _ended(lane: subprocess.Popen[bytes]) -> int:
+    while True:
+        try:
+            return lane.wait()
+        except KeyboardInterrupt:  # it got the same
+            continue
+
+
+def _summary(lanes: tuple[Lane, ...], took_s: float) -> str:
+    """Sum the lanes up as pytest sums up each."""
+    run, failed, broke, skipped = (sum(each) for each in zip(*map(Lane.counts, lanes), strict=True))
+    passed = run - failed - broke - skipped
+    words = {"failed": failed, "passed": passed, "skipped": skipped, "errors": broke}
+    told = ", ".join(f"{count} {word}" for word, count in words.items() if count) or "no tests ran"
+    minutes, seconds = divmod(round(took_s), 60)
+    return f" {told} in {took_s:.2f}s (0:{minutes:02d}:{seconds:02d}) ".center(80, "=")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
