@@ -1,9 +1,10 @@
 """The tests in two lanes: what leaves room for others runs beside the rest.
 
-`test` has the unit tests beside those with servers, and whole runs after them; `prove` the light
-ones of the slow proofs beside the heavy ones. Each lane is a pytest of its own with folders of its
-own. What the one beside says is kept and shown when both have ended; the last line sums both up.
-Further arguments go to both. The exit code is 0 only when both lanes are green.
+`test` has the unit tests beside those with servers, then whole runs; `prove` the light ones of the
+slow proofs beside the heavy ones, then those that want the machine for themselves. Each lane is a
+pytest of its own with folders of its own. What the one beside says is kept and shown when both have
+ended; the last line sums all up. Further arguments go to all. The exit code is 0 only when all are
+green.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from junitparser import JUnitXml
 
 TESTS = Path("tests")
 UNIT = TESTS / "unit"
-SERVERS = TESTS / "integration"  # first of the rest: it waits more than it computes
+SERVERS = TESTS / "integration"  # waits more than it computes, so others may run beside it
+NAMES = ("beside", "rest", "last")  # also of their folders
+INTERRUPTED = 2  # pytest's exit code
 
 
 @dataclass(frozen=True)
@@ -48,36 +51,43 @@ class Lane:
 
 
 def main(arguments: list[str]) -> int:
-    """Run both lanes to their end."""
+    """Run two lanes to their end, then the third."""
     which, *more = arguments
-    words_beside, words = _lanes()[which]
+    words = _lanes()[which]
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="memquake-lanes-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         said = folder / "said"
-        lanes = Lane(words_beside, folder / "beside"), Lane(words, folder / "rest")
+        lanes = [Lane(each, folder / name) for each, name in zip(words, NAMES, strict=True)]
         beside = lanes[0].start(more, said)
-        code = 1
+        codes = [1]
         try:
-            code = _ended(lanes[1].start(more))
+            codes = [_ended(lanes[1].start(more))]
         finally:  # an interrupt reaches both: each cleans up what it has started
-            code = _ended(beside) or code
-        sys.stdout.write(f"\nbeside it, pytest {' '.join(words_beside)}\n")
+            codes.append(_ended(beside))
+        sys.stdout.write(f"\nbeside it, pytest {' '.join(lanes[0].words)}\n")
         sys.stdout.write(said.read_text(errors="replace"))
+        sys.stdout.flush()
+        if INTERRUPTED not in codes:
+            codes.append(_ended(lanes[2].start(more)))
         sys.stdout.write(f"{_summary(lanes, time.monotonic() - begun)}\n")
-    return code
+    return max(codes)
 
 
-def _lanes() -> dict[str, tuple[list[str], list[str]]]:
-    """Give by name what the lane beside and the other one are told."""
+def _lanes() -> dict[str, tuple[list[str], list[str], list[str]]]:
+    """Give by name what the lane beside, the other one and the last one are told."""
     others = sorted(
         str(path)
         for path in TESTS.iterdir()
         if path not in (UNIT, SERVERS) and any(path.rglob("test_*.py"))
     )
     return {
-        "test": ([str(UNIT)], [str(SERVERS), *others]),
-        "prove": (["-m", "prove and light", str(TESTS)], ["-m", "prove and not light", str(TESTS)]),
+        "test": ([str(UNIT)], [str(SERVERS)], others),
+        "prove": (
+            ["-m", "prove and light", str(TESTS)],
+            ["-m", "prove and not light and not alone", str(TESTS)],
+            ["-m", "prove and alone", str(TESTS)],
+        ),
     }
 
 
@@ -89,7 +99,7 @@ def _ended(lane: subprocess.Popen[bytes]) -> int:
             continue
 
 
-def _summary(lanes: tuple[Lane, ...], took_s: float) -> str:
+def _summary(lanes: list[Lane], took_s: float) -> str:
     """Sum the lanes up as pytest sums up each."""
     run, failed, broke, skipped = (sum(each) for each in zip(*map(Lane.counts, lanes), strict=True))
     passed = run - failed - broke - skipped

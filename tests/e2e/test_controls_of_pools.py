@@ -21,6 +21,7 @@ def test_a_broken_pool_is_convicted(judge: Callable, control: Control) -> None:
     assert convicted(result.verdict) & control.checks, str(result)
 
 
+@pytest.mark.alone
 @pytest.mark.prove
 @pytest.mark.parametrize("scenario", STRANGERS)
 def test_an_honest_stranger_passes(judge: Callable, scenario: str) -> None:

@@ -25,6 +25,7 @@ def wait_for(condition: Callable[[], bool], limit_s: float, what: str) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.alone
 @pytest.mark.prove
 def test_forked_workers_add_up(judge: Callable) -> None:
     """With --processes 2 the total is the sum of what both workers did, to the operation."""

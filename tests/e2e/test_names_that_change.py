@@ -25,6 +25,7 @@ def test_a_client_that_resolves_once_never_recovers(judge: Callable) -> None:
     assert result.check("recovers_within")["verdict"] == "FAIL", str(result)
 
 
+@pytest.mark.alone
 @pytest.mark.prove
 @pytest.mark.parametrize(
     "client", ["memquake", "pymemcache-pooled", "tests.e2e.honest_client:build"]
@@ -37,6 +38,7 @@ def test_clients_that_ask_again_are_back(judge: Callable, client: str) -> None:
         assert result.exit_code == 0, str(result)
 
 
+@pytest.mark.alone
 @pytest.mark.prove
 def test_two_load_processes_see_the_record_change_together(judge: Callable) -> None:
     """Each answers for the names itself, and says so before the fault counts as over."""

@@ -50,6 +50,7 @@ def test_a_run_without_faults_passes(judge: Callable) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.alone
 @pytest.mark.prove
 def test_a_lost_node_is_survived(judge: Callable) -> None:
     """The default client passes the loss of one node, and the fault was real."""
@@ -105,7 +106,9 @@ def test_a_broken_client_is_convicted(judge: Callable, control: Control) -> None
         pytest.param("rude_exits", "FAIL", id="exits in snapshot()"),
         pytest.param("rude_mute", "FAIL", id="exits in whatever is looked at", marks=PROVE),
         pytest.param("rude_hangs", "FAIL", id="hangs in close()", marks=PROVE),
-        pytest.param("rude_junk", "PASS", id="says nonsense in snapshot()", marks=PROVE),
+        pytest.param(
+            "rude_junk", "PASS", id="says nonsense in snapshot()", marks=[PROVE, pytest.mark.alone]
+        ),
     ],
 )
 def test_a_rude_client_cannot_break_the_harness(judge: Callable, name: str, verdict: str) -> None:

@@ -35,6 +35,7 @@ def lines(result: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.alone
 @pytest.mark.prove
 @pytest.mark.parametrize("latency_ms", [100, 200, 500, 1000])
 def test_an_injected_latency_is_reported(
@@ -51,6 +52,7 @@ def test_an_injected_latency_is_reported(
     assert statistics.median(p50s) / 1000 == pytest.approx(latency_ms, rel=0.05), str(result)
 
 
+@pytest.mark.alone
 @pytest.mark.prove
 def test_a_stall_is_felt_by_those_who_would_have_come(run_locust: Callable, tmp_path: Path) -> None:
     """All nodes halted for 1 s of 10 at 2,000 op/s: response p99 of the ten is about 900 ms.
@@ -66,6 +68,7 @@ def test_a_stall_is_felt_by_those_who_would_have_come(run_locust: Callable, tmp_
     assert p99_ms == pytest.approx(900, rel=0.10), str(result)
 
 
+@pytest.mark.alone
 @pytest.mark.prove
 def test_the_target_rate_is_held(run_locust: Callable) -> None:
     """Within 1 %, in the median of five runs of 30 s."""
