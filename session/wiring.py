@@ -28,6 +28,7 @@ from session.worker import WorkerSession
 logger = logging.getLogger("locust.memquake")
 
 PARENT_CHECK_S = 0.5
+ENDING_S = 60.0  # longest that an end waits for another one of this process
 
 
 class Process:
@@ -36,6 +37,7 @@ class Process:
     master: MasterSession | None = None
     worker: WorkerSession | None = None
     live: LiveLine | None = None
+    is_ending = False
 
 
 def wire() -> None:
@@ -149,6 +151,9 @@ def _on_test_stopping(**_: Any) -> None:
 def _on_quitting(environment: Any, **_: Any) -> None:
     # Locust would end again beside the end under way. SIG_IGN would be inherited by helpers.
     signal.signal(signal.SIGTERM, lambda *_: None)
+    if Process.is_ending:  # the main greenlet and a signal's: the first exits for both
+        gevent.sleep(ENDING_S)
+    Process.is_ending = True
     if Process.master is not None:
         Process.master.on_quitting()
     elif Process.worker is not None and environment.process_exit_code is None:

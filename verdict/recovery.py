@@ -10,6 +10,7 @@ import dataclasses
 import math
 import statistics
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 from telemetry.window import SLICES_A_SECOND
 from verdict.answers import held, inconclusive, not_applicable, percent, worst
@@ -19,6 +20,9 @@ from verdict.phases import EDGE_LEAD_S, FaultSpan
 from verdict.view import BATCHES, View
 
 TRAFFIC_BACK = 0.80
+LEFT_OUT = 0.05
+"""A node that gets this share of what it got is not asked any more, or by single probes."""
+
 HIT_RATIO_KEPT = 0.95
 HIT_RATIO_SLACK = 0.02
 CLEAR_NEEDED = 3  # seconds: one between saturated ones still has their backlog
@@ -101,6 +105,8 @@ def _recovers(view: View, span: FaultSpan, node: str) -> CheckResult:
     def judge(chosen: Sequence[int]) -> CheckResult:
         return _traffic_result(view, node, chosen, until - span.healed, why)
 
+    if _is_left_out(view, node, seconds):
+        return judge(seconds)
     # A generator that falls behind sends every node less; that is not the client's doing.
     back = excused(view, seconds, judge, needed=CLEAR_NEEDED, by_load=True) or judge(seconds)
     return dataclasses.replace(back, observed=took) if back.verdict is not Ruling.FAIL else back
@@ -114,6 +120,15 @@ def _is_given_up(view: View, node: str, begin: float, end: float) -> bool:
     served, failed = _served_and_failed(view, node, begin, end)
     others = [_served_and_failed(view, name, begin, end)[0] for name in view.facts.nodes]
     return not served and failed >= CALLS_NEEDED and sum(others) >= CALLS_NEEDED
+
+
+def _is_left_out(view: View, node: str, seconds: Sequence[int]) -> bool:
+    """Tell whether a node alone gets next to nothing: no late generator leaves one node out."""
+    if len(seconds) < CLEAR_NEEDED:
+        return False
+    traffic = _traffic_back(view, node, seconds)
+    is_little = traffic is not None and traffic.share <= LEFT_OUT
+    return is_little and not _all_others_get_less(view, seconds)
 
 
 def _served_and_failed(view: View, node: str, begin: float, end: float) -> tuple[int, int]:
@@ -135,13 +150,12 @@ def _traffic_result(
     if traffic is None:
         why = view.because(f"{why}; no traffic in the baseline to compare with")
         return inconclusive(name, why, limit=limit)
-    is_back, told = traffic
-    if not is_back:
-        why = f"{why}; the node gets no traffic again: {told}"
+    if not traffic.is_back:
+        why = f"{why}; the node gets no traffic again: {traffic.told}"
         if _all_others_get_less(view, seconds):
             return inconclusive(name, f"{why}, as do all others", observed=waited_s, limit=limit)
         return held(name, False, why, observed=waited_s, limit=limit)
-    return held(name, True, f"{why}; {told}", observed=0.0, limit=limit)
+    return held(name, True, f"{why}; {traffic.told}", observed=0.0, limit=limit)
 
 
 def _all_others_get_less(view: View, seconds: Sequence[int]) -> bool:
@@ -152,10 +166,18 @@ def _all_others_get_less(view: View, seconds: Sequence[int]) -> bool:
     """
     hit = {node for span in view.phases.spans for node in span.record.nodes}
     traffic = [_traffic_back(view, node, seconds) for node in view.facts.nodes if node not in hit]
-    return bool(traffic) and all(found is not None and not found[0] for found in traffic)
+    return bool(traffic) and all(found is not None and not found.is_back for found in traffic)
 
 
-def _traffic_back(view: View, node: str, seconds: Sequence[int]) -> tuple[bool, str] | None:
+class _Traffic(NamedTuple):
+    """A node's traffic against its baseline. `share` is the lowest of what was counted."""
+
+    is_back: bool
+    told: str
+    share: float
+
+
+def _traffic_back(view: View, node: str, seconds: Sequence[int]) -> _Traffic | None:
     """Compare a node's traffic with its baseline, by the calls and by the server's counters.
 
     A client that answers for a node without asking it is only seen by the server. Two standard
@@ -169,17 +191,20 @@ def _traffic_back(view: View, node: str, seconds: Sequence[int]) -> tuple[bool, 
         expected = usual / len(baseline) * len(seconds)
         attempted = after.operations - after.unattempted
         is_back = attempted >= TRAFFIC_BACK * expected - 2 * math.sqrt(expected)
-        answers.append((is_back, f"{percent(attempted / expected)} of its calls"))
+        share = attempted / expected
+        answers.append(_Traffic(is_back, f"{percent(share)} of its calls", share))
     counted_before = view.server_commands(node, baseline)
     counted_after = view.server_commands(node, seconds)
     if counted_before and counted_after and counted_before[0] >= counted_before[1]:
         expected = counted_before[0] / counted_before[1] * counted_after[1]
         is_back = counted_after[0] >= TRAFFIC_BACK * expected - 2 * math.sqrt(expected)
-        answers.append((is_back, f"{percent(counted_after[0] / expected)} of its commands"))
+        share = counted_after[0] / expected
+        answers.append(_Traffic(is_back, f"{percent(share)} of its commands", share))
     if not answers:
         return None
-    failed = [told for is_back, told in answers if not is_back]
-    return not failed, ", ".join(failed or [told for _, told in answers])
+    failed = [answer for answer in answers if not answer.is_back]
+    told = ", ".join(answer.told for answer in failed or answers)
+    return _Traffic(not failed, told, min(answer.share for answer in answers))
 
 
 def recovered_at(view: View) -> float | None:

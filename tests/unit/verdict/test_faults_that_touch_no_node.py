@@ -45,6 +45,14 @@ def stepped() -> MadeUpRun:
     return MadeUpRun(40).fault(*NODES, effects=(), kind="clock_step")
 
 
+def half_as_many(node: str) -> MadeUpRun:
+    """Give a run whose node gets every second tenth's calls after the outage."""
+    run = run_with_outage()
+    for tenth in range(210, 400, 2):
+        run.no_calls(node, tenth / 10, (tenth + 1) / 10)
+    return run
+
+
 def saturated(run: MadeUpRun, begin: int) -> MadeUpRun:
     """Let the hub be 60 ms late from a second on."""
 
@@ -114,8 +122,32 @@ CASES: list[tuple[str, str, Callable[[], MadeUpRun], str]] = [
     ),
     (
         "recovers_within",
-        "no traffic, from a generator that fell behind",
+        "half its traffic, from a generator that fell behind",
+        lambda: saturated(half_as_many("node2"), 21),
+        "INCONCLUSIVE",
+    ),
+    (
+        "recovers_within",
+        "half its traffic, from a generator that kept up",
+        lambda: half_as_many("node2"),
+        "FAIL",
+    ),
+    (
+        "recovers_within",
+        "no traffic, from a generator that fell behind and sent the others theirs",
         lambda: saturated(run_with_outage().no_calls("node2", 21, 40), 21),
+        "FAIL",
+    ),
+    (
+        "recovers_within",
+        "no traffic to any node, from a generator that fell behind",
+        lambda: saturated(
+            run_with_outage()
+            .no_calls("node1", 21, 40)
+            .no_calls("node2", 21, 40)
+            .no_calls("node3", 21, 40),
+            21,
+        ),
         "INCONCLUSIVE",
     ),
 ]
