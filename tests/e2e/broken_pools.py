@@ -82,13 +82,13 @@ class StaleAfterHeal(HonestClient):
 
 
 class KeepsDeadSocket(Client):
-    """Looks at a dead connection twenty times before it makes a new one."""
+    """Looks at a dead connection forty times before it makes a new one."""
 
     tries = 0
 
     def close(self) -> None:
         self.tries += 1
-        if self.tries % 20 == 0:
+        if self.tries % 40 == 0:
             super().close()
 
     def really_close(self) -> None:

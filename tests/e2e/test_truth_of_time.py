@@ -54,7 +54,7 @@ def test_an_injected_latency_is_reported(
 
 @pytest.mark.alone
 @pytest.mark.prove
-def test_a_stall_is_felt_by_those_who_would_have_come(run_locust: Callable, tmp_path: Path) -> None:
+def test_a_stall_is_felt_by_those_who_would_have_come(judge: Callable, tmp_path: Path) -> None:
     """All nodes halted for 1 s of 10 at 2,000 op/s: response p99 of the ten is about 900 ms.
 
     One in ten was due during the halt and waited 1 s at most, evenly spread: the last hundredth of
@@ -63,7 +63,7 @@ def test_a_stall_is_felt_by_those_who_would_have_come(run_locust: Callable, tmp_
     fault = {"kind": "hang", "at": "4s", "duration": "1s", "target": {"mode": "all"}}
     path = scenario(tmp_path, fault, load={"users": 2500, "target_rate": 2000})
     arguments = ["HotKeyUser", "--scenario", path, "--breaker-profile", "off"]
-    result = run_locust([*arguments, "--pool-size", "1000"], timeout_s=120, cwd=CHECKOUT)
+    result = judge([*arguments, "--pool-size", "1000"], timeout_s=120, cwd=CHECKOUT)
     p99_ms = result.verdict["figures"]["response_p99_testing"]["value"]
     assert p99_ms == pytest.approx(900, rel=0.10), str(result)
 
