@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from junitparser import JUnitXml
@@ -105,8 +106,7 @@ def _summary(lanes: list[Lane], took_s: float) -> str:
     passed = run - failed - broke - skipped
     words = {"failed": failed, "passed": passed, "skipped": skipped, "errors": broke}
     told = ", ".join(f"{count} {word}" for word, count in words.items() if count) or "no tests ran"
-    minutes, seconds = divmod(round(took_s), 60)
-    return f" {told} in {took_s:.2f}s (0:{minutes:02d}:{seconds:02d}) ".center(80, "=")
+    return f" {told} in {took_s:.2f}s ({timedelta(seconds=round(took_s))}) ".center(80, "=")
 
 
 if __name__ == "__main__":

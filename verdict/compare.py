@@ -150,11 +150,14 @@ def excused(
 
 def _in_the_way(view: View, seconds: Sequence[int]) -> str:
     """Say how much longer the run's processes queued for a core than in the baseline."""
-    was, now = (
-        statistics.median(load.waited for second in part if (load := view.machine(second)))
+    before, loads = (
+        [load for second in part if (load := view.machine(second)) is not None]
         for part in (view.phases.baseline, seconds)
     )
-    stolen = statistics.median(load.stolen for second in seconds if (load := view.machine(second)))
+    stolen = statistics.median(load.stolen for load in loads)
+    if not before:  # the hypervisor's own count needs nothing to compare with
+        return f"the hypervisor took {stolen:.2f} s of the processor a second"
+    was, now = (statistics.median(load.waited for load in part) for part in (before, loads))
     why = (
         "other work on the machine was in the way: the run's processes together queued for a core "
         f"{now:.2f} s a second, {was:.2f} s in the baseline"

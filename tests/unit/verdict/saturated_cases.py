@@ -69,6 +69,14 @@ def slow_in_part(robbed: Iterable[int], slow: Iterable[int]) -> MadeUpRun:
     return run.poke(poke)
 
 
+def unknown_before(begin: int) -> Callable[[dict[int, Window]], None]:
+    def poke(windows: dict[int, Window]) -> None:
+        for second in range(begin):
+            windows[second].machine = None
+
+    return poke
+
+
 def slow_on_a_machine(busy: Iterable[int], **load: float) -> MadeUpRun:
     """Give a run whose calls take 15 ms from second 24 on, the machine being busy in some."""
     run = run_with_outage()
@@ -214,6 +222,12 @@ CROWDED_CASES: list[Row] = [
         "after_recovery_as_before",
         "slow, and too few seconds without the hypervisor",
         lambda: slow_in_part(robbed=range(20, 39), slow=range(24, 40)),
+        "INCONCLUSIVE",
+    ),
+    (
+        "after_recovery_as_before",
+        "slow, and nothing is known of the machine before",
+        lambda: slow_in_part(robbed=range(20, 39), slow=range(24, 40)).poke(unknown_before(20)),
         "INCONCLUSIVE",
     ),
     (
