@@ -232,9 +232,15 @@ CROWDED_CASES: list[Row] = [
     ),
     (
         "unaffected_nodes_healthy",
-        "slow where the hypervisor took its part, and nowhere else",
-        lambda: slow_in_part(robbed=range(10, 15), slow=range(10, 15)),
-        "PASS",
+        "slow while the hypervisor took its part all the time",
+        lambda: slow_in_part(robbed=range(10, 20), slow=range(10, 20)),
+        "INCONCLUSIVE",
+    ),
+    (
+        "unaffected_nodes_healthy",
+        "slow while the hypervisor took nothing",
+        lambda: slow_in_part(robbed=(), slow=range(10, 20)),
+        "FAIL",
     ),
     (
         "steady_baseline",
