@@ -2,8 +2,8 @@
 # Kept to what GNU Make 3.81 knows (the one of macOS).
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui test prove check bench power monitoring compose-test k8s-test \
-	bad-states clean
+.PHONY: help setup setup-dev run ui test test-unit prove check bench power monitoring compose-test \
+	k8s-test bad-states clean
 
 # Servers built by the set-up win over others of their name, which were found unfit.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
@@ -21,7 +21,7 @@ UI_OPTIONS := --web-host 127.0.0.1 --scenario single-node-failure --time-scale 0
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile
 
-setup: ## install everything a run needs (.venv, memcached, toxiproxy-server)
+setup: ## install everything a run needs (.venv, memcached, nft, toxiproxy-server)
 	@sh scripts/setup.sh runtime
 
 setup-dev:
@@ -35,6 +35,10 @@ ui: setup ## Locust's web UI on http://127.0.0.1:8089
 
 test: setup-dev ## all tests: unit, integration, end to end
 	@$(PYTHON_BIN) -m scripts.lanes test
+
+test-unit: ## the fast lane: unit tests, which need Python packages alone
+	@sh scripts/setup.sh unit
+	@$(PYTHON_BIN) -m pytest tests/unit
 
 # ROUNDS=5 repeats each run, each hundred of kills and of sequences that often.
 prove: setup-dev ## the slow proofs: broken clients, kills at random moments, exact figures

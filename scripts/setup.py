@@ -1,4 +1,7 @@
-"""`python -m scripts.setup [runtime|dev]`: bring a checkout to where it can run.
+"""`python -m scripts.setup [runtime|dev|unit]`: bring a checkout to where it can run.
+
+`runtime` is what a run needs, `dev` what checks and tests need besides, `unit` the Python packages
+of `dev` alone.
 
 Only the standard library, because this runs before anything is installed. Every step looks first
 and is silent when there is nothing to do. One set-up works in a checkout at a time; a second one
@@ -16,15 +19,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scripts.progress import Log, SetupError
-from scripts.python_env import REQUIREMENTS, PythonEnv
-from scripts.servers import (
-    ensure_memcached,
-    ensure_toxiproxy,
-    has_memcached,
-    has_toxiproxy,
-)
+from scripts.python_env import PythonEnv
+from scripts.servers import ensure_toxiproxy, has_toxiproxy
+from scripts.system_packages import ensure_programs, missing_programs
 
 ROOT = Path(__file__).resolve().parent.parent
+LEVELS = ("runtime", "dev", "unit")
 LOCK_TIMEOUT_S = 1200.0  # the longest honest set-up of another process
 
 
@@ -57,24 +57,31 @@ def remove_leftovers(tools: Path) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def has_programs(tools: Path, level: str) -> bool:
+    """Whether nothing is left to install besides Python packages."""
+    return not missing_programs(tools, for_tests=level == "dev") and has_toxiproxy(tools)
+
+
 def main(arguments: list[str]) -> int:
-    """Set up for a level and give the exit code."""
+    """Set up for a level and return the exit code."""
     level = arguments[0] if arguments else "runtime"
-    if level not in REQUIREMENTS or len(arguments) > 1:
-        sys.stderr.write(f"setup: usage: python -m scripts.setup [{'|'.join(REQUIREMENTS)}]\n")
+    if level not in LEVELS or len(arguments) > 1:
+        sys.stderr.write(f"setup: usage: python -m scripts.setup [{'|'.join(LEVELS)}]\n")
         return 2
     tools = ROOT / ".tools"
     log = Log(tools / "setup.log")
     env = PythonEnv(ROOT, log)
+    packages = "runtime" if level == "runtime" else "dev"
     started = time.monotonic()
     try:
-        if env.is_current(level) and has_memcached() and has_toxiproxy(tools):
+        if env.is_current(packages) and (level == "unit" or has_programs(tools, level)):
             return 0
         with alone():
             remove_leftovers(tools)
-            env.ensure(level)
-            ensure_memcached(log)
-            ensure_toxiproxy(tools, log)
+            env.ensure(packages)
+            if level != "unit":
+                ensure_programs(tools, log, for_tests=level == "dev")
+                ensure_toxiproxy(tools, log)
     except (SetupError, OSError) as error:
         tail = log.tail()
         if tail:

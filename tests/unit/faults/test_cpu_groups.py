@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,7 @@ def test_a_folder_that_limits_nothing_is_no_group(tmp_path: Path) -> None:
 
 
 def dead_pid() -> int:
-    process = subprocess.Popen(["true"])
+    process = subprocess.Popen([sys.executable, "-I", "-S", "-c", ""])
     process.wait(5)
     return process.pid
 

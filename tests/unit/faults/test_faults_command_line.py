@@ -95,8 +95,11 @@ def test_validate_names_every_bad_file(tmp_path: Path, capsys: pytest.CaptureFix
     assert len(capsys.readouterr().err.splitlines()) == 2
 
 
-def test_a_plan_says_by_what_means(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each fault with its effects and its backend, and what is really done for it."""
+def test_a_plan_says_by_what_means(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each fault with its effects and its backend, and the usual means where all can be had."""
+    monkeypatch.setattr("faults.looking.foretell", lambda plan: {})
     assert main(["plan", "random-chaos", "--seed", "4", "--nodes", "5"]) == 0
     text = capsys.readouterr().out
     scenario = load_scenario("random-chaos")

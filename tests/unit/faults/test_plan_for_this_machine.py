@@ -26,10 +26,15 @@ def _without_nft(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(foretold, "find_nft", lambda: None)
 
 
+@pytest.fixture
+def _with_toxiproxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foretold, "find_toxiproxy", lambda: "/usr/bin/toxiproxy-server")
+
+
 ONE = "target: {mode: one}"
 
 
-@pytest.mark.usefixtures("_without_nft")
+@pytest.mark.usefixtures("_without_nft", "_with_toxiproxy")
 @pytest.mark.parametrize(
     ("fault", "said"),
     [

@@ -159,24 +159,3 @@ def test_when_no_way_works_the_error_names_them_all_and_the_way_out(tmp_path, mo
     assert line.count("no network") == 3
     assert "on PATH and run make again" in line
     assert "\n" not in line
-
-
-@pytest.mark.parametrize(
-    ("root", "has_sudo", "expected"),
-    [
-        (True, False, ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "update"]),
-        (False, False, []),
-        (
-            False,
-            True,
-            ["sudo", "-n", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "update"],
-        ),
-    ],
-    ids=["root needs no sudo", "nobody without sudo cannot", "sudo does not ask without terminal"],
-)
-def test_apt_runs_as_root_or_not_at_all(monkeypatch, root, has_sudo, expected):
-    """Only who is not root and has sudo uses it."""
-    monkeypatch.setattr("os.geteuid", lambda: 0 if root else 1000)
-    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/sudo" if has_sudo else None)
-    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
-    assert servers.apt("update") == expected
