@@ -10,10 +10,21 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from report.words import limit_text, plain, quantity, reading_order, tally
-from verdict.model import CheckResult, Figure, Ruling, RunFacts, Verdict
+from report.words import (
+    contributor_text,
+    example_text,
+    limit_text,
+    plain,
+    quantity,
+    reading_order,
+    tally,
+)
+from verdict.model import CheckResult, Contributor, Figure, Ruling, RunFacts, Verdict
 
 NARROWEST = 40
+EXAMPLE_MAX = 300
+"""Characters of an example; verdict.json and the report have it whole."""
+
 _COLOURS = {Ruling.PASS: "32", Ruling.FAIL: "31", Ruling.INCONCLUSIVE: "33"}
 _LABEL_WIDTH = len("INCONCLUSIVE") + 2
 _GAP = "   "
@@ -85,7 +96,26 @@ def _check_lines(check: CheckResult, color: bool, width: int) -> list[str]:
     first = f"{label}{check.name}"
     if check.observed is not None:
         first += f": {quantity(check.observed, check.unit)}, limit {limit_text(check)}"
-    return [first, *_wrapped(plain(check.why), " " * _LABEL_WIDTH, width)]
+    lead = " " * _LABEL_WIDTH
+    return [
+        first,
+        *_wrapped(plain(check.why), lead, width),
+        *(line for each in check.evidence for line in _evidence_lines(each, lead, width)),
+    ]
+
+
+def _evidence_lines(each: Contributor, lead: str, width: int) -> Iterable[str]:
+    yield from textwrap.wrap(
+        contributor_text(each),
+        width=width,
+        initial_indent=f"{lead}- ",
+        subsequent_indent=f"{lead}  ",
+    )
+    if each.example:
+        shown = f"e.g. {example_text(each.example)}"
+        if len(shown) > EXAMPLE_MAX:
+            shown = shown[: EXAMPLE_MAX - 3] + "..."
+        yield from _wrapped(shown, f"{lead}  ", width)
 
 
 def _figure_lines(figures: Mapping[str, Figure], width: int) -> list[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from report.atomic import write_text
-from verdict.model import RunFacts, Verdict
+from verdict.model import Contributor, RunFacts, Verdict
 
 FORMAT_VERSION = 1
 """Grows when a field changes its meaning; added fields do not count."""
@@ -46,6 +47,7 @@ def verdict_json(verdict: Verdict, facts: RunFacts) -> dict[str, Any]:
                 "limit": _number(check.limit),
                 "unit": check.unit,
                 "why": check.why,
+                "evidence": [_contributor(each) for each in check.evidence],
             }
             for check in verdict.checks
         ],
@@ -68,6 +70,30 @@ def verdict_json(verdict: Verdict, facts: RunFacts) -> dict[str, Any]:
         "stopped_early": facts.stopped_early,
         "broken_off": facts.broken_off,
     }
+
+
+def _contributor(each: Contributor) -> dict[str, Any]:
+    return {
+        "operation": each.operation or None,
+        "node": each.node or None,
+        "outcome": each.outcome,
+        "from_s": _number(each.from_s),
+        "to_s": _number(each.to_s),
+        "count": each.count,
+        "share": _number(each.share),
+        "example": _finite(each.example) or None,
+    }
+
+
+def _finite(value: Any) -> Any:
+    """Give a case as JSON can hold it."""
+    if isinstance(value, Mapping):
+        return {str(name): _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    if isinstance(value, float):
+        return _number(value)
+    return value if value is None or isinstance(value, bool | int) else str(value)
 
 
 def write_json(verdict: Verdict, facts: RunFacts, path: Path) -> None:

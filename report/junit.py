@@ -10,7 +10,7 @@ from pathlib import Path
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from report.atomic import write_text
-from report.words import limit_text, plain, quantity
+from report.words import contributor_text, example_text, limit_text, plain, quantity
 from verdict.model import CheckResult, Ruling, RunFacts, Verdict
 
 
@@ -37,10 +37,17 @@ def write_junit(verdict: Verdict, facts: RunFacts, path: Path) -> None:
 def _test_case(check: CheckResult, facts: RunFacts) -> TestCase:
     case = TestCase(check.name, classname=f"memquake.{plain(facts.scenario)}")
     why = plain(check.why)
+    if check.evidence:
+        why += f"; largest: {contributor_text(check.evidence[0])}"
     detail = (
-        f"{why}\nobserved {quantity(check.observed, check.unit)}, limit {limit_text(check)}\n"
+        f"{plain(check.why)}\n"
+        f"observed {quantity(check.observed, check.unit)}, limit {limit_text(check)}\n"
         f"rule: {plain(check.rule)}"
     )
+    for each in check.evidence:
+        detail += f"\n- {contributor_text(each)}"
+        if each.example:
+            detail += f"\n  example: {example_text(each.example)}"
     if check.verdict is Ruling.FAIL:
         case.result = [_with_detail(Failure(why, "FAIL"), detail)]
     elif check.verdict is Ruling.INCONCLUSIVE:

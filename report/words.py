@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from verdict.model import CheckResult, Ruling, RunFacts, Verdict
+from verdict.model import CheckResult, Contributor, Ruling, RunFacts, Verdict
 
 READING_ORDER = (Ruling.FAIL, Ruling.INCONCLUSIVE, Ruling.PASS, Ruling.NOT_APPLICABLE)
 FLOORS = frozenset({"enough_requests", "load_kept"})
@@ -102,6 +103,41 @@ def headline(verdict: Verdict) -> str:
     if others:
         sentence += f" (and {others} more)"
     return sentence
+
+
+def contributor_text(each: Contributor) -> str:
+    """Write a contributor on one line: `get on node1: timeout, 12-15 s, 231 (80 %)`."""
+    parts = [plain(each.outcome)]
+    if when := span_text(each.from_s, each.to_s):
+        parts.append(when)
+    if each.count is not None:
+        parts.append(quantity(each.count, "count"))
+    text = ", ".join(parts)
+    if each.share is not None:
+        text += f" ({quantity(each.share, 'share')})"
+    where = f"{plain(each.operation)} on {plain(each.node)}" if each.operation and each.node else ""
+    where = where or plain(each.operation or each.node)
+    return f"{where}: {text}" if where else text
+
+
+def span_text(begin: float | None, end: float | None) -> str:
+    """Write from when to when something happened, in seconds of the run."""
+    if begin is None:
+        return ""
+    if end is None or end == begin:
+        return f"at {begin:g} s"
+    return f"{round(begin, 1):g}-{round(end, 1):g} s"
+
+
+def example_text(example: Mapping[str, Any]) -> str:
+    """Write one real case on one line: its time first, then whatever is known of it."""
+    parts = [f"at {example['at_s']:g} s"] if isinstance(example.get("at_s"), int | float) else []
+    for name, value in example.items():
+        if name == "at_s" or value in (None, "", [], {}):
+            continue
+        listed = "; ".join(map(str, value)) if isinstance(value, list) else str(value)
+        parts.append(f"{name}={listed}")
+    return " ".join(plain(", ".join(parts)).split())
 
 
 def load_text(facts: RunFacts) -> str:

@@ -7,10 +7,12 @@ line of its docstring; `verdict.verdict` writes it in.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import traceback
+from collections.abc import Callable, Sequence
 
 from verdict.budgets import LIMITS
-from verdict.model import CheckResult, Ruling
+from verdict.model import CheckResult, Contributor, Ruling
 
 SEVERITY = {
     Ruling.FAIL: 3,
@@ -18,7 +20,13 @@ SEVERITY = {
     Ruling.PASS: 1,
     Ruling.NOT_APPLICABLE: 0,
 }
-_EVIDENCE_SHOWN = 3
+_REASONS_SHOWN = 3
+MOST_CONTRIBUTORS = 3
+
+Evidence = Callable[[], Sequence[Contributor]]
+"""Finds the largest contributors; called only for a result that needs them."""
+
+NEEDS_EVIDENCE = frozenset({Ruling.FAIL, Ruling.INCONCLUSIVE})
 
 
 def answer(
@@ -29,9 +37,10 @@ def answer(
     observed: float | None = None,
     limit: float | None = None,
     unit: str | None = None,
+    evidence: Evidence | None = None,
 ) -> CheckResult:
     """Build a result; the unit is that of the check's limit unless told otherwise."""
-    return CheckResult(
+    result = CheckResult(
         name=name,
         verdict=ruling,
         observed=observed,
@@ -39,6 +48,21 @@ def answer(
         unit=LIMITS[name].kind.value if unit is None else unit,
         why=why,
     )
+    return result if evidence is None else with_evidence(result, evidence)
+
+
+def with_evidence(result: CheckResult, evidence: Evidence) -> CheckResult:
+    """Add the contributors to a FAIL or INCONCLUSIVE that has fewer than it may name."""
+    room = MOST_CONTRIBUTORS - len(result.evidence)
+    if result.verdict not in NEEDS_EVIDENCE or room <= 0:
+        return result
+    try:
+        found = evidence()
+    except Exception:
+        # Evidence decides nothing, so a crash in it must not cost the ruling.
+        return dataclasses.replace(result, trace=traceback.format_exc())
+    new = [each for each in found if each not in result.evidence]
+    return dataclasses.replace(result, evidence=(*result.evidence, *new[:room]))
 
 
 def not_applicable(name: str, why: str) -> CheckResult:
@@ -53,17 +77,26 @@ def inconclusive(
     observed: float | None = None,
     limit: float | None = None,
     unit: str | None = None,
+    evidence: Evidence | None = None,
 ) -> CheckResult:
     """Say that the run cannot tell."""
-    return answer(name, Ruling.INCONCLUSIVE, why, observed=observed, limit=limit, unit=unit)
+    ruling = Ruling.INCONCLUSIVE
+    return answer(name, ruling, why, observed=observed, limit=limit, unit=unit, evidence=evidence)
 
 
 def held(
-    name: str, is_held: bool, why: str, *, observed: float, limit: float, unit: str | None = None
+    name: str,
+    is_held: bool,
+    why: str,
+    *,
+    observed: float,
+    limit: float,
+    unit: str | None = None,
+    evidence: Evidence | None = None,
 ) -> CheckResult:
     """Say PASS or FAIL by whether the rule was held."""
     ruling = Ruling.PASS if is_held else Ruling.FAIL
-    return answer(name, ruling, why, observed=observed, limit=limit, unit=unit)
+    return answer(name, ruling, why, observed=observed, limit=limit, unit=unit, evidence=evidence)
 
 
 def _excess(result: CheckResult) -> float:
@@ -91,17 +124,23 @@ def worst(name: str, parts: Sequence[CheckResult]) -> CheckResult:
     if chosen.verdict is Ruling.PASS or len(equals) == 1:
         return chosen
     reasons = list(dict.fromkeys(part.why for part in equals))
-    shown = "; ".join(reasons[:_EVIDENCE_SHOWN])
-    if len(reasons) > _EVIDENCE_SHOWN:
-        shown += f"; and {len(reasons) - _EVIDENCE_SHOWN} more"
-    return answer(
-        name,
-        chosen.verdict,
-        shown,
-        observed=chosen.observed,
-        limit=chosen.limit,
-        unit=chosen.unit,
+    shown = "; ".join(reasons[:_REASONS_SHOWN])
+    if len(reasons) > _REASONS_SHOWN:
+        shown += f"; and {len(reasons) - _REASONS_SHOWN} more"
+    return dataclasses.replace(
+        chosen, name=name, why=shown, evidence=_taken_in_turn([part.evidence for part in equals])
     )
+
+
+def _taken_in_turn(found: Sequence[Sequence[Contributor]]) -> tuple[Contributor, ...]:
+    """Give the largest contributor of each part, then the second of each, as many as are shown."""
+    ranks = range(max(map(len, found), default=0))
+    in_turn = [part[rank] for rank in ranks for part in found if rank < len(part)]
+    kept: list[Contributor] = []
+    for each in in_turn:
+        if each not in kept:
+            kept.append(each)
+    return tuple(kept[:MOST_CONTRIBUTORS])
 
 
 def percent(share: float) -> str:

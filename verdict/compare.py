@@ -8,12 +8,14 @@ so a client is not convicted of noise.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 
-from verdict.answers import answer, held, inconclusive, percent
-from verdict.model import CheckResult, Ruling
+from verdict.answers import MOST_CONTRIBUTORS, answer, held, inconclusive, percent
+from verdict.evidence import disturbances, lost_workers
+from verdict.model import CheckResult, Contributor, Ruling
 from verdict.view import CPU_GROWTH, STOLEN, View
 
 P99_SLACK_MS = 2.0
@@ -129,22 +131,26 @@ def excused(
     if len(clear) < len(chosen):
         again = judge(clear) if len(clear) >= needed else None
         if again is None or again.verdict is not Ruling.FAIL:
-            return taken_back(result, "the generator was saturated then")
+            late = set(chosen) & view.saturated
+            reason = "the generator was saturated then"
+            return taken_back(result, reason, *disturbances(view, late))
         result = again
     crowded = view.crowded(*CROWDED) | (view.robbed if was_ms else frozenset())
     quiet = [second for second in clear if second not in crowded]
     if len(quiet) < len(clear):
         again = judge(quiet) if len(quiet) >= needed else None
         if again is None or again.verdict is not Ruling.FAIL:
-            return taken_back(result, _in_the_way(view, clear))
+            busy = set(clear) & crowded
+            return taken_back(result, _in_the_way(view, clear), *disturbances(view, busy))
         result, clear = again, quiet
     excess_ms = ((result.observed or 0.0) - (result.limit or 0.0)) * was_ms
-    late = disturbance(view, clear, excess_ms)
-    if late:
-        return taken_back(result, late)
-    lost = [worker.id for worker in view.facts.workers if worker.lost_at_s is not None]
+    delay = disturbance(view, clear, excess_ms)
+    if delay:
+        return taken_back(result, delay, *disturbances(view, clear))
+    lost = [worker for worker in view.facts.workers if worker.lost_at_s is not None]
     if by_load and lost:
-        return taken_back(result, f"lost on the way: {', '.join(lost)}")
+        reason = f"lost on the way: {', '.join(worker.id for worker in lost)}"
+        return taken_back(result, reason, *lost_workers(view))
     return result
 
 
@@ -185,12 +191,8 @@ def disturbance(view: View, seconds: Sequence[int], excess_ms: float = 0.0) -> s
     return f"the harness's own ticker was {late:.1f} ms late, {was:.1f} ms in the baseline"
 
 
-def taken_back(result: CheckResult, reason: str) -> CheckResult:
-    """Turn a conviction into INCONCLUSIVE, with the reason added."""
-    return inconclusive(
-        result.name,
-        f"{result.why}; {reason}",
-        observed=result.observed,
-        limit=result.limit,
-        unit=result.unit,
-    )
+def taken_back(result: CheckResult, reason: str, *causes: Contributor) -> CheckResult:
+    """Turn a conviction into INCONCLUSIVE, with the reason added and what caused it shown first."""
+    shown = (*causes, *result.evidence)[:MOST_CONTRIBUTORS]
+    why = f"{result.why}; {reason}"
+    return dataclasses.replace(result, verdict=Ruling.INCONCLUSIVE, why=why, evidence=shown)

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from client.operation import FAILURES
 from telemetry.histogram import lowest_us
-from telemetry.window import Window
-from verdict.answers import answer, held, inconclusive, not_applicable, percent, worst
+from telemetry.window import Cell, Window
+from verdict.answers import (
+    answer,
+    held,
+    inconclusive,
+    not_applicable,
+    percent,
+    with_evidence,
+    worst,
+)
 from verdict.breaker import opened_by
 from verdict.compare import (
     WINDOWS_NEEDED,
@@ -24,8 +32,20 @@ from verdict.compare import (
     excused,
     taken_back,
 )
+from verdict.evidence import (
+    Tallies,
+    by_second,
+    calls,
+    disturbances,
+    failures,
+    lacking,
+    missing,
+    not_injected,
+    slower,
+    too_few_windows,
+)
 from verdict.lag import hub_lag_s, hub_stood_s
-from verdict.model import CheckResult, Ruling
+from verdict.model import CheckResult, Contributor, Ruling
 from verdict.phases import FaultSpan
 from verdict.view import BATCHES, View
 
@@ -48,10 +68,12 @@ def error_budget(view: View) -> CheckResult:
     name = "error_budget"
     limit = view.limit(name)
     operations = failed = excusable = keys = keys_failed = keys_excusable = unplaced = 0
+    judged: dict[int, list[str]] = {}
     for second in view.counted:
         healthy = view.unaffected(second)
         if not healthy:
             continue
+        judged[second] = healthy
         sums = view.sums(second, *healthy, BATCHES)
         operations += sums.operations
         failed += sums.failed
@@ -64,14 +86,40 @@ def error_budget(view: View) -> CheckResult:
         keys_failed += here
         keys_excusable += here if second in view.aftermath else 0
     if not operations:
-        return inconclusive(name, view.because("no operation outside the faults"), limit=limit)
-    parts = [_failed_share(view, "operations", operations, failed, excusable)]
-    if parts[0].verdict is Ruling.FAIL and (failed - unplaced) / operations <= limit:
-        parts[0] = taken_back(parts[0], f"{unplaced:,} of them for keys that no node shows")
+        why = view.because("no operation outside the faults")
+        none = lacking("operations", 0, 1)
+        return inconclusive(name, why, limit=limit, evidence=lambda: none)
+    first = _failed_share(view, "operations", operations, failed, excusable, judged)
+    first = with_evidence(first, lambda: _failed_calls(view, judged))
+    if first.verdict is Ruling.FAIL and (failed - unplaced) / operations <= limit:
+        first = taken_back(first, f"{unplaced:,} of them for keys that no node shows")
+    parts = [first]
     if keys_failed:
         of = max(keys, keys_failed)
-        parts.append(_failed_share(view, "keys in batches", of, keys_failed, keys_excusable))
+        batched = _failed_share(view, "keys in batches", of, keys_failed, keys_excusable, judged)
+        parts.append(with_evidence(batched, lambda: _keys_named_failed(view, judged)))
     return worst(name, parts)
+
+
+def _failed_calls(view: View, judged: Mapping[int, Collection[str]]) -> Sequence[Contributor]:
+    """Give the failed calls to the nodes that were unaffected, and of batches, second by second."""
+
+    def count_of(second: int, _op: str, node: str, outcome: str, cell: Cell) -> int:
+        is_judged = node == BATCHES or node in judged[second]
+        return cell.count if is_judged and outcome in FAILURES else 0
+
+    return calls(view, judged, count_of)
+
+
+def _keys_named_failed(view: View, judged: Mapping[int, Collection[str]]) -> Sequence[Contributor]:
+    """Give the keys that batches named as failed, by their node."""
+    named = [
+        (node, second, count)
+        for second, healthy in judged.items()
+        for node, count in view.windows[second].batch_failed.items()
+        if node in healthy
+    ]
+    return by_second(named, "get_many", "keys named in .failed", view.facts.samples)
 
 
 def _failed_unplaced(window: Window) -> int:
@@ -83,7 +131,9 @@ def _failed_unplaced(window: Window) -> int:
     )
 
 
-def _failed_share(view: View, what: str, of: int, failed: int, excusable: int) -> CheckResult:
+def _failed_share(  # noqa: PLR0917 - what is counted and of what
+    view: View, what: str, of: int, failed: int, excusable: int, seconds: Collection[int]
+) -> CheckResult:
     """Judge a share of failures, without those that a saturated generator may explain."""
     name = "error_budget"
     limit = view.limit(name)
@@ -91,7 +141,9 @@ def _failed_share(view: View, what: str, of: int, failed: int, excusable: int) -
     why = f"{failed:,} of {of:,} {what} failed ({percent(share)})"
     if share > limit >= (failed - excusable) / of:
         why += f"; the generator was saturated in {excusable:,} of them"
-        return inconclusive(name, why, observed=share, limit=limit)
+        late = [second for second in seconds if second in view.aftermath]
+        causes = disturbances(view, late)
+        return inconclusive(name, why, observed=share, limit=limit, evidence=lambda: causes)
     return held(name, share <= limit, why, observed=share, limit=limit)
 
 
@@ -117,8 +169,21 @@ def deadline_kept(view: View) -> CheckResult:
     observed = late.count + hung
     if observed <= limit and late.excused:
         why += "; the generator was saturated then"
-        return inconclusive(name, why, observed=late.excused, limit=limit)
-    return held(name, observed <= limit, why, observed=observed, limit=limit)
+        seen = (
+            *disturbances(view, late.excused_seconds),
+            *late.calls_excused.largest(view.facts.samples, longest=True),
+        )
+        return inconclusive(name, why, observed=late.excused, limit=limit, evidence=lambda: seen)
+
+    def too_long() -> Sequence[Contributor]:
+        never = [
+            Contributor(outcome=f"calls of {worker.id} that never ended", count=worker.hung_calls)
+            for worker in view.facts.workers
+            if worker.hung_calls
+        ]
+        return [*never, *late.calls.largest(view.facts.samples, longest=True)]
+
+    return held(name, observed <= limit, why, observed=observed, limit=limit, evidence=too_long)
 
 
 @dataclass(slots=True)
@@ -128,13 +193,16 @@ class Late:
     count: int = 0
     excused: int = 0
     longest_s: float = 0.0
+    calls: Tallies = field(default_factory=Tallies)
+    calls_excused: Tallies = field(default_factory=Tallies)
+    excused_seconds: set[int] = field(default_factory=set)
 
 
 def _add_late_calls(view: View, window: Window, late: Late) -> None:
     """Add a window's calls that were certainly too long."""
     allowed_s = DEADLINE_FACTOR * view.facts.op_timeout_s + DEADLINE_SLACK_S
     saturated_s = view.limit("generator_not_saturated")
-    for cell in window.cells.values():
+    for key, cell in window.cells.items():
         for bucket, count in cell.service.items():
             lasted_s = lowest_us(bucket) / 1e6
             if lasted_s <= allowed_s:
@@ -147,8 +215,11 @@ def _add_late_calls(view: View, window: Window, late: Late) -> None:
             excuse_s = max(SATURATED_TURNS * usual_s, stood_s)
             if usual_s > saturated_s and lasted_s <= allowed_s + excuse_s:
                 late.excused += count
+                late.excused_seconds |= {*_touched(window.second, lasted_s)}
+                late.calls_excused.add(*key, count, window.second, window.end)
             else:
                 late.count += count
+                late.calls.add(*key, count, window.second, window.end)
 
 
 def _lag_s(view: View, second: int, lasted_s: float, share: float) -> float:
@@ -166,7 +237,9 @@ def unaffected_nodes_healthy(view: View) -> CheckResult:
     if not view.facts.faults:
         return not_applicable(name, "no fault was planned")
     if not view.phases.spans:
-        return inconclusive(name, view.because("no fault was injected"))
+        return inconclusive(
+            name, view.because("no fault was injected"), evidence=lambda: not_injected(view)
+        )
     parts = [
         part
         for node in view.facts.nodes
@@ -201,19 +274,25 @@ def _node_parts(view: View, node: str, spans: list[FaultSpan]) -> list[CheckResu
     baseline = view.phases.baseline
     if len(seconds) < WINDOWS_NEEDED or len(baseline) < WINDOWS_NEEDED:
         why = f"{node}: {len(seconds)} windows beside {len(baseline)} of baseline"
-        return [inconclusive(name, view.because(f"{why}, {WINDOWS_NEEDED} needed"))]
+        few = too_few_windows(seconds, baseline, WINDOWS_NEEDED, node=node)
+        why = view.because(f"{why}, {WINDOWS_NEEDED} needed")
+        return [inconclusive(name, why, evidence=lambda: few)]
     before = view.p99s_ms(view.unrobbed(baseline, WINDOWS_NEEDED), node)
     usual = [view.sums(second, node).unfailed for second in baseline]
     if not sum(usual):
-        return [inconclusive(name, f"{node}: no single-key calls in the baseline")]
+        none = lacking("single-key calls in the baseline", 0, 1, node=node, seconds=baseline)
+        why = f"{node}: no single-key calls in the baseline"
+        return [inconclusive(name, why, evidence=lambda: none)]
 
     def p99(chosen: Sequence[int]) -> CheckResult | None:
         after = view.p99s_ms(chosen, node)
-        return compare_p99(name, node, before, after, view.limit(name))
+        result = compare_p99(name, node, before, after, view.limit(name))
+        return result and with_evidence(result, lambda: slower(view, chosen, result, was_ms, node))
 
     def throughput(chosen: Sequence[int]) -> CheckResult | None:
         after = [view.sums(second, node).unfailed for second in chosen]
-        return compare_throughput(name, node, usual, after)
+        result = compare_throughput(name, node, usual, after)
+        return result and with_evidence(result, lambda: missing(view, chosen, baseline, node))
 
     was_ms = statistics.median(before) if before else 0.0
     calm = [second for second in seconds if not _is_interrupted(view, second)]
@@ -234,11 +313,13 @@ def _errors_part(view: View, node: str, seconds: Sequence[int]) -> CheckResult |
     result = compare_errors("unaffected_nodes_healthy", node, sums.failed, sums.operations)
     if result is None or result.verdict is not Ruling.FAIL:
         return result
+    result = with_evidence(result, lambda: failures(view, seconds, node))
     excusable = sum(view.excusable(second, node) for second in seconds)
     again = compare_errors(result.name, node, sums.failed - excusable, sums.operations)
     if again is None or again.verdict is Ruling.FAIL:
         return result
-    return taken_back(result, "the generator was saturated then")
+    late = [second for second in seconds if second in view.aftermath]
+    return taken_back(result, "the generator was saturated then", *disturbances(view, late))
 
 
 def _is_interrupted(view: View, second: int) -> bool:

@@ -100,6 +100,7 @@ class RunFacts:
     half_open_probes: int = 3  # allowance for a client that does not tell
     wrong_values: Sequence[Mapping[str, Any]] = ()  # evidence, bounded
     findings: Sequence[Mapping[str, Any]] = ()  # programming errors, broken contracts; bounded
+    samples: Sequence[Mapping[str, Any]] = ()  # failed and slow calls, spread over the run; bounded
     leftovers: Sequence[str] = ()  # what was still there after the last heal
     server_connections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     # node -> the server's curr_connections (before any client, after all clients were closed)
@@ -114,6 +115,23 @@ class RunFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Contributor:
+    """One of the largest parts of what a check found. "" and None stand for: not of one kind.
+
+    `node` is "" as well for batches, which ask several nodes. Times are seconds of the run.
+    """
+
+    outcome: str  # outcome, class of an error, or in a few words what was found
+    operation: str = ""
+    node: str = ""
+    from_s: float | None = None
+    to_s: float | None = None
+    count: int | None = None
+    share: float | None = None  # of all that the check counted
+    example: Mapping[str, Any] = field(default_factory=dict, hash=False)  # one real case
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckResult:
     """One check's answer. `observed` and `limit` are numbers in `unit`, or None."""
 
@@ -122,8 +140,9 @@ class CheckResult:
     observed: float | None
     limit: float | None
     unit: str
-    why: str  # one line; the evidence for FAIL, the reason for the others
+    why: str  # one line
     rule: str = ""  # the check's rule in one line
+    evidence: tuple[Contributor, ...] = ()  # of FAIL and INCONCLUSIVE, the largest first
     trace: str = ""  # traceback of a check that crashed, for the run folder; never rendered
 
 

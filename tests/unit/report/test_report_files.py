@@ -108,7 +108,11 @@ def test_json_has_the_fields_of_the_contract_in_order(judged: tuple[Verdict, Run
     assert list(data["totals"]) == ["operations", "keys", "errors", "wrong_values"]
     assert [check["name"] for check in data["checks"]] == list(known_checks())
     for check in data["checks"]:
-        assert list(check) == ["name", "verdict", "observed", "limit", "unit", "why"]
+        assert list(check) == ["name", "verdict", "observed", "limit", "unit", "why", "evidence"]
+        for each in check["evidence"]:
+            assert list(each) == [
+                *("operation", "node", "outcome", "from_s", "to_s", "count", "share", "example")
+            ]
     for worker in data["workers"]:
         assert list(worker) == ["id", "operations", "lost_at_s", "joined_at_s", "away_s"]
     for fault in data["faults"]:

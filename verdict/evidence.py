@@ -1,0 +1,367 @@
+"""The largest contributors to what a check found: what, where, when, how many, and one real case.
+
+A check gives the windows that it decided by and says which calls of them count; they are grouped
+here by operation, node and outcome, and apart where the windows are not in a row. The rule: nothing
+outside the given windows is ever shown, and nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from client.operation import FAILURES, Outcome
+from telemetry.histogram import lowest_us, percentile_us
+from telemetry.window import SLICES_A_SECOND, Cell
+from verdict.answers import MOST_CONTRIBUTORS
+from verdict.model import CheckResult, Contributor
+from verdict.sums import waiting_calls
+from verdict.view import View
+
+CountOf = Callable[[int, str, str, str, Cell], int]
+"""How many calls of a cell count, given its second, operation, node and outcome."""
+
+Triple = tuple[str, int, int]  # node, second, count
+
+FINDING_OUTCOMES: Mapping[str, str] = {
+    "programming_error": Outcome.BUG,
+    "bad_result": Outcome.BAD_RESULT,
+}
+
+
+_BUCKET = 0.9
+"""A bucket begins above this share of its end."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What one group adds up to, and from when to when."""
+
+    count: int
+    begin: float
+    end: float
+
+
+class Tallies:
+    """Counts by operation, node and outcome, apart for each stretch of windows in a row."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._found: dict[tuple[str, str, str, int], _Tally] = {}
+
+    def add(  # noqa: PLR0917 - a group and what to add to it
+        self,
+        operation: str,
+        node: str,
+        outcome: str,
+        count: int,
+        begin: float,
+        end: float,
+        stretch: int = 0,
+    ) -> None:
+        """Add what happened from `begin` to `end`."""
+        self.total += count
+        key = operation, node, str(outcome), stretch
+        tally = self._found.get(key)
+        if tally is None:
+            self._found[key] = _Tally(count, begin, end)
+            return
+        tally.count += count
+        tally.begin, tally.end = min(tally.begin, begin), max(tally.end, end)
+
+    def largest(
+        self, examples: Sequence[Mapping[str, Any]] = (), *, longest: bool = False
+    ) -> tuple[Contributor, ...]:
+        """Give the largest groups, each with an example of its own time from `examples`."""
+        ranked = sorted(self._found.items(), key=lambda item: item[1].count, reverse=True)
+        return tuple(
+            Contributor(
+                operation=operation,
+                node=node,
+                outcome=outcome,
+                from_s=tally.begin,
+                to_s=tally.end,
+                count=tally.count,
+                share=tally.count / self.total if self.total else None,
+                example=example(
+                    examples,
+                    tally.begin,
+                    tally.end,
+                    longest=longest,
+                    op=operation,
+                    node=node,
+                    outcome=outcome,
+                ),
+            )
+            for (operation, node, outcome, _), tally in ranked[:MOST_CONTRIBUTORS]
+        )
+
+
+def example(
+    examples: Iterable[Mapping[str, Any]],
+    begin: float,
+    end: float,
+    *,
+    longest: bool = False,
+    **wanted: str,
+) -> Mapping[str, Any]:
+    """Give the first example of a span (or its longest call) with these fields, {} without one.
+
+    A field that is "" wants nothing; one that an example lacks says nothing against it.
+    """
+    fitting = [
+        each
+        for each in examples
+        if (at := each.get("at_s")) is not None
+        and begin <= at < end
+        and all(each.get(name, value) == value for name, value in wanted.items() if value)
+    ]
+    if longest:
+        return max(fitting, key=lambda each: each.get("took_ms") or 0.0, default={})
+    return min(fitting, key=lambda each: float(each["at_s"]), default={})
+
+
+def examples_of(view: View) -> list[Mapping[str, Any]]:
+    """Give every call that the load processes kept, wrong values and findings among them."""
+    wrong = [{"outcome": str(Outcome.WRONG_VALUE), **each} for each in view.facts.wrong_values]
+    found = [
+        {"outcome": str(FINDING_OUTCOMES[each["kind"]]), **each}
+        for each in view.facts.findings
+        if each.get("kind") in FINDING_OUTCOMES
+    ]
+    return [*wrong, *found, *view.facts.samples]
+
+
+def calls(
+    view: View, seconds: Iterable[int], count_of: CountOf, *, longest: bool = False
+) -> tuple[Contributor, ...]:
+    """Give the largest groups of the calls that count in some windows."""
+    tallies = Tallies()
+    for stretch, second in stretches(seconds):
+        window = view.windows.get(second)
+        for (op, node, outcome), cell in window.cells.items() if window is not None else ():
+            count = count_of(second, op, node, outcome, cell)
+            if count and window is not None:
+                tallies.add(op, node, outcome, count, second, window.end, stretch)
+    return tallies.largest(examples_of(view), longest=longest)
+
+
+def failures(view: View, seconds: Iterable[int], *nodes: str) -> tuple[Contributor, ...]:
+    """Give the largest groups of failed calls, on the named nodes ("" for batches) or on all."""
+
+    def count_of(_second: int, _op: str, node: str, outcome: str, cell: Cell) -> int:
+        return cell.count if outcome in FAILURES and (not nodes or node in nodes) else 0
+
+    return calls(view, seconds, count_of)
+
+
+def outcomes(
+    view: View, seconds: Iterable[int], wanted: Collection[str], *nodes: str
+) -> tuple[Contributor, ...]:
+    """Give the largest groups of calls with one of the outcomes."""
+
+    def count_of(_second: int, _op: str, node: str, outcome: str, cell: Cell) -> int:
+        return cell.count if outcome in wanted and (not nodes or node in nodes) else 0
+
+    return calls(view, seconds, count_of)
+
+
+def slow_calls(
+    view: View, seconds: Iterable[int], over_us: float, *nodes: str
+) -> tuple[Contributor, ...]:
+    """Give the largest groups of calls that certainly took `over_us` or longer."""
+
+    def count_of(_second: int, _op: str, node: str, _outcome: str, cell: Cell) -> int:
+        if nodes and node not in nodes:
+            return 0
+        return sum(count for bucket, count in cell.service.items() if lowest_us(bucket) >= over_us)
+
+    return calls(view, seconds, count_of, longest=True)
+
+
+def waits(
+    view: View, node: str, begin: float, end: float, over_us: float
+) -> tuple[Contributor, ...]:
+    """Give the largest groups of calls sent to a node between two moments that waited so long.
+
+    By operation and outcome in whole seconds; where only parts of seconds are left, by node.
+    """
+    inside = [s for s in view.windows if begin <= s and s + 1 <= end]
+    found = slow_calls(view, inside, over_us, node)
+    if found:
+        return found
+    tallies = Tallies()
+    for start, part in view.slices(node, begin, end):
+        if count := waiting_calls(part, over_us):
+            tallies.add("", node, "waited", count, start, start + 1 / SLICES_A_SECOND)
+    return tallies.largest(view.facts.samples, longest=True)
+
+
+def missing(
+    view: View, seconds: Sequence[int], before: Sequence[int], *nodes: str
+) -> tuple[Contributor, ...]:
+    """Give the operations and nodes that lack most calls against the windows before."""
+    if not seconds or not before:
+        return ()
+    usual, now = (_by_operation(view, part, nodes) for part in (before, seconds))
+    tallies = Tallies()
+    for (op, node), count in usual.items():
+        lacking = round(count / len(before) * len(seconds) - now.get((op, node), 0))
+        if lacking > 0:
+            tallies.add(
+                op, node, "fewer calls than in the baseline", lacking, seconds[0], seconds[-1] + 1
+            )
+    return tallies.largest()
+
+
+def _by_operation(
+    view: View, seconds: Iterable[int], nodes: Collection[str]
+) -> dict[tuple[str, str], int]:
+    found: dict[tuple[str, str], int] = {}
+    for second in seconds:
+        window = view.windows.get(second)
+        for (op, node, outcome), cell in window.cells.items() if window is not None else ():
+            if outcome not in FAILURES and (not nodes or node in nodes):
+                found[op, node] = found.get((op, node), 0) + cell.count
+    return found
+
+
+def by_second(
+    items: Iterable[Triple],
+    operation: str,
+    outcome: str,
+    examples: Sequence[Mapping[str, Any]] = (),
+) -> tuple[Contributor, ...]:
+    """Give the nodes with the most of what was counted by node and second."""
+    tallies = Tallies()
+    for node, second, count in items:
+        tallies.add(operation, node, outcome, count, second, second + 1)
+    return tallies.largest(examples)
+
+
+def disturbances(view: View, seconds: Iterable[int]) -> tuple[Contributor, ...]:
+    """Give when the load generator was late or its machine busy, and the worst of those seconds.
+
+    Of the given windows those that were saturated, starved or robbed; all, where none was.
+    """
+    chosen = [second for second in sorted(set(seconds)) if second in view.windows]
+    bad = [second for second in chosen if second in view.disturbed | view.robbed] or chosen
+    if not bad:
+        return ()
+    worst = max(bad, key=lambda second: _lateness(view, second))
+    shown = {"at_s": worst, **_of_the_machine(view, worst)}
+    words = [f"{name.replace('_', ' ')} {value:g}" for name, value in shown.items()][1:]
+    return (
+        Contributor(
+            outcome=f"the load generator or its machine: {', '.join(words) or 'not measured'}",
+            from_s=bad[0],
+            to_s=view.windows[bad[-1]].end,
+            count=len(bad),
+            share=len(bad) / len(chosen),
+            example=shown,
+        ),
+    )
+
+
+def _lateness(view: View, second: int) -> tuple[float, float]:
+    seen = _of_the_machine(view, second)
+    return seen.get("hub_lag_p99_ms", 0.0), seen.get("cpu_of_a_worker", 0.0)
+
+
+def _of_the_machine(view: View, second: int) -> dict[str, float]:
+    """Give what is known of a window's load processes and of their machine."""
+    window = view.windows[second]
+    found: dict[str, float] = {}
+    lag = percentile_us(window.lag, 0.99)
+    if lag is not None:
+        found["hub_lag_p99_ms"] = round(lag / 1000, 1)
+    if window.cpu:
+        found["cpu_of_a_worker"] = round(max(window.cpu.values()), 2)
+    if window.machine is not None:
+        found["queued_for_a_core_s"] = round(window.machine.waited, 2)
+        found["taken_by_hypervisor_s"] = round(window.machine.stolen, 2)
+    return found
+
+
+def lost_workers(view: View) -> tuple[Contributor, ...]:
+    """Give the load processes that did not report to the end."""
+    return tuple(
+        Contributor(
+            outcome=f"{worker.id} was lost",
+            from_s=worker.lost_at_s,
+            to_s=view.phases.load_end,
+            count=worker.operations,
+        )
+        for worker in view.facts.workers
+        if worker.lost_at_s is not None
+    )
+
+
+def not_injected(view: View) -> tuple[Contributor, ...]:
+    """Give the planned faults that were never injected."""
+    return tuple(
+        Contributor(
+            outcome=f"{record.id} was not injected: {record.why_not or 'not begun'}",
+            node=", ".join(record.nodes),
+            from_s=record.planned_at_s,
+            to_s=record.planned_end_s,
+        )
+        for record in view.facts.faults
+        if record.injected_at_s is None
+    )[:MOST_CONTRIBUTORS]
+
+
+def lacking(
+    what: str,
+    count: int,
+    needed: float,
+    *,
+    node: str = "",
+    seconds: Sequence[int] = (),
+    span: tuple[float, float] | None = None,
+) -> tuple[Contributor, ...]:
+    """Give what there is too little of: `count` where `needed` are needed."""
+    if seconds and span is None:
+        span = min(seconds), max(seconds) + 1
+    begin, end = span if span is not None else (None, None)
+    return (
+        Contributor(
+            outcome=f"too few {what}: {needed:,.0f} needed",
+            node=node,
+            from_s=begin,
+            to_s=end,
+            count=count,
+        ),
+    )
+
+
+def too_few_windows(
+    seconds: Sequence[int], baseline: Sequence[int], needed: int, *, node: str = ""
+) -> tuple[Contributor, ...]:
+    """Give which of two stretches to compare is too short."""
+    found: tuple[Contributor, ...] = ()
+    for what, part in (("windows to judge", seconds), ("windows of baseline", baseline)):
+        if len(part) < needed:
+            found += lacking(what, len(part), needed, node=node, seconds=part)
+    return found
+
+
+def slower(
+    view: View, seconds: Sequence[int], result: CheckResult, was_ms: float, *nodes: str
+) -> tuple[Contributor, ...]:
+    """Give the calls that were slower than a comparison of p99s with `was_ms` allows."""
+    allowed_us = 1000 * (result.limit or 0.0) * was_ms
+    found = slow_calls(view, seconds, allowed_us, *nodes)
+    # A bucket that only begins below the limit holds the calls where none is certainly over it.
+    return found or slow_calls(view, seconds, allowed_us * _BUCKET, *nodes)
+
+
+def stretches(seconds: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Give (number of the stretch, second): seconds in a row are one stretch."""
+    number = 0
+    for before, second in itertools.pairwise([None, *sorted(set(seconds))]):
+        assert second is not None
+        number += before is not None and second != before + 1
+        yield number, second
