@@ -31,6 +31,7 @@ from client.errors import (
     ProtocolError,
     ServerError,
     TlsFailed,
+    TooManyConnections,
     Unreachable,
     ValueTooLarge,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "ProtocolError",
     "ServerError",
     "TlsFailed",
+    "TooManyConnections",
     "Unreachable",
     "ValueTooLarge",
     "WarmUp",

@@ -100,14 +100,18 @@ class Batch:
             self._held.remove(part)
 
     def _drive(self, part: Exchange) -> None:
-        try:
-            part.drive()
-        except MemcacheClientError as error:
-            part.fail(error)
-            self._report(part, error)
-        except BaseException as error:
-            part.fail(error)
-            raise
+        while True:
+            try:
+                part.drive()
+                return
+            except MemcacheClientError as error:
+                part.fail(error)
+                if not part.restart(error):
+                    self._report(part, error)
+                    return
+            except BaseException as error:
+                part.fail(error)
+                raise
 
     def _end(self, part: Exchange, error: MemcacheClientError) -> None:
         self._held.remove(part)

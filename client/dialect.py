@@ -3,9 +3,10 @@
 The question is meta's no-op. A node that knows it says `MN`; an old one says ERROR; a proxy in
 between may close the connection or say nothing at all. Everything but `MN` means classic, and the
 question never costs the caller its call: silence is waited for half the time there is at most, and
-the call goes on over another connection. Silence may have been a dead network, so it is asked again
-later; a clear answer stands. Only a node that asks for a token ends the call: nothing else would be
-understood either.
+the call goes on over another connection. Only a clear answer stands. Silence may have been a dead
+network, and SERVER_ERROR a moment's trouble: it is asked again later. A node that takes no further
+connection has said nothing of what it speaks, and the next connection asks. That, and a node that
+asks for a token, end the call: nothing else would be understood either.
 """
 
 from __future__ import annotations
@@ -14,7 +15,13 @@ import math
 from collections.abc import Callable
 
 from client.connection import Connection
-from client.errors import ConnectRefused, ConnectTimeout, MetaUnsupported, NotMemcached
+from client.errors import (
+    ConnectRefused,
+    ConnectTimeout,
+    MetaUnsupported,
+    NotMemcached,
+    TooManyConnections,
+)
 from client.handshake import ask_dialect
 
 ASK_AGAIN_S = 30.0  # long enough not to be felt, short enough to end a wrong guess
@@ -46,8 +53,9 @@ class Dialect:
     def connect(self, deadline: float) -> Connection:
         """Open a connection, asking what the node speaks when that is due.
 
-        Raises what connecting raises, AuthenticationFailed, and MetaUnsupported where meta is
-        demanded: a value behind an `ms` that is not understood would be read as commands.
+        Raises what connecting raises, TooManyConnections, AuthenticationFailed, and MetaUnsupported
+        where meta is demanded: a value behind an `ms` that is not understood would be read as
+        commands.
         """
         connection = self._connect(deadline)
         if self._is_asking or self._clock() < self._ask_at:
@@ -63,12 +71,16 @@ class Dialect:
         return connection if is_fit else self._connect(deadline)
 
     def _ask(self, connection: Connection, deadline: float) -> bool:
-        """Put the question; say whether the connection is fit for what comes."""
+        """Put the question; return whether the connection is fit for what comes."""
         now = self._clock()
         until = now + min(self._patience_s, max(deadline - now, 0.0) / 2)
         try:
             speaks_meta = ask_dialect(connection, until)
+        except TooManyConnections:
+            raise
         except (ConnectTimeout, ConnectRefused, NotMemcached):
+            speaks_meta = None
+        if speaks_meta is None:
             self._settle(self._is_demanded, now + ASK_AGAIN_S)
             return False
         if self._is_demanded and not speaks_meta:

@@ -68,6 +68,16 @@ class ConnectRefused(MemcacheClientError, ConnectionRefusedError):
     text = "connection refused"
 
 
+class TooManyConnections(ConnectRefused):
+    """The node has no place for one more connection: it said so and closed the new one.
+
+    memcached (its option maxconns_fast) writes this line to a connection that it does not serve,
+    before and instead of reading from it. So the line is no answer to whatever was sent.
+    """
+
+    text = "ERROR Too many open connections"
+
+
 class Unreachable(MemcacheClientError):
     """The name does not resolve or there is no route."""
 

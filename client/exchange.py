@@ -153,6 +153,7 @@ class Exchange:
         self.arrived_at = 0.0
         if connection is None:
             now = self.node.clock()
+            self._permit = self._permit or self.node.breaker.acquire()
             connection = self.connection = self.node.pool.acquire(now, deadline)
         while True:
             if self._unsent is not None:
@@ -197,6 +198,19 @@ class Exchange:
             if self.node.speaks_meta:
                 self.node.doubt_dialect()
         self.node.settle(error, self._permit, connection)
+        self._permit = 0
+
+    def restart(self, error: BaseException) -> bool:
+        """Make a part that failed ready for `drive` again where the node never read its request.
+
+        Return whether it was so, and another connection to the node can be waited for.
+        """
+        if not self.node.may_repeat(error, self._deadline):
+            return False
+        self._asked = self._answered = 0
+        self._replies.clear()
+        self._unsent = None
+        return True
 
     def unanswered(self) -> tuple[Sequence[Any], Sequence[bytes]]:
         """Give the keys that the node has not dealt with, as the caller names them and as sent.

@@ -19,9 +19,7 @@ from typing import Any
 from client import meta
 from client.errors import BreakerOpen, Happened, MemcacheClientError
 from client.failover_rules import Manner, manner_of, needs_meta
-from client.meta_answers import valued
-from client.node import Node
-from client.replies import read_value
+from client.node import Node, fetch_until
 
 Read = Callable[[Any, Any, float], Any]
 
@@ -76,14 +74,9 @@ class Detour:
                 raise
             refusal = error
 
-        def fetch(node: Node) -> Any:
-            if node.speaks_meta:
-                request = meta.fetch(key, meta.VALUE, valued)
-                item = node.call(request.data, meta.read, request, deadline)
-                return None if item is None else item.value
-            return node.call(b"get %b\r\n" % key, read_value, key, deadline)
-
-        value: bytes | None = self._elsewhere(fetch, refusal, deadline)
+        value: bytes | None = self._elsewhere(
+            lambda node: fetch_until(node, key, deadline), refusal, deadline
+        )
         return value
 
     def call(self, request: bytes, read: Read, expected: Any) -> Any:

@@ -14,12 +14,14 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any
 
+from client import meta
 from client.addresses import parse_address
 from client.breaker import SUCCESS, Breaker
 from client.connection import Connection
 from client.connector import Connector
 from client.dialect import Dialect
 from client.errors import OperationTimeout, PoolExhausted, ProtocolError
+from client.meta_answers import valued
 from client.meta_value import finish_value
 from client.pool import Pool
 from client.replies import read_value
@@ -128,6 +130,8 @@ class Node(Settling):
                 value = read_value(connection, key, deadline)
         except BaseException as error:
             self.settle(error, permit, connection)
+            if self.may_repeat(error, deadline):
+                return fetch_until(self, key, deadline)
             raise
         elapsed = 0.0 if breaker.slow_call_s is None else self._took(connection, deadline)
         if connection.armed or started >= pool.sweep_at:
@@ -173,6 +177,8 @@ class Node(Settling):
             result = read(connection, expected, deadline)
         except BaseException as error:
             self.settle(error, permit, connection)
+            if self.may_repeat(error, deadline):
+                return self.call(request, read, expected, deadline)
             raise
         elapsed = 0.0
         if self.breaker.slow_call_s is not None:
@@ -226,6 +232,18 @@ class Node(Settling):
 
     def __repr__(self) -> str:
         return f"<Node {self.label} {self.breaker.status} {self.pool!r}>"
+
+
+def fetch_until(node: Any, key: bytes, deadline: float) -> bytes | None:
+    """Get one value from a node as `Node.fetch` does, in a call part of whose time is gone."""
+    value: bytes | None
+    if node.speaks_meta:
+        request = meta.fetch(key, meta.VALUE, valued)
+        item = node.call(request.data, meta.read, request, deadline)
+        value = None if item is None else item.value
+    else:
+        value = node.call(b"get %b\r\n" % key, read_value, key, deadline)
+    return value
 
 
 def limit(connection: Connection, deadline: float) -> None:

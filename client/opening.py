@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from client.errors import TooManyConnections
 from client.places import Places, new_gate
 from client.waiting import Gate
 
@@ -42,14 +43,18 @@ class Opening(Places):
         """Close a connection that the caller has and free its place."""
         self._end(connection, reason)
 
+    def give_up(self, connection: Any) -> None:
+        """Close a connection that the node does not serve, and make do with the others."""
+        self._end(connection, "node_full", is_refused=True)
+
     def _open(self, deadline: float, *, claimed: int = 0) -> Any:
         """Open a connection in a place that is already counted."""
         try:
             if self.on_open is not None:
                 self.on_open()
             connection = self._connect(deadline)
-        except BaseException:
-            self._vacate(claimed=claimed)
+        except BaseException as error:
+            self._vacate(claimed=claimed, is_refused=isinstance(error, TooManyConnections))
             raise
         jitter = self._lifetime_jitter * self._rng.random()
         connection.expires_at = self._clock() + self._lifetime_s * (1.0 - jitter)
@@ -69,8 +74,10 @@ class Opening(Places):
         self._count_closed(reason)
         return self._open(deadline)
 
-    def _end(self, connection: Any, reason: str, *, claimed: int = 0) -> None:
+    def _end(
+        self, connection: Any, reason: str, *, claimed: int = 0, is_refused: bool = False
+    ) -> None:
         try:
             connection.close()
         finally:
-            self._vacate(reason, claimed=claimed)
+            self._vacate(reason, claimed=claimed, is_refused=is_refused)

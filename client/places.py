@@ -25,6 +25,8 @@ from client.errors import ClientClosed, MemcacheClientError, PoolExhausted
 from client.pool_numbers import PoolNumbers
 from client.waiting import Gate, Waiter, WaitQueue, open_gates
 
+FULL_S = 1.0  # how long a node that had no place for one more connection is not asked for another
+
 
 def new_gate() -> Gate:
     """Give a gate that threads, or greenlets where they replace threads, can wait at."""
@@ -48,6 +50,8 @@ class Places:
         self._lock = threading.Lock()
         self._total = 0
         self._claimed = 0
+        self._room = size  # places that the node has, as far as it has told
+        self._room_until = 0.0
         self._drains: list[Gate] = []  # opened when the last connection is gone
 
     def claim(self, connection: Any) -> bool:
@@ -103,7 +107,7 @@ class Places:
         with self._lock:
             if self.is_refusing:
                 raise ClientClosed
-            if self.waiters or self._total >= min(count, self.size):
+            if self.waiters or self._total >= min(count, self._current_room()):
                 return False
             self._total += 1
             self._claimed += claimed
@@ -157,12 +161,26 @@ class Places:
             gates = self._serve()
         open_gates(gates)
 
-    def _vacate(self, closed_because: str = "", *, claimed: int = 0) -> None:
-        """Give up a place whose connection was closed, or with no reason never came about."""
+    @property
+    def total(self) -> int:
+        """How many places are taken at this moment."""
+        return self._total
+
+    def _vacate(
+        self, closed_because: str = "", *, claimed: int = 0, is_refused: bool = False
+    ) -> None:
+        """Give up a place whose connection was closed, or with no reason never came about.
+
+        With `is_refused` the node itself has no place for it: none is asked for during FULL_S
+        beside those it has given, and those who wait get their turn on these.
+        """
         with self._lock:
             self._claimed -= claimed
             if closed_because:
                 self.numbers.closed[closed_because] += 1
+            if is_refused:
+                self._room = max(self._total - 1, 1)
+                self._room_until = self._clock() + FULL_S
             gates = self._free_place()
         open_gates(gates)
 
@@ -202,6 +220,13 @@ class Places:
         with self._lock:
             self.numbers.waited(seconds)
 
+    def _current_room(self) -> int:
+        """Under the lock: return how many places may be taken; twice as many after each FULL_S."""
+        if self._room < self.size and self._clock() >= self._room_until:
+            self._room = min(2 * self._room, self.size)
+            self._room_until = self._clock() + FULL_S
+        return self._room
+
     def _free_place(self) -> list[Gate]:
         """Under the lock: free a place for whoever is next, or tell who waits for the last."""
         self._total -= 1
@@ -218,7 +243,7 @@ class Places:
             try:
                 connection = self.idle.pop()
             except IndexError:
-                if self._total >= self.size:
+                if self._total >= self._current_room():
                     break
                 connection = None
                 self._total += 1

@@ -17,6 +17,7 @@ from client.errors import (
     MemcacheClientError,
     ProtocolError,
     ServerError,
+    TooManyConnections,
     ValueTooLarge,
 )
 from client.reply_stream import Readable, ReplyStream
@@ -27,6 +28,7 @@ SIZE_DIGITS = 10  # of MAX_VALUE
 END = b"END\r\n"
 ITEM_TAIL = b"\r\nEND\r\n"
 TOO_LARGE = b"SERVER_ERROR object too large"
+TOO_MANY = TooManyConnections.text.encode()
 
 # Reply lines that are an answer, and pymemcache's result for each.
 STORED: Mapping[bytes, Any] = {b"STORED\r\n": True, b"NOT_STORED\r\n": False}
@@ -117,7 +119,8 @@ def error_of(line: bytes, *, has_data: bool) -> MemcacheClientError:
 
     SERVER_ERROR leaves the stream in step: memcached swallows the value of a refused command.
     CLIENT_ERROR does where the command had no value; where it had one (`has_data`) the server may
-    be reading the value as commands. Anything else is out of step.
+    be reading the value as commands. Anything else is out of step. TooManyConnections is no reply
+    at all: the request was never read.
     """
     text = line.decode("latin-1")
     if line.startswith(b"SERVER_ERROR"):
@@ -126,6 +129,8 @@ def error_of(line: bytes, *, has_data: bool) -> MemcacheClientError:
         return ServerError(text, in_step=True)
     if line.startswith(b"CLIENT_ERROR"):
         return ClientError(text, in_step=not has_data)
+    if line.startswith(TOO_MANY):
+        return TooManyConnections()
     if line == b"ERROR":
         return ProtocolError("the node does not know the command")
     return ProtocolError()

@@ -1,7 +1,8 @@
 """How a call to a node ends when it fails: permit, connection and counts, and who is blamed.
 
 A node is blamed for what it does: not answering, closing, refusing, answering nonsense. A miss, a
-full pool and an error that it answers in good order are not its failures.
+full pool and an error that it answers in good order are not its failures. Nor is one connection
+too many, while it serves others: the call waits for one of these.
 """
 
 from __future__ import annotations
@@ -13,7 +14,12 @@ from typing import Any
 from client.breaker import IGNORED, Breaker
 from client.breaker_policy import verdict_of
 from client.connection import Connection
-from client.errors import BreakerOpen, MemcacheClientError, OperationTimeout
+from client.errors import (
+    BreakerOpen,
+    MemcacheClientError,
+    OperationTimeout,
+    TooManyConnections,
+)
 from client.pool import Pool
 
 
@@ -46,12 +52,25 @@ class Settling:
             if connection is not None:
                 if is_ours and error.in_step:  # type: ignore[attr-defined]  # is_ours says it has
                     self.pool.release(connection, self.clock())
+                elif isinstance(error, TooManyConnections):
+                    self.pool.give_up(connection)
                 else:
                     self.pool.discard(connection, _reason(error))
         if isinstance(error, MemcacheClientError):
             self.count_failure(error)
         if self._events:
             self.breaker.deliver()
+
+    def may_repeat(self, error: BaseException, deadline: float) -> bool:
+        """Return whether a settled call was not taken for want of a place, and others have one.
+
+        memcached has not read the request then, so repeating it is safe for writes as well.
+        """
+        return (
+            isinstance(error, TooManyConnections)
+            and self.pool.total > 0
+            and self.clock() < deadline
+        )
 
     def count_failure(self, error: MemcacheClientError) -> None:
         """Put the node's name on an error and count it."""
@@ -65,6 +84,8 @@ class Settling:
             and connection.allowed_s < self.op_timeout / 2
         ):
             return IGNORED  # most of the time was spent waiting for the connection
+        if isinstance(error, TooManyConnections) and self.pool.total > (connection is not None):
+            return IGNORED  # the node serves the others
         return verdict_of(error, self._breaker_settings)
 
 

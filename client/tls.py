@@ -23,8 +23,10 @@ from client.errors import (
     ConnectTimeout,
     MemcacheClientError,
     TlsFailed,
+    TooManyConnections,
 )
 from client.records import PIECE, RECORD, Cutter
+from client.replies import TOO_MANY
 
 LATE_STEPS = 16  # of a handshake past its deadline, none of which waits
 _OTHER_NAME = {62: "it is for another host name", 64: "it is for another address"}  # X509_V_ERR_*
@@ -50,17 +52,20 @@ class TlsSocket:
         self._cutter = Cutter()
         self._unsent = b""  # encrypted, not yet taken by the socket
         self._held = b""  # decrypted by `ready`, not yet received
+        self._opening = b""  # the peer's first bytes, as they came
         self._poller = pristine_select.poll()
         self._poller.register(sock.fileno(), pristine_select.POLLIN)
 
     def handshake(self, until: float) -> None:
         """Agree with the peer by `until`, a time of the clock. The caller closes on any error.
 
-        Raises CertificateNotTrusted, TlsFailed, ConnectTimeout, ConnectRefused.
+        Raises CertificateNotTrusted, TlsFailed, ConnectTimeout, ConnectRefused, TooManyConnections.
         """
         try:
             self._shake_hands(until)
         except ssl.SSLError as error:
+            if self._opening == TOO_MANY:  # memcached says it before it encrypts anything
+                raise TooManyConnections from error
             with contextlib.suppress(OSError):
                 self._flush(until)  # tell the peer why
             raise _tls_error(error) from error
@@ -165,6 +170,8 @@ class TlsSocket:
             self._socket.settimeout(self._timeout)
 
     def _take(self, data: bytes) -> None:
+        if len(self._opening) < len(TOO_MANY):
+            self._opening = (self._opening + data)[: len(TOO_MANY)]
         if data:
             self._incoming.write(data)
         else:

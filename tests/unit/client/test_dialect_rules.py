@@ -15,6 +15,7 @@ from client.errors import (
     MemcacheClientError,
     MetaUnsupported,
     OperationTimeout,
+    TooManyConnections,
 )
 
 
@@ -73,8 +74,14 @@ def test_a_clear_answer_stands_and_costs_no_connection(answer: bytes, speaks: bo
 
 @pytest.mark.parametrize(
     "answer",
-    [OperationTimeout(), ConnectionClosed(), b"220 mail.example ESMTP\r\n"],
-    ids=["silence", "hangs up", "nonsense"],
+    [
+        OperationTimeout(),
+        ConnectionClosed(),
+        b"220 mail.example ESMTP\r\n",
+        b"SERVER_ERROR backend failure\r\n",
+        b"SERVER_ERROR out of memory during read\r\n",
+    ],
+    ids=["silence", "hangs up", "nonsense", "a proxy without its server", "no memory"],
 )
 def test_without_an_answer_the_call_goes_on_over_another_connection(
     answer: bytes | MemcacheClientError,
@@ -163,6 +170,19 @@ def test_a_node_that_asks_for_a_token_says_so() -> None:
     with pytest.raises(AuthenticationFailed):
         stage.connect()
     assert stage.peers[0].is_closed
+
+
+@pytest.mark.parametrize("protocol", ["auto", "meta"])
+def test_a_node_without_a_place_has_said_nothing_of_what_it_speaks(protocol: str) -> None:
+    """The call ends, the connection is closed, and the very next connection asks."""
+    stage = Stage(protocol, b"ERROR Too many open connections\r\n", b"MN\r\n")
+    known = stage.dialect.speaks_meta
+    with pytest.raises(TooManyConnections):
+        stage.connect()
+    assert stage.peers[0].is_closed
+    assert stage.dialect.speaks_meta is known
+    assert stage.connect() is stage.peers[1]
+    assert stage.dialect.speaks_meta is True
 
 
 def test_a_doubt_is_asked_about_at_the_next_connection() -> None:

@@ -18,6 +18,7 @@ from client.errors import (
     MemcacheClientError,
     NotMemcached,
     OperationTimeout,
+    TooManyConnections,
 )
 from client.handshake import LINE_MAX, ask_dialect, authenticate
 from client.settings import ClientSettings
@@ -42,7 +43,7 @@ class Peer:
         return self._pieces.pop(0)
 
 
-def asked(peer: Peer) -> bool:
+def asked(peer: Peer) -> bool | None:
     return ask_dialect(cast(Connection, peer), 1.0)
 
 
@@ -63,12 +64,13 @@ def test_the_token_is_sent_as_memcached_wants_it() -> None:
         (b"MN\r\n", True),
         (b"ERROR\r\n", False),
         (b"CLIENT_ERROR malformed request\r\n", False),
-        (b"SERVER_ERROR unknown command\r\n", False),
+        (b"SERVER_ERROR backend failure\r\n", None),
+        (b"SERVER_ERROR out of memory writing stats\r\n", None),
     ],
-    ids=["meta", "text", "a relay", "another relay"],
+    ids=["meta", "text", "a relay", "a proxy without its server", "no memory"],
 )
-def test_the_dialect(reply: bytes, speaks_meta: bool) -> None:
-    """`MN` means meta; a refusal means text."""
+def test_the_dialect(reply: bytes, speaks_meta: bool | None) -> None:
+    """`MN` means meta, a refusal means text, and a server in trouble has not answered."""
     peer = Peer(reply[:2], reply[2:])
     assert asked(peer) is speaks_meta
     assert peer.sent == b"mn\r\n"
@@ -82,6 +84,13 @@ REFUSALS: dict[str, tuple[Any, Peer, type[MemcacheClientError]]] = {
     "silence": (asked, Peer(), ConnectTimeout),
     "silence after half": (admitted, Peer(b"STOR"), ConnectTimeout),
     "closed": (asked, Peer(end=ConnectionClosed()), ConnectRefused),
+    "no place, asked": (asked, Peer(b"ERROR Too many open connections\r\n"), TooManyConnections),
+    "no place for a token": (
+        admitted, Peer(b"ERROR Too ", b"many open connections\r\n"), TooManyConnections
+    ),
+    "no memory for a token": (
+        admitted, Peer(b"SERVER_ERROR out of memory storing object\r\n"), ConnectRefused
+    ),
     "another protocol": (asked, Peer(b"HTTP/1.1 400 Bad Request\r\n"), NotMemcached),
     "another word": (admitted, Peer(b"OK\r\n"), NotMemcached),
     "two answers": (asked, Peer(b"MN\r\nMN\r\n"), NotMemcached),

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client import ClientSettings
-from client.errors import ClientClosed, ConnectRefused, PoolExhausted
+from client.errors import ClientClosed, ConnectRefused, PoolExhausted, TooManyConnections
+from client.places import FULL_S
 from client.pool import SWEEP_S, Pool
 from client.pool_numbers import PoolNumbers
 
@@ -196,3 +197,45 @@ def test_settings_are_refused_in_one_line(fields: dict[str, Any], message: str) 
     with pytest.raises(ValueError, match=message) as caught:
         ClientSettings(**fields)
     assert "\n" not in str(caught.value)
+
+
+def test_a_node_without_a_place_is_asked_for_twice_as_many_each_second() -> None:
+    """Three served, the fourth refused: three until a second is over, then up to six, then all."""
+    stage = Clocked(size=10)
+    served = [stage.take() for _ in range(3)]
+    stage.pool.give_up(stage.take())
+    assert opened_at_once(stage) == 0
+    stage.now += FULL_S
+    assert opened_at_once(stage) == 3
+    stage.now += FULL_S
+    assert opened_at_once(stage) == 4
+    for connection in served:
+        stage.pool.release(connection, stage.now)
+    assert stage.pool.snapshot()["closed"]["node_full"] == 1
+
+
+def test_a_connect_that_the_node_has_no_place_for_counts_the_same() -> None:
+    """The refusal may come with the question what the node speaks; a refused port is no limit."""
+    for error, left in ((TooManyConnections(), 0), (ConnectRefused(), 9)):
+        stage = Clocked(size=10)
+        stage.take()
+        stage.fails = error
+        with pytest.raises(ConnectRefused):
+            stage.take()
+        stage.fails = None
+        assert opened_at_once(stage) == left
+
+
+def test_without_any_place_the_next_caller_still_tries() -> None:
+    """A pool that holds nothing would otherwise wait for nobody."""
+    stage = Clocked(size=10)
+    stage.pool.give_up(stage.take())
+    assert opened_at_once(stage) == 1
+
+
+def opened_at_once(stage: Clocked) -> int:
+    """Open as many as there is room for without waiting; return how many."""
+    count = 0
+    while stage.pool.open_one(stage.now + 1.0) is not None:
+        count += 1
+    return count

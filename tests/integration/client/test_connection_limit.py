@@ -1,0 +1,159 @@
+"""A real memcached without a place for one more connection: what it serves goes on being used."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client import MemcacheClient, TooManyConnections
+
+Start = Callable[..., Any]
+MakeClient = Callable[..., MemcacheClient]
+
+CALLERS = 12
+FREE = 3  # places that are left to the client, fewer than its callers
+REFUSAL = b"ERROR Too many open connections\r\n"
+PATIENT = {"op_timeout": 10.0, "connect_timeout": 10.0}  # this is not about time
+
+
+def fill(address: tuple[str, int], held: ExitStack, *, free: int) -> None:
+    """Take every place of a memcached but some."""
+    taken: list[socket.socket] = []
+    while len(taken) < 200:
+        sock = held.enter_context(socket.create_connection(address, timeout=5.0))
+        sock.sendall(b"version\r\n")
+        if sock.recv(100) == REFUSAL:
+            break
+        taken.append(sock)
+    assert len(taken) > free, "the node has no limit"
+    for sock in taken[:free]:
+        sock.close()
+
+
+@pytest.fixture
+def full_node(
+    memcached_with: Start, free_port: Callable[[], int], bounded: Callable[..., object]
+) -> Iterator[Callable[..., tuple[str, int]]]:
+    """Give a function that starts a node with `free` places left; they are given back last."""
+    with ExitStack() as held:
+
+        def start(*options: str, free: int) -> tuple[str, int]:
+            address = ("127.0.0.1", free_port())
+
+            def listens() -> bool:
+                with socket.socket() as probe:
+                    return probe.connect_ex(address) == 0
+
+            memcached_with(
+                listens, "-l", address[0], "-p", str(address[1]), "-U", "0", "-c", "40", *options
+            )
+            fill(address, held, free=free)
+            bounded(lambda: served(address, free), what=f"{free} free places")
+            return address
+
+        yield start
+
+
+def served(address: tuple[str, int], count: int) -> bool:
+    """Return whether that many connections are served at once; memcached sees an end late."""
+    with ExitStack() as held:
+        for _ in range(count):
+            sock = held.enter_context(socket.create_connection(address, timeout=5.0))
+            sock.sendall(b"version\r\n")
+            if sock.recv(100) == REFUSAL:
+                return False
+    return True
+
+
+@pytest.mark.parametrize("kind", ["get", "set", "get_many", "set_many"])
+def test_callers_beyond_the_limit_take_turns(
+    full_node: Callable[..., tuple[str, int]], client: MakeClient, kind: str
+) -> None:
+    """No call fails, nothing is blamed, and the dialect is the one that the node speaks."""
+    address = full_node(free=FREE)
+    cache = client(address, pool_size=CALLERS, **PATIENT)
+    assert cache.set("k", b"v")
+    calls: dict[str, Callable[[], Any]] = {
+        "get": lambda: cache.get("k") == b"v",
+        "set": lambda: cache.set("k", b"v"),
+        "get_many": lambda: cache.get_many(["k"]) == {"k": b"v"},
+        "set_many": lambda: cache.set_many({"k": b"v"}) == [],
+    }
+
+    def call(_: int) -> int:
+        return sum(calls[kind]() for _ in range(50))
+
+    with ThreadPoolExecutor(CALLERS) as callers:
+        assert list(callers.map(call, range(CALLERS))) == [50] * CALLERS
+    state = cache.snapshot()[f"{address[0]}:{address[1]}"]
+    assert state["opened"] == 0
+    assert 1 <= state["pool"]["total"] <= FREE
+    assert state["pool"]["closed"]["node_full"] > 0, "the limit was never met"
+    assert cache.get_or_lease("k", 5).value == b"v", "the node speaks meta"
+
+
+def test_without_any_place_the_call_says_so_and_the_next_connection_asks(
+    full_node: Callable[..., tuple[str, int]],
+    client: MakeClient,
+    bounded: Callable[..., object],
+) -> None:
+    """The refusal is told in memcached's words; once there is a place, meta is spoken."""
+    address = full_node(free=1)
+    with socket.create_connection(address, timeout=5.0) as last:
+        last.sendall(b"version\r\n")
+        assert last.recv(100).startswith(b"VERSION")
+        cache = client(address, **PATIENT)
+        with pytest.raises(TooManyConnections, match="Too many open connections"):
+            cache.get("k")
+    bounded(lambda: served(address, 1), what="the place is free again")
+    lease = cache.get_or_lease("k", 5)
+    assert lease.won
+
+
+def test_a_node_with_tls_says_it_in_the_clear(
+    memcached_with: Start,
+    free_port: Callable[[], int],
+    client: MakeClient,
+    tmp_path: Path,
+    binary: Callable[[str], str],
+) -> None:
+    """The refusal comes before any handshake: it is no trouble with encryption."""
+    key, chain = str(tmp_path / "key.pem"), str(tmp_path / "chain.pem")
+    made = subprocess.run(
+        [binary("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt",
+         "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", chain],
+        capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    address = ("127.0.0.1", free_port())
+
+    def listens() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(address) == 0
+
+    memcached_with(
+        listens, "-l", address[0], "-p", str(address[1]), "-U", "0", "-c", "40",
+        "-Z", "-o", f"ssl_chain_cert={chain},ssl_key={key}",
+    )  # fmt: skip
+    trust = ssl.create_default_context(cafile=chain)
+    with ExitStack() as held:
+        while True:
+            sock = held.enter_context(socket.create_connection(address, timeout=5.0))
+            sock.settimeout(0.03)
+            try:
+                if sock.recv(100) == REFUSAL:
+                    break
+            except TimeoutError:  # it waits for a handshake: served
+                continue
+        cache = client(address, tls=trust, **PATIENT)
+        with pytest.raises(TooManyConnections):
+            cache.get("k")
