@@ -18,7 +18,7 @@ from typing import Any
 from bench.batch_load import BATCH_KEYS, KEYS, fill, make_client
 from bench.nodes import from_option
 from client import MemcacheClient
-from cluster.toxiproxy_api import ToxiproxyApi
+from cluster.toxiproxy import Toxiproxy
 
 LATENCY_MS = 100
 TIMES = 5
@@ -82,7 +82,7 @@ def main() -> None:
     """Measure one thing after the other and write it down."""
     nodes = from_option(os.environ["BENCH_NODES"])
     proxies = os.environ["BENCH_PROXIES"].split(",")
-    api = ToxiproxyApi(os.environ["BENCH_TOXIPROXY"])
+    api = Toxiproxy(os.environ["BENCH_TOXIPROXY"])
     ours = MemcacheClient(nodes)
     peer = make_client("HashClient", nodes)
     fill(ours)

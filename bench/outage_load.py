@@ -19,7 +19,7 @@ import gevent
 from bench.nodes import Address, from_option
 from bench.steady import VALUE, WARM_UP_S
 from client import BreakerOpen, MemcacheClient, MemcacheClientError
-from cluster.toxiproxy_api import ToxiproxyApi
+from cluster.toxiproxy import Toxiproxy
 
 RATE = 1_000.0  # gets a second of all users: far from what the machine can do
 KEYS = [f"outage:{number}" for number in range(300)]
@@ -61,7 +61,7 @@ class Load:
 
 def outage(nodes: list[Address], users: int, seconds: float) -> dict[str, Any]:
     """Load, make the first node a black hole for `seconds`, heal it, and load on."""
-    api = ToxiproxyApi(os.environ["BENCH_TOXIPROXY"])
+    api = Toxiproxy(os.environ["BENCH_TOXIPROXY"])
     proxy = os.environ["BENCH_PROXY"]
     client = MemcacheClient(nodes)
     client.set_many(dict.fromkeys(KEYS, VALUE))
@@ -72,7 +72,7 @@ def outage(nodes: list[Address], users: int, seconds: float) -> dict[str, Any]:
     gevent.sleep(seconds)
     injecting = time.monotonic()
     api.add_toxic(proxy, TOXIC, "timeout", {"timeout": 0}, "downstream")
-    if api.proxy(proxy).toxic(TOXIC) is None:
+    if api.proxy(proxy).known_toxic(TOXIC) is None:
         raise SystemExit("Toxiproxy did not take the fault")
     injected = time.monotonic()
     gevent.sleep(seconds)

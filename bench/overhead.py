@@ -16,7 +16,7 @@ from bench.goals import Figure, Goal, Section
 from bench.nodes import to_option
 from bench.processes import UNDER_GEVENT, run_python
 from cluster.embedded import EmbeddedCluster
-from cluster.toxiproxy_api import ToxiproxyApi
+from cluster.toxiproxy import Toxiproxy
 
 PART = "P3"
 GREENLETS = 100
@@ -35,7 +35,7 @@ def measure(
     found: list[dict[str, Any]] = []
     with EmbeddedCluster(1) as cluster:
         node = cluster.nodes[0]
-        api = ToxiproxyApi(cluster.toxiproxy_url or "")
+        api = Toxiproxy(cluster.toxiproxy_url or "")
         api.add_toxic(
             node.proxy or "", "memquake-bench", "latency", {"latency": ROUND_TRIP_MS}, "downstream"
         )

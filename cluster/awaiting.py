@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from cluster.addresses import parse_nodes
 from cluster.errors import ClusterError
 from cluster.probe import ProbeError, version
-from cluster.toxiproxy_api import ToxiproxyApi, ToxiproxyError
+from cluster.toxiproxy import Toxiproxy
+from cluster.toxiproxy_api import ToxiproxyError
 
 WITHIN = "60s"  # pulling an image and starting it
 EVERY_S = 0.5
@@ -67,9 +68,9 @@ def _look_at_node(address: tuple[str, int]) -> Look:
 
 def _look_at_toxiproxy(url: str) -> Look:
     def look() -> str:
-        api = ToxiproxyApi(url, deadline_s=LOOK_S)
+        api = Toxiproxy(url, deadline_s=LOOK_S)
         try:
-            api.version()
+            api.identify()
         except ToxiproxyError as why:
             return str(why)
         finally:

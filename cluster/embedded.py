@@ -25,7 +25,8 @@ from cluster.ports import free_port
 from cluster.probe import ProbeError, stats
 from cluster.processes import Child, Keeper, stop_all
 from cluster.servers import HOST, PORT_TRIES, memcached_argv, start_memcached, start_toxiproxy
-from cluster.toxiproxy_api import OWN_PREFIX, ToxiproxyApi, ToxiproxyError
+from cluster.toxiproxy import OWN_PREFIX, Toxiproxy
+from cluster.toxiproxy_api import ToxiproxyError
 
 MEMORY_MB = 64  # memcached's own default
 RESTART_WITHIN_S = 5.0  # the port of a node that was just killed can be busy for a moment
@@ -90,7 +91,7 @@ class EmbeddedCluster:
             self._proxy_server, self.toxiproxy_url = start_toxiproxy(
                 self._toxiproxy, keeper=self._keeper
             )
-            api = ToxiproxyApi(self.toxiproxy_url)
+            api = Toxiproxy(self.toxiproxy_url)
             try:
                 self.nodes = [_behind_proxy(api, name, ports[name]) for name in names]
             finally:
@@ -119,7 +120,7 @@ class EmbeddedCluster:
             raise ClusterError(
                 "groups of users, and names that change, need proxies in front of the nodes"
             )
-        api = ToxiproxyApi(self.toxiproxy_url)
+        api = Toxiproxy(self.toxiproxy_url)
         try:
             self.nodes[:] = [
                 node.with_doors(doors, partial(make_door, api, node.direct)) for node in self.nodes
@@ -258,11 +259,11 @@ class EmbeddedCluster:
         raise ClusterError(f"no node {name!r}: there are {', '.join(n.name for n in self.nodes)}")
 
 
-def _behind_proxy(api: ToxiproxyApi, name: str, port: int) -> Node:
+def _behind_proxy(api: Toxiproxy, name: str, port: int) -> Node:
     for _ in range(PORT_TRIES):
         own = free_port(HOST)
         try:
-            api.create(OWN_PREFIX + name, listen=f"{HOST}:{own}", upstream=f"{HOST}:{port}")
+            api.create(name=OWN_PREFIX + name, listen=f"{HOST}:{own}", upstream=f"{HOST}:{port}")
         except ToxiproxyError as why:
             trouble = str(why)
             continue

@@ -32,14 +32,8 @@ from cluster.probe import (
 )
 from cluster.processes import Child, Keeper
 from cluster.servers import HOST, PORT_TRIES, start_toxiproxy
-from cluster.toxiproxy_api import (
-    OWN_PREFIX,
-    NotToxiproxyError,
-    Proxy,
-    ToxiproxyApi,
-    ToxiproxyError,
-    ToxiproxyUnreachableError,
-)
+from cluster.toxiproxy import OWN_PREFIX, Proxy, Toxiproxy
+from cluster.toxiproxy_api import NotToxiproxyError, ToxiproxyError, ToxiproxyUnreachableError
 
 __all__ = ["ClusterError", "ExternalCluster", "parse_nodes"]
 
@@ -111,7 +105,7 @@ class ExternalCluster:
         if server is not None:
             server.stop()
         elif created and self.toxiproxy_url is not None:
-            api = ToxiproxyApi(self.toxiproxy_url)
+            api = Toxiproxy(self.toxiproxy_url)
             for name in created:
                 with contextlib.suppress(ToxiproxyError):
                     api.delete(name)
@@ -129,7 +123,7 @@ class ExternalCluster:
                 f"groups of users, and names that change, need proxies on {HOST}: leave "
                 "--proxy-bind out"
             )
-        api = ToxiproxyApi(self.toxiproxy_url)
+        api = Toxiproxy(self.toxiproxy_url)
         try:
             self.nodes[:] = [
                 node.with_doors(doors, partial(make_door, api, node.direct)) for node in self.nodes
@@ -151,7 +145,7 @@ class ExternalCluster:
             self._own_server, self.toxiproxy_url = start_toxiproxy(
                 self._program or find_toxiproxy(), keeper=self._keeper
             )
-        api = ToxiproxyApi(self.toxiproxy_url)
+        api = Toxiproxy(self.toxiproxy_url)
         try:
             there = api.proxies() if given else {}
             return [
@@ -165,9 +159,7 @@ class ExternalCluster:
         finally:
             api.close()
 
-    def _node(
-        self, api: ToxiproxyApi, name: str, address: Address, there: dict[str, Proxy]
-    ) -> Node:
+    def _node(self, api: Toxiproxy, name: str, address: Address, there: dict[str, Proxy]) -> Node:
         proxy = _match(address, there.values())
         if proxy is not None and proxy.name.startswith(OWN_PREFIX):  # of a run that was killed
             if self._listens_as_asked(split_listen(proxy.listen)[0]):
@@ -182,7 +174,7 @@ class ExternalCluster:
             _heal(api, proxy)
         seen = self._seen_by_clients(proxy, address)
         # What toxics of the proxy's owner do to the way is the owner's wish.
-        if self._advertise is not None and all(toxic.ours for toxic in proxy.toxics):
+        if self._advertise is not None and all(toxic.ours for toxic in proxy.known_toxics):
             self._look_at_advertised(seen, address)
         return Node(
             name=name,
@@ -207,7 +199,7 @@ class ExternalCluster:
             ) from None
 
     def _create(
-        self, api: ToxiproxyApi, name: str, address: Address, there: dict[str, Proxy]
+        self, api: Toxiproxy, name: str, address: Address, there: dict[str, Proxy]
     ) -> Proxy:
         own = OWN_PREFIX + name
         while own in there or own in self._created:
@@ -218,7 +210,9 @@ class ExternalCluster:
             # a one may be taken while the proxy is disabled.
             port = free_port(self._bind) if self._own_server is not None else likely_free_port()
             try:
-                proxy = api.create(own, listen=spell((self._bind, port)), upstream=spell(address))
+                proxy = api.create(
+                    name=own, listen=spell((self._bind, port)), upstream=spell(address)
+                )
             except ToxiproxyError as why:
                 trouble = str(why)
                 continue
@@ -237,9 +231,9 @@ class ExternalCluster:
         return urlsplit(self.toxiproxy_url or "").hostname or "127.0.0.1", port
 
 
-def _heal(api: ToxiproxyApi, proxy: Proxy) -> None:
+def _heal(api: Toxiproxy, proxy: Proxy) -> None:
     """Undo what a killed run left, at once: a guard that died with its container could not."""
-    for toxic in proxy.toxics:
+    for toxic in proxy.known_toxics:
         if toxic.ours:
             api.remove_toxic(proxy.name, toxic.name)
     if not proxy.enabled:  # of a run that was killed, or of its owner; a run starts from health
@@ -292,9 +286,9 @@ def _check_url(url: str) -> None:
             look_up(parts.hostname or "", parts.port)
         except NoAnswerError as why:
             raise ClusterError(f"--toxiproxy-url: {why}: check the name server") from None
-    api = ToxiproxyApi(url)
+    api = Toxiproxy(url)
     try:
-        api.version()
+        api.identify()
         api.proxies()
     except ToxiproxyUnreachableError as why:
         raise ClusterError(f"--toxiproxy-url: {why}: is toxiproxy-server running there?") from None

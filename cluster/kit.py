@@ -25,7 +25,8 @@ from cluster.errors import ClusterError
 from cluster.node import Address, Node
 from cluster.probe import ProbeError, version
 from cluster.processes import Keeper
-from cluster.toxiproxy_api import OWN_PREFIX, Stream, ToxiproxyApi, ToxiproxyError
+from cluster.toxiproxy import OWN_PREFIX, Proxy, Stream, Toxiproxy
+from cluster.toxiproxy_api import ToxiproxyError
 
 ANSWER_S = 0.5  # a healthy node on loopback answers within a millisecond
 AGREE_S = 5.0  # breakers open within an op_timeout and a second, and close as soon after a heal
@@ -60,7 +61,7 @@ class ClusterKit:
         self, n: int = 3, *, keeper: Keeper | None = None, memory_mb: int = MEMORY_MB
     ) -> None:
         self._cluster = EmbeddedCluster(n, guard=keeper, memory_mb=memory_mb)
-        self._api: ToxiproxyApi | None = None
+        self._api: Toxiproxy | None = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> ClusterKit:
@@ -82,7 +83,7 @@ class ClusterKit:
                 return
             self._cluster.start()
             assert self._cluster.toxiproxy_url is not None
-            self._api = ToxiproxyApi(self._cluster.toxiproxy_url)
+            self._api = Toxiproxy(self._cluster.toxiproxy_url)
 
     def stop(self) -> None:
         """End every process of the kit, however broken; again is fine."""
@@ -122,6 +123,15 @@ class ClusterKit:
             if node.label == label:
                 return node.name
         raise ClusterError(f"no node at {label}")
+
+    @property
+    def toxiproxy(self) -> Toxiproxy:
+        """The server of all proxies, with toxiproxy-python's methods and those of our own."""
+        return self._running()
+
+    def proxy(self, name: str) -> Proxy:
+        """Return a node's proxy, with toxiproxy-python's methods, as the server has it now."""
+        return self._running().proxy(self._proxy(name))
 
     def is_alive(self, name: str, within_s: float = ANSWER_S) -> bool:
         """Tell whether a client would get an answer from the node, through its proxy."""
@@ -189,7 +199,7 @@ class ClusterKit:
             self._cluster.restart_node(name)
             api = self._running()
             proxy = self._proxy(name)
-            for toxic in api.proxy(proxy).toxics:
+            for toxic in api.proxy(proxy).known_toxics:
                 if toxic.ours:
                     api.remove_toxic(proxy, toxic.name)
             api.set_enabled(proxy, True)
@@ -240,7 +250,7 @@ class ClusterKit:
 
     # Within --------------------------------------------------------------------------------------
 
-    def _running(self) -> ToxiproxyApi:
+    def _running(self) -> Toxiproxy:
         if self._api is None:
             raise ClusterError("the kit is not started: use it in a `with` block")
         return self._api

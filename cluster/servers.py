@@ -17,7 +17,8 @@ from cluster.errors import ClusterError
 from cluster.ports import free_port
 from cluster.probe import ProbeError, stats, version
 from cluster.processes import Child, Keeper
-from cluster.toxiproxy_api import ToxiproxyApi, ToxiproxyError
+from cluster.toxiproxy import Toxiproxy
+from cluster.toxiproxy_api import ToxiproxyError
 
 HOST = "127.0.0.1"
 READY_WITHIN_S = 5.0  # both are ready within 50 ms on an idle machine
@@ -63,10 +64,10 @@ def start_toxiproxy(program: str, *, keeper: Keeper | None) -> tuple[Child, str]
         return Child(argv, keeper=keeper, env={"LOG_LEVEL": "error"})
 
     def answers(child: Child, at: int) -> bool:
-        api = ToxiproxyApi(f"http://{HOST}:{at}", deadline_s=0.5)
+        api = Toxiproxy(f"http://{HOST}:{at}", deadline_s=0.5)
         try:
             with contextlib.suppress(ToxiproxyError):
-                return bool(api.version()) and child.listens_on(at)
+                return bool(api.identify()) and child.listens_on(at)
             return False
         finally:
             api.close()

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from cluster.node import Door, Node
 from cluster.probe import ProbeError, RefusedError, version
-from cluster.toxiproxy_api import ToxiproxyApi, ToxiproxyError
+from cluster.toxiproxy import Toxiproxy
+from cluster.toxiproxy_api import ToxiproxyError
 from faults.backends.base import SILENCE_S, expect_answer, on_each
 from faults.errors import FaultError
 from faults.guard import undo_disabled
@@ -29,7 +30,7 @@ class DoorsBackend:
 
     def __init__(
         self,
-        api: ToxiproxyApi,
+        api: Toxiproxy,
         nodes: Callable[[], Sequence[Node]],
         *,
         given_up: Callable[[], Collection[str]] = tuple,

@@ -16,7 +16,7 @@ from cluster.binaries import find_toxiproxy
 from cluster.errors import ClusterError
 from cluster.node import Node
 from cluster.pods import PodApi
-from cluster.toxiproxy_api import ToxiproxyApi
+from cluster.toxiproxy import Toxiproxy
 from faults.backends.cgroup import find_hierarchy, obstacle
 from faults.backends.cpu import halted_words
 from faults.backends.kernel import KernelBackend
@@ -70,7 +70,7 @@ def _kernel(plan: Plan) -> KernelBackend:
         Node(name=name, address=("127.0.0.1", NOWHERE), direct=("127.0.0.1", NOWHERE), proxy=name)
         for name in plan.nodes
     ]
-    api = ToxiproxyApi(f"http://127.0.0.1:{NOWHERE}")
+    api = Toxiproxy(f"http://127.0.0.1:{NOWHERE}")
     program = find_nft()
     return KernelBackend(
         nodes,

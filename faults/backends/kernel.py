@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cluster.node import Node
-from cluster.toxiproxy_api import ToxiproxyApi
+from cluster.toxiproxy import Toxiproxy
 from faults.backends.base import Backend
 from faults.backends.kernel_backlog import Backlog
 from faults.backends.kernel_filter import PacketFilter
@@ -35,7 +35,7 @@ class KernelBackend:
         nodes: Sequence[Node],
         nft: Nft | None,
         proxies: Backend | None = None,
-        api: ToxiproxyApi | None = None,
+        api: Toxiproxy | None = None,
     ) -> None:
         self._filter = PacketFilter(nodes, nft)
         self._proxies = proxies
@@ -132,7 +132,7 @@ class KernelBackend:
 
 
 def kernel_backend(
-    nodes: Sequence[Node], proxies: Backend | None = None, api: ToxiproxyApi | None = None
+    nodes: Sequence[Node], proxies: Backend | None = None, api: Toxiproxy | None = None
 ) -> KernelBackend:
     """Build the backend with the nft of this machine, if it has one."""
     program = find_nft()

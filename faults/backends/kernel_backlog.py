@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cluster.node import Address, Node
-from cluster.toxiproxy_api import ToxiproxyApi, ToxiproxyError
+from cluster.toxiproxy import Toxiproxy
+from cluster.toxiproxy_api import ToxiproxyError
 from faults.backends.base import POLL_S, expect_answer, on_each
 from faults.backends.helper import Helper
 from faults.backends.kernel_doors import doors_of, expect_no_connection
@@ -26,7 +27,7 @@ REOPEN_WITHIN_S = 2.0  # the port is free as soon as the helper is gone
 class Backlog:
     """A whole backend for one thing: no_connect with open connections ended."""
 
-    def __init__(self, api: ToxiproxyApi, nodes: Sequence[Node]) -> None:
+    def __init__(self, api: Toxiproxy, nodes: Sequence[Node]) -> None:
         self._api = api
         self._nodes = {node.name: node for node in nodes if node.proxy is not None}
         self._helpers: dict[tuple[str, str], Helper] = {}  # by fault and proxy

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from cluster.node import Node
-from cluster.toxiproxy_api import ToxiproxyApi
+from cluster.toxiproxy import Toxiproxy
 from faults.backends.base import expect_answer, on_each
 from faults.backends.ordering import Link, Words, await_words, count_processes
 from faults.backends.toxiproxy import ToxiproxyBackend
@@ -33,7 +33,7 @@ class NamesBackend:
 
     def __init__(
         self,
-        api: ToxiproxyApi,
+        api: Toxiproxy,
         nodes: Callable[[], Sequence[Node]],
         link: Link,
         *,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cluster.pods import PodApi
-from cluster.toxiproxy_api import ToxiproxyApi
+from cluster.toxiproxy import Toxiproxy
 from faults.backends.base import Backend
 from faults.backends.cpu import CpuBackend
 from faults.backends.doors import DoorsBackend
@@ -46,7 +46,7 @@ def build_backends(cluster: Any, link: Link | None = None) -> dict[str, Backend]
     """
     backends: dict[str, Backend] = {}
     if cluster.toxiproxy_url and any(node.proxy for node in cluster.nodes):
-        api = ToxiproxyApi(cluster.toxiproxy_url)
+        api = Toxiproxy(cluster.toxiproxy_url)
         proxies = ToxiproxyBackend(api, cluster.nodes)
         # The kernel's stand-ins are cleaned first: one may hold the port of a closed proxy.
         backends["kernel"] = kernel_backend(cluster.nodes, proxies, api)

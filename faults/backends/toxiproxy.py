@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from cluster.node import Node
 from cluster.probe import ProbeError, RefusedError, version
-from cluster.toxiproxy_api import Proxy, Toxic, ToxiproxyApi, ToxiproxyError
+from cluster.toxiproxy import Proxy, Toxic, Toxiproxy
+from cluster.toxiproxy_api import ToxiproxyError
 from faults.backends.base import expect_answer, on_each
 from faults.backends.toxiproxy_looks import look
 from faults.backends.toxiproxy_stall import Stall
@@ -24,19 +25,35 @@ REFUSAL_S = 1.0
 
 T = TypeVar("T")
 
+SINCE: Mapping[str, str] = {"reset_peer": "2.2"}
+"""Types of toxic that the oldest servers taken do not have -> the first series that has them."""
+
 
 class ToxiproxyBackend:
     """All kinds of Toxiproxy, for the nodes that stand behind one server."""
 
-    def __init__(self, api: ToxiproxyApi, nodes: Sequence[Node]) -> None:
+    def __init__(self, api: Toxiproxy, nodes: Sequence[Node]) -> None:
         self._api = api
         self._nodes = {node.name: node for node in nodes if node.proxy is not None}
         self._stall = Stall(api, nodes)
 
     def needs(self, fault: PlannedFault) -> str:
-        """Every node of the fault needs a proxy."""
+        """Every node of the fault needs a proxy, and the server every type of toxic."""
         bare = [name for name in fault.nodes if name not in self._nodes]
-        return f"{', '.join(bare)} stands behind no Toxiproxy proxy" if bare else ""
+        if bare:
+            return f"{', '.join(bare)} stands behind no Toxiproxy proxy"
+        return self._unknown_toxic(fault)
+
+    def _unknown_toxic(self, fault: PlannedFault) -> str:
+        for kind in {toxic.type for toxic in toxics_of(fault)} & SINCE.keys():
+            try:
+                if self._api.knows(kind):
+                    continue
+            except ToxiproxyError as why:
+                return str(why)
+            newer = f"Toxiproxy {SINCE[kind]} or newer has it"
+            return f"the server at {self._api.url} knows no toxic {kind}: {newer}"
+        return ""
 
     def stand_in(self, fault: PlannedFault) -> str:
         """Nothing: what is done is what the kind says."""
@@ -110,7 +127,7 @@ class ToxiproxyBackend:
             proxy = self._api.proxy(self._proxy(node))
             if fault.kind == "down" and not proxy.enabled:
                 raise FaultError(f"the proxy of {node} is still disabled")
-            if any(proxy.toxic(toxic.name) is not None for toxic in toxics_of(fault)):
+            if any(proxy.known_toxic(toxic.name) is not None for toxic in toxics_of(fault)):
                 raise FaultError(f"the toxic on {node} is still there")
             return f"gone from {node}"
 
@@ -129,7 +146,7 @@ class ToxiproxyBackend:
         def work(node: str) -> list[str]:
             cleaned = []
             proxy = self._api.proxy(self._proxy(node))
-            for toxic in proxy.toxics:
+            for toxic in proxy.known_toxics:
                 if toxic.ours:
                     self._api.remove_toxic(proxy.name, toxic.name)
                     cleaned.append(f"removed toxic {toxic.name} from {node}")
@@ -150,7 +167,7 @@ class ToxiproxyBackend:
 
     def _left_on(self, name: str) -> list[str]:
         proxy: Proxy = self._api.proxy(self._proxy(name))
-        left = [f"toxic {toxic.name} on {name}" for toxic in proxy.toxics if toxic.ours]
+        left = [f"toxic {toxic.name} on {name}" for toxic in proxy.known_toxics if toxic.ours]
         return left if proxy.enabled else [*left, f"the proxy of {name} is disabled"]
 
     def _proxy(self, name: str) -> str:
@@ -174,7 +191,7 @@ class ToxiproxyBackend:
 
 
 def _as_asked(node: str, proxy: Proxy, asked: Toxic) -> str:
-    found = proxy.toxic(asked.name)
+    found = proxy.known_toxic(asked.name)
     if not is_as_asked(found, asked):
         raise FaultError(f"the toxic on {node} reads back as {found}")
     return f"toxic {asked.type} {dict(asked.attributes)} on {asked.stream} reads back on {node}"

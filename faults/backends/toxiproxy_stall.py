@@ -17,11 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cluster.node import Address, Node
-from cluster.toxiproxy_api import (
-    NoSuchThingError,
-    ToxiproxyApi,
-    ToxiproxyError,
-)
+from cluster.toxiproxy import Toxiproxy
+from cluster.toxiproxy_api import NoSuchThingError, ToxiproxyError
 from faults.backends.base import expect_answer, on_each
 from faults.backends.toxiproxy_toxics import is_as_asked, toxics_of
 from faults.errors import FaultError
@@ -41,7 +38,7 @@ LATE_RATIO = 4.0  # and that much longer than the round's median, or the machine
 class Stall:
     """A whole backend for one thing: faults with the attribute `stall_share`, of any kind."""
 
-    def __init__(self, api: ToxiproxyApi, nodes: Sequence[Node]) -> None:
+    def __init__(self, api: Toxiproxy, nodes: Sequence[Node]) -> None:
         self._api = api
         self._nodes = {node.name: node for node in nodes if node.proxy is not None}
         self._drawing: dict[str, Redraw] = {}
@@ -94,7 +91,7 @@ class Stall:
         (asked,) = toxics_of(fault)
 
         def work(node: str) -> str:
-            found = self._api.proxy(self._proxy(node)).toxic(asked.name)
+            found = self._api.proxy(self._proxy(node)).known_toxic(asked.name)
             if not is_as_asked(found, asked):
                 raise FaultError(f"the stall of {node} reads back as {found}")
             return f"a stall of {asked.toxicity * 100:g} % of the connections reads back on {node}"
@@ -124,7 +121,7 @@ class Stall:
         (toxic,) = toxics_of(fault)
 
         def work(node: str) -> str:
-            if self._api.proxy(self._proxy(node)).toxic(toxic.name) is not None:
+            if self._api.proxy(self._proxy(node)).known_toxic(toxic.name) is not None:
                 raise FaultError(f"the stall of {node} is still there")
             return f"gone from {node}"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cluster.toxiproxy_api import OWN_PREFIX, Stream, Toxic
+from cluster.toxiproxy import OWN_PREFIX, Stream, Toxic
 from faults.planned import PlannedFault
 
 Settings = tuple[str, Mapping[str, int]]

@@ -13,7 +13,7 @@ from cluster.errors import ClusterError
 from cluster.external import ExternalCluster
 from cluster.node import Node
 from cluster.probe import RefusedError, version
-from cluster.toxiproxy_api import ToxiproxyApi
+from cluster.toxiproxy import Toxiproxy
 from faults.driver import FaultDriver, build_backends
 from faults.journal import Journal
 from faults.plan import Plan, make_plan
@@ -103,7 +103,7 @@ def test_a_door_left_shut_is_a_leftover_and_is_opened(cluster: EmbeddedCluster) 
     cluster.open_doors(2)
     door = cluster.nodes[1].doors[1]
     assert cluster.toxiproxy_url is not None
-    api = ToxiproxyApi(cluster.toxiproxy_url)
+    api = Toxiproxy(cluster.toxiproxy_url)
     api.set_enabled(str(door.proxy), False)
     api.close()
     driver = FaultDriver(plan(), build_backends(cluster))

@@ -13,7 +13,7 @@ import pytest
 from cluster.embedded import EmbeddedCluster
 from cluster.errors import ClusterError
 from cluster.probe import RefusedError, SilentError, stats, version
-from cluster.toxiproxy_api import ToxiproxyApi
+from cluster.toxiproxy import Toxiproxy
 
 Bounded = Callable[..., object]
 
@@ -161,6 +161,6 @@ def test_a_toxiproxy_that_does_not_start_leaves_no_memcached(keeper: Keeper) -> 
 def test_the_proxies_carry_our_prefix(cluster: EmbeddedCluster) -> None:
     """One proxy a node, all of them ours."""
     assert cluster.toxiproxy_url is not None
-    api = ToxiproxyApi(cluster.toxiproxy_url)
+    api = Toxiproxy(cluster.toxiproxy_url)
     assert set(api.proxies()) == {"memquake-node1", "memquake-node2", "memquake-node3"}
     api.close()

@@ -13,7 +13,7 @@ import pytest
 from cluster.errors import ClusterError
 from cluster.external import ExternalCluster
 from cluster.probe import stats, version
-from cluster.toxiproxy_api import ToxiproxyApi
+from cluster.toxiproxy import Toxiproxy
 
 Start = Callable[..., Any]
 
@@ -71,9 +71,9 @@ def test_an_own_toxiproxy_stands_in_front_and_goes_away(memcached: Start) -> Non
 def test_existing_proxies_are_matched_and_kept(memcached: Start, toxiproxy: Any) -> None:
     """A proxy is known by where it sends to, in other words too; a missing one is made."""
     one, two = memcached(), memcached()
-    api = ToxiproxyApi(toxiproxy.url)
-    api.create("theirs", listen="127.0.0.1:0", upstream=f"localhost:{one.port}")
-    api.create("stranger", listen="127.0.0.1:0", upstream="127.0.0.1:1")
+    api = Toxiproxy(toxiproxy.url)
+    api.create(name="theirs", listen="127.0.0.1:0", upstream=f"localhost:{one.port}")
+    api.create(name="stranger", listen="127.0.0.1:0", upstream="127.0.0.1:1")
     with ExternalCluster(
         [one.address, two.address], toxiproxy_url=toxiproxy.url, with_proxies=True
     ) as cluster:
@@ -88,8 +88,8 @@ def test_a_proxy_that_listens_everywhere_is_reached_by_the_host_of_its_server(
 ) -> None:
     """0.0.0.0 is no address to connect to from elsewhere."""
     server = memcached()
-    api = ToxiproxyApi(toxiproxy.url)
-    made = api.create("wide", listen="0.0.0.0:0", upstream=server.label)
+    api = Toxiproxy(toxiproxy.url)
+    made = api.create(name="wide", listen="0.0.0.0:0", upstream=server.label)
     with ExternalCluster(
         [server.address], toxiproxy_url=toxiproxy.url, with_proxies=True
     ) as cluster:
@@ -114,7 +114,7 @@ def test_proxies_are_advertised_under_the_host_that_is_given(
         assert node.label == f"localhost:{node.address[1]}"
         assert stats(node.address, 1)["pid"] == server.pid
         assert stats(("127.0.0.2", node.address[1]), 1)["pid"] == server.pid  # bound everywhere
-    assert not ToxiproxyApi(toxiproxy.url).proxies()
+    assert not Toxiproxy(toxiproxy.url).proxies()
 
 
 def test_an_own_toxiproxy_is_advertised_as_well(memcached: Start) -> None:
@@ -145,7 +145,7 @@ def test_an_advertised_host_that_leads_nowhere_is_named(memcached: Start, toxipr
     )
     assert "--proxy-advertise 127.0.0.9" in line
     assert "--proxy-bind" in line
-    assert not ToxiproxyApi(toxiproxy.url).proxies()
+    assert not Toxiproxy(toxiproxy.url).proxies()
 
 
 def test_a_proxy_left_by_a_killed_run_is_moved_to_where_this_one_wants_it(
@@ -153,8 +153,8 @@ def test_a_proxy_left_by_a_killed_run_is_moved_to_where_this_one_wants_it(
 ) -> None:
     """Its leftover listens where no worker of this run would find it."""
     server = memcached()
-    api = ToxiproxyApi(toxiproxy.url)
-    api.create("memquake-node1", listen="127.0.0.1:0", upstream=server.label)
+    api = Toxiproxy(toxiproxy.url)
+    api.create(name="memquake-node1", listen="127.0.0.1:0", upstream=server.label)
     with ExternalCluster(
         [server.address],
         toxiproxy_url=toxiproxy.url,
@@ -173,8 +173,8 @@ def test_a_leftover_that_still_holds_replies_back_is_healed_at_once(
 ) -> None:
     """A run that was killed with its guard left it; toxics of somebody else's are left alone."""
     server = memcached()
-    api = ToxiproxyApi(toxiproxy.url)
-    api.create("theirs", listen="0.0.0.0:0", upstream=server.label)
+    api = Toxiproxy(toxiproxy.url)
+    api.create(name="theirs", listen="0.0.0.0:0", upstream=server.label)
     api.add_toxic("theirs", "memquake-hole", "timeout", {"timeout": 0}, "downstream")
     api.add_toxic("theirs", "slow", "latency", {"latency": 1}, "downstream")
     with ExternalCluster(
@@ -184,7 +184,7 @@ def test_a_leftover_that_still_holds_replies_back_is_healed_at_once(
         with_proxies=True,
     ) as cluster:
         version(cluster.nodes[0].address, 1)
-        assert [toxic.name for toxic in api.proxy("theirs").toxics] == ["slow"]
+        assert [toxic.name for toxic in api.proxy("theirs").known_toxics] == ["slow"]
     assert set(api.proxies()) == {"theirs"}
     api.close()
 
@@ -192,8 +192,8 @@ def test_a_leftover_that_still_holds_replies_back_is_healed_at_once(
 def test_a_proxy_left_disabled_is_opened(memcached: Start, toxiproxy: Any) -> None:
     """What a killed run left behind does not spoil the next."""
     server = memcached()
-    api = ToxiproxyApi(toxiproxy.url)
-    api.create("theirs", listen="127.0.0.1:0", upstream=server.label)
+    api = Toxiproxy(toxiproxy.url)
+    api.create(name="theirs", listen="127.0.0.1:0", upstream=server.label)
     api.set_enabled("theirs", False)
     with ExternalCluster(
         [server.address], toxiproxy_url=toxiproxy.url, with_proxies=True

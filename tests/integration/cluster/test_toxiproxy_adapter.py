@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from cluster.toxiproxy import Toxiproxy
 from cluster.toxiproxy_api import (
     AlreadyThereError,
     NoSuchThingError,
-    ToxiproxyApi,
     ToxiproxyError,
     ToxiproxyTimeoutError,
     ToxiproxyUnreachableError,
@@ -22,18 +22,18 @@ from cluster.toxiproxy_api import (
 
 
 @pytest.fixture
-def api(toxiproxy: Any) -> Iterator[ToxiproxyApi]:
-    api = ToxiproxyApi(toxiproxy.url)
+def api(toxiproxy: Any) -> Iterator[Toxiproxy]:
+    api = Toxiproxy(toxiproxy.url)
     yield api
     api.close()
 
 
-def test_a_proxy_with_an_odd_name_can_be_used(api: ToxiproxyApi) -> None:
+def test_a_proxy_with_an_odd_name_can_be_used(api: Toxiproxy) -> None:
     """Names are quoted, so none can reach another path."""
     name = "a b?c#d%2f"
-    api.create(name, listen="127.0.0.1:0", upstream="127.0.0.1:1")
+    api.create(name=name, listen="127.0.0.1:0", upstream="127.0.0.1:1")
     api.add_toxic(name, "memquake-x", "latency", {"latency": 5, "jitter": 1}, "downstream")
-    (toxic,) = api.proxy(name).toxics
+    (toxic,) = api.proxy(name).known_toxics
     assert toxic.ours
     assert dict(toxic.attributes) == {"latency": 5, "jitter": 1}
     api.set_enabled(name, False)
@@ -44,34 +44,34 @@ def test_a_proxy_with_an_odd_name_can_be_used(api: ToxiproxyApi) -> None:
     assert api.proxies() == {}
 
 
-def test_errors_are_told_apart(api: ToxiproxyApi) -> None:
+def test_errors_are_told_apart(api: Toxiproxy) -> None:
     """Missing, already there, and an address that cannot be had."""
     with pytest.raises(NoSuchThingError):
         api.proxy("nobody")
-    made = api.create("a", listen="127.0.0.1:0", upstream="127.0.0.1:1")
+    made = api.create(name="a", listen="127.0.0.1:0", upstream="127.0.0.1:1")
     with pytest.raises(AlreadyThereError):
-        api.create("a", listen="127.0.0.1:0", upstream="127.0.0.1:1")
+        api.create(name="a", listen="127.0.0.1:0", upstream="127.0.0.1:1")
     with pytest.raises(ToxiproxyError, match="in use"):
-        api.create("b", listen=made.listen, upstream="127.0.0.1:1")
+        api.create(name="b", listen=made.listen, upstream="127.0.0.1:1")
     assert api.remove_toxic("a", "never there") is False
 
 
 def test_the_environment_sends_nothing_astray(
-    api: ToxiproxyApi, monkeypatch: pytest.MonkeyPatch
+    api: Toxiproxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A web proxy of the environment is not asked for loopback."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    assert api.version()
+    assert api.identify()
 
 
 def test_a_server_that_never_answers_ends_in_time() -> None:
     """The deadline holds for silence."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        api = ToxiproxyApi(f"http://127.0.0.1:{server.getsockname()[1]}", deadline_s=0.2)
+        api = Toxiproxy(f"http://127.0.0.1:{server.getsockname()[1]}", deadline_s=0.2)
         began = time.monotonic()
         with pytest.raises(ToxiproxyTimeoutError):
-            api.version()
+            api.identify()
         assert time.monotonic() - began < 2
         api.close()
 
@@ -122,14 +122,14 @@ class Hanging(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def hanging() -> Iterator[tuple[ToxiproxyApi, dict[str, Any]]]:
+def hanging() -> Iterator[tuple[Toxiproxy, dict[str, Any]]]:
     made: dict[str, Any] = {}
     release = threading.Event()
     handler = type("Handler", (Hanging,), {"made": made, "release": release})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    api = ToxiproxyApi(f"http://127.0.0.1:{server.server_port}", deadline_s=0.3)
+    api = Toxiproxy(f"http://127.0.0.1:{server.server_port}", deadline_s=0.3)
     yield api, made
     api.close()
     release.set()
@@ -139,7 +139,7 @@ def hanging() -> Iterator[tuple[ToxiproxyApi, dict[str, Any]]]:
 
 
 def test_a_deletion_that_hangs_makes_the_proxy_anew(
-    hanging: tuple[ToxiproxyApi, dict[str, Any]],
+    hanging: tuple[Toxiproxy, dict[str, Any]],
 ) -> None:
     """On the same address, with the toxics of others and without the one that hung."""
     api, made = hanging
@@ -151,12 +151,12 @@ def test_a_deletion_that_hangs_makes_the_proxy_anew(
     assert '"theirs"' in made["posted"][1][1]
 
 
-def test_a_server_that_drips_ends_in_time(hanging: tuple[ToxiproxyApi, dict[str, Any]]) -> None:
+def test_a_server_that_drips_ends_in_time(hanging: tuple[Toxiproxy, dict[str, Any]]) -> None:
     """The deadline is for the whole call, not for each byte."""
     api, _ = hanging
     began = time.monotonic()
     with pytest.raises(ToxiproxyTimeoutError):
-        api.version()
+        api.identify()
     assert time.monotonic() - began < 3
 
 
@@ -164,7 +164,7 @@ def test_nobody_there() -> None:
     """A refused connection is an error of its own."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        api = ToxiproxyApi(f"http://127.0.0.1:{unused.getsockname()[1]}")
+        api = Toxiproxy(f"http://127.0.0.1:{unused.getsockname()[1]}")
         with pytest.raises(ToxiproxyUnreachableError, match="connection refused"):
-            api.version()
+            api.identify()
         api.close()

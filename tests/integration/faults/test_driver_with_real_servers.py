@@ -13,7 +13,7 @@ import pytest
 from cluster.embedded import EmbeddedCluster
 from cluster.external import ExternalCluster
 from cluster.probe import stats, version
-from cluster.toxiproxy_api import ToxiproxyApi
+from cluster.toxiproxy import Toxiproxy
 from faults.driver import FaultDriver, build_backends
 from faults.errors import ScenarioError
 from faults.guard import Guard
@@ -146,7 +146,7 @@ def test_faults_on_several_nodes_overlap(healthy: EmbeddedCluster, guard: Guard)
 def test_what_an_earlier_run_left_is_cleaned(healthy: EmbeddedCluster, guard: Guard) -> None:
     """Our toxics, closed proxies, halted and dead nodes; the toxics of others stay."""
     assert healthy.toxiproxy_url is not None
-    api = ToxiproxyApi(healthy.toxiproxy_url)
+    api = Toxiproxy(healthy.toxiproxy_url)
     api.set_enabled("memquake-node1", False)
     api.add_toxic("memquake-node2", "memquake-old", "timeout", {"timeout": 0}, "downstream")
     api.add_toxic("memquake-node2", "theirs", "latency", {"latency": 1}, "downstream")
@@ -156,7 +156,7 @@ def test_what_an_earlier_run_left_is_cleaned(healthy: EmbeddedCluster, guard: Gu
     assert len(driver.leftovers()) == 4
     assert driver.heal_all("before the start") == []
     assert driver.leftovers() == []
-    assert [toxic.name for toxic in api.proxy("memquake-node2").toxics] == ["theirs"]
+    assert [toxic.name for toxic in api.proxy("memquake-node2").known_toxics] == ["theirs"]
     api.remove_toxic("memquake-node2", "theirs")
     api.close()
 

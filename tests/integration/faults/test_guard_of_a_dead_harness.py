@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from cluster.probe import stats, version
-from cluster.toxiproxy_api import ToxiproxyApi
+from cluster.toxiproxy import Toxiproxy
 from faults.errors import FaultError
 from faults.guard import Guard, undo_disabled, undo_toxic
 
@@ -36,7 +36,7 @@ def is_running(pid: int) -> bool:
 class Harness:
     """The script, what it said, and the Toxiproxy it has broken."""
 
-    def __init__(self, api: ToxiproxyApi, url: str, ports: list[int]) -> None:
+    def __init__(self, api: Toxiproxy, url: str, ports: list[int]) -> None:
         self.api = api
         self.process = subprocess.Popen(
             [sys.executable, str(SCRIPT), url, *map(str, ports)],
@@ -51,7 +51,7 @@ class Harness:
 
     def healed(self) -> bool:
         proxies = self.api.proxies().values()
-        return all(proxy.enabled and not proxy.toxics for proxy in proxies)
+        return all(proxy.enabled and not proxy.known_toxics for proxy in proxies)
 
     def next_line(self) -> dict[str, Any]:
         assert self.process.stdout is not None
@@ -74,10 +74,10 @@ class Harness:
 
 @pytest.fixture
 def harness(memcached: Callable[..., Any], toxiproxy: Any) -> Iterator[Harness]:
-    api = ToxiproxyApi(toxiproxy.url)
+    api = Toxiproxy(toxiproxy.url)
     servers = [memcached(), memcached()]
     # One proxy is there before, one is made by the harness.
-    api.create("theirs", listen="127.0.0.1:0", upstream=servers[0].label)
+    api.create(name="theirs", listen="127.0.0.1:0", upstream=servers[0].label)
     running = Harness(api, toxiproxy.url, [server.port for server in servers])
     yield running
     running.end()
@@ -86,7 +86,7 @@ def harness(memcached: Callable[..., Any], toxiproxy: Any) -> Iterator[Harness]:
 def test_a_killed_harness_leaves_nothing(harness: Harness, bounded: Bounded) -> None:
     """SIGKILL: within 3 s no toxic, no closed proxy, no child, no guard."""
     assert not harness.healed()
-    assert any(proxy.toxics for proxy in harness.api.proxies().values())
+    assert any(proxy.known_toxics for proxy in harness.api.proxies().values())
     began = time.monotonic()
     harness.process.kill()
     pids = [*harness.children.values(), harness.told["guard"]]
@@ -152,14 +152,14 @@ def guard() -> Iterator[Guard]:
 
 
 @pytest.fixture
-def api(toxiproxy: Any) -> Iterator[ToxiproxyApi]:
-    api = ToxiproxyApi(toxiproxy.url)
-    api.create("p", listen="127.0.0.1:0", upstream="127.0.0.1:1")
+def api(toxiproxy: Any) -> Iterator[Toxiproxy]:
+    api = Toxiproxy(toxiproxy.url)
+    api.create(name="p", listen="127.0.0.1:0", upstream="127.0.0.1:1")
     yield api
     api.close()
 
 
-def test_a_missed_deadline_is_made_good(guard: Guard, api: ToxiproxyApi, bounded: Bounded) -> None:
+def test_a_missed_deadline_is_made_good(guard: Guard, api: Toxiproxy, bounded: Bounded) -> None:
     """The undo that is overdue is carried out, the others wait."""
     api.set_enabled("p", False)
     api.add_toxic("p", "memquake-x", "timeout", {"timeout": 0}, "downstream")
@@ -174,10 +174,10 @@ def test_a_missed_deadline_is_made_good(guard: Guard, api: ToxiproxyApi, bounded
     assert (event["what"], event["id"]) == ("undone", "soon")
     assert "deadline" in guard.acted["soon"]
     assert api.proxy("p").enabled
-    assert api.proxy("p").toxics
+    assert api.proxy("p").known_toxics
 
 
-def test_what_is_done_is_not_undone(guard: Guard, api: ToxiproxyApi) -> None:
+def test_what_is_done_is_not_undone(guard: Guard, api: Toxiproxy) -> None:
     """A withdrawn undo never happens, and an orderly end is quick."""
     api.set_enabled("p", False)
     guard.register("x", undo_disabled(api.url, "p"), 0.3)
@@ -190,7 +190,7 @@ def test_what_is_done_is_not_undone(guard: Guard, api: ToxiproxyApi) -> None:
     assert not api.proxy("p").enabled
 
 
-def test_closing_undoes_what_is_still_registered(guard: Guard, api: ToxiproxyApi) -> None:
+def test_closing_undoes_what_is_still_registered(guard: Guard, api: Toxiproxy) -> None:
     """The end of the pipe is the end of the harness, whoever closes it."""
     api.set_enabled("p", False)
     guard.register("x", undo_disabled(api.url, "p"), 60)

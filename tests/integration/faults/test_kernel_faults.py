@@ -20,7 +20,7 @@ import pytest
 from cluster.embedded import EmbeddedCluster
 from cluster.node import Address, Node
 from cluster.probe import version
-from cluster.toxiproxy_api import ToxiproxyApi
+from cluster.toxiproxy import Toxiproxy
 from faults.backends.base import Backend
 from faults.backends.kernel import KernelBackend
 from faults.backends.kernel_filter import PacketFilter
@@ -75,7 +75,7 @@ def backends_of(cluster: EmbeddedCluster, *, nft: bool) -> dict[str, Backend]:
     backends = build_backends(cluster)
     if not nft:
         assert cluster.toxiproxy_url is not None
-        api = ToxiproxyApi(cluster.toxiproxy_url)
+        api = Toxiproxy(cluster.toxiproxy_url)
         backends["kernel"] = KernelBackend(cluster.nodes, None, backends["toxiproxy"], api)
     return backends
 

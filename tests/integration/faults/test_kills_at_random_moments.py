@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from cluster.probe import ProbeError, stats, version
-from cluster.toxiproxy_api import ToxiproxyApi
+from cluster.toxiproxy import Toxiproxy
 from faults.drawable import DRAWABLE
 from faults.kinds import KINDS
 from tests import processes
@@ -55,7 +55,7 @@ class Place:
     """The servers that outlive the harness, and how they looked before."""
 
     def __init__(self, url: str, ports: list[int]) -> None:
-        self.api = ToxiproxyApi(url)
+        self.api = Toxiproxy(url)
         self.url = url
         self.ports = ports
         self.before = {port: stats(("127.0.0.1", port), 1) for port in ports}
@@ -68,7 +68,7 @@ class Place:
         ]
         for proxy in self.api.proxies().values():
             found += [] if proxy.enabled else [f"{proxy.name} is disabled"]
-            found += [f"{toxic.name} on {proxy.name}" for toxic in proxy.toxics]
+            found += [f"{toxic.name} on {proxy.name}" for toxic in proxy.known_toxics]
         for port in self.ports:
             found += self._server_problems(port)
         return found + left_in_kernel(pid)

@@ -16,7 +16,7 @@ import pytest
 from cluster.embedded import EmbeddedCluster
 from cluster.node import Node
 from cluster.probe import version
-from cluster.toxiproxy_api import ToxiproxyApi
+from cluster.toxiproxy import Toxiproxy
 from faults.backends.toxiproxy import ToxiproxyBackend
 from faults.errors import FaultError
 from faults.guard_child import Guardian
@@ -35,15 +35,15 @@ def cluster() -> Iterator[EmbeddedCluster]:
 
 
 @pytest.fixture
-def api(cluster: EmbeddedCluster) -> Iterator[ToxiproxyApi]:
+def api(cluster: EmbeddedCluster) -> Iterator[Toxiproxy]:
     assert cluster.toxiproxy_url is not None
-    api = ToxiproxyApi(cluster.toxiproxy_url)
+    api = Toxiproxy(cluster.toxiproxy_url)
     yield api
     api.close()
 
 
 @pytest.fixture
-def backend(cluster: EmbeddedCluster, api: ToxiproxyApi) -> Iterator[ToxiproxyBackend]:
+def backend(cluster: EmbeddedCluster, api: Toxiproxy) -> Iterator[ToxiproxyBackend]:
     backend = ToxiproxyBackend(api, cluster.nodes)
     yield backend
     backend.clean()
@@ -261,7 +261,7 @@ def test_clients_that_left_in_mid_reply_do_not_make_healing_hang(
 
 
 def test_faults_on_one_proxy_are_apart(
-    backend: ToxiproxyBackend, api: ToxiproxyApi, node: Node
+    backend: ToxiproxyBackend, api: Toxiproxy, node: Node
 ) -> None:
     """One is healed, the others stay, those of strangers too."""
     assert node.proxy is not None
@@ -271,19 +271,19 @@ def test_faults_on_one_proxy_are_apart(
     stall = fault_of("stall", "stall", stall_share=0.2)
     for fault in (slow, narrow, stall):
         backend.inject(fault)
-    assert len(api.proxy(node.proxy).toxics) == 6
+    assert len(api.proxy(node.proxy).known_toxics) == 6
     backend.heal(slow)
     assert backend.read_back(narrow)
     assert backend.read_back(stall)
     assert backend.observe(narrow)
     cleaned = backend.clean()
     assert len(cleaned) == 3
-    assert [toxic.name for toxic in api.proxy(node.proxy).toxics] == ["theirs"]
+    assert [toxic.name for toxic in api.proxy(node.proxy).known_toxics] == ["theirs"]
     api.remove_toxic(node.proxy, "theirs")
 
 
 def test_a_stall_that_somebody_else_ended_is_drawn_no_more(
-    backend: ToxiproxyBackend, api: ToxiproxyApi, node: Node, bounded: Callable[..., Any]
+    backend: ToxiproxyBackend, api: Toxiproxy, node: Node, bounded: Callable[..., Any]
 ) -> None:
     """The guard knows only the toxic; the drawing notices by itself that it is gone."""
     assert node.proxy is not None
@@ -296,7 +296,7 @@ def test_a_stall_that_somebody_else_ended_is_drawn_no_more(
 
 def test_a_toxiproxy_that_is_gone_is_one_line(cluster: EmbeddedCluster) -> None:
     """Every step says so; none raises anything but FaultError."""
-    nobody = ToxiproxyBackend(ToxiproxyApi("http://127.0.0.1:9"), cluster.nodes)
+    nobody = ToxiproxyBackend(Toxiproxy("http://127.0.0.1:9"), cluster.nodes)
     for fault in (fault_of("stall", stall_share=0.5), fault_of("timeout"), fault_of("down")):
         for step in (nobody.inject, nobody.read_back, nobody.heal, nobody.read_back_healed):
             with pytest.raises(FaultError, match="no Toxiproxy answers"):

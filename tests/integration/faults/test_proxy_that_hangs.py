@@ -19,7 +19,8 @@ import requests
 from cluster.external import ExternalCluster
 from cluster.node import Node
 from cluster.probe import ProbeError, version
-from cluster.toxiproxy_api import ToxiproxyApi, ToxiproxyTimeoutError
+from cluster.toxiproxy import Toxiproxy
+from cluster.toxiproxy_api import ToxiproxyTimeoutError
 from faults.backends.toxiproxy import ToxiproxyBackend
 from faults.errors import FaultError
 from faults.guard_child import Guardian
@@ -101,15 +102,15 @@ def node(memcached: Callable[..., Any], toxiproxy: Any) -> Iterator[Node]:
 
 
 @pytest.fixture
-def truth(toxiproxy: Any) -> Iterator[ToxiproxyApi]:
-    api = ToxiproxyApi(toxiproxy.url)
+def truth(toxiproxy: Any) -> Iterator[Toxiproxy]:
+    api = Toxiproxy(toxiproxy.url)
     yield api
     api.close()
 
 
 @pytest.fixture
 def backend(relay: Relay, node: Node) -> Iterator[ToxiproxyBackend]:
-    api = ToxiproxyApi(relay.url, deadline_s=DEADLINE_S)
+    api = Toxiproxy(relay.url, deadline_s=DEADLINE_S)
     yield ToxiproxyBackend(api, [node])
     api.close()
 
@@ -126,13 +127,13 @@ def fault_of(kind: str, name: str, **attributes: Any) -> PlannedFault:
     )
 
 
-def toxics_on(truth: ToxiproxyApi, node: Node) -> list[str]:
+def toxics_on(truth: Toxiproxy, node: Node) -> list[str]:
     assert node.proxy is not None
-    return [toxic.name for toxic in truth.proxy(node.proxy).toxics]
+    return [toxic.name for toxic in truth.proxy(node.proxy).known_toxics]
 
 
 def test_a_heal_that_hangs_makes_the_proxy_anew_on_its_port(
-    backend: ToxiproxyBackend, relay: Relay, truth: ToxiproxyApi, node: Node
+    backend: ToxiproxyBackend, relay: Relay, truth: Toxiproxy, node: Node
 ) -> None:
     """With the toxics of other faults and of strangers, in time, and read back as ever."""
     assert node.proxy is not None
@@ -169,7 +170,7 @@ def test_an_injection_that_hangs_makes_the_proxy_anew_with_the_fault(
 
 
 def test_a_proxy_that_could_not_be_made_again_is_made_by_the_next_try(
-    backend: ToxiproxyBackend, relay: Relay, truth: ToxiproxyApi, node: Node
+    backend: ToxiproxyBackend, relay: Relay, truth: Toxiproxy, node: Node
 ) -> None:
     """Deleted and not made again, a proxy would be gone for good: whoever heals next owes it."""
     fault = fault_of("latency", "slow", latency_s=0.1)
@@ -207,7 +208,7 @@ def test_a_stall_goes_through_a_hang_of_its_drawing(
 
 
 def test_the_guard_is_not_kept_by_a_hang(
-    backend: ToxiproxyBackend, relay: Relay, truth: ToxiproxyApi, node: Node
+    backend: ToxiproxyBackend, relay: Relay, truth: Toxiproxy, node: Node
 ) -> None:
     """It makes the proxy anew too, with what is not the fault's, and ends in time."""
     other = fault_of("bandwidth", "narrow", bytes_per_second=50_000.0)
@@ -224,7 +225,7 @@ def test_the_guard_is_not_kept_by_a_hang(
 
 
 def test_the_guard_knows_the_address_of_a_proxy_that_tells_nothing(
-    backend: ToxiproxyBackend, relay: Relay, truth: ToxiproxyApi, node: Node
+    backend: ToxiproxyBackend, relay: Relay, truth: Toxiproxy, node: Node
 ) -> None:
     """Where even the question hangs, the proxy is made anew from what the guard was told."""
     assert node.proxy is not None
@@ -250,4 +251,4 @@ def test_a_server_that_is_halted_as_a_whole_is_told(
     assert time.monotonic() - began < STEP_S
     assert "cannot be read back" in backend.leftovers()[0]
     with pytest.raises(ToxiproxyTimeoutError):
-        ToxiproxyApi(relay.url, deadline_s=DEADLINE_S).version()
+        Toxiproxy(relay.url, deadline_s=DEADLINE_S).identify()

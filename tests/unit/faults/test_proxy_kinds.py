@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.toxiproxy_api import Toxic
+from cluster.toxiproxy import Toxic
 from faults.backends.toxiproxy_toxics import is_as_asked, toxics_of
 from faults.errors import ScenarioError
 from faults.plan import load_plan_text, make_plan, plan_text, plan_to_yaml

@@ -20,7 +20,7 @@ from pymemcache.client.hash import HashClient
 from cluster.embedded import EmbeddedCluster
 from cluster.node import Node
 from cluster.probe import ProbeError, stats, version
-from cluster.toxiproxy_api import OWN_PREFIX, Stream, ToxiproxyApi
+from cluster.toxiproxy import OWN_PREFIX, Stream, Toxiproxy
 
 WIRE_MS = 2
 LATENCY = OWN_PREFIX + "wire"
@@ -39,7 +39,7 @@ class Lab:
         self._cluster.start()
         self.nodes: Sequence[Node] = self._cluster.nodes
         assert self._cluster.toxiproxy_url is not None
-        self._api = ToxiproxyApi(self._cluster.toxiproxy_url, deadline_s=10.0)
+        self._api = Toxiproxy(self._cluster.toxiproxy_url, deadline_s=10.0)
         self._at_rest = max(self.connections(node) for node in self.nodes)
         self._latency = dict.fromkeys((node.name for node in self.nodes), 0)
 
