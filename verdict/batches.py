@@ -10,10 +10,11 @@ import math
 from collections.abc import Set
 
 from telemetry.histogram import lowest_us
-from telemetry.window import SLICES_A_SECOND
+from telemetry.window import SLICES_A_SECOND, Cell
 from verdict.answers import held, not_applicable, percent
 from verdict.breaker import MOST_WAITS, opened_by, probe_allowance, unavailable_targets
 from verdict.compare import taken_back
+from verdict.evidence import calls, disturbances
 from verdict.model import CheckResult, Ruling
 from verdict.phases import FaultSpan
 from verdict.view import BATCHES, View
@@ -36,7 +37,8 @@ def batches_fail_fast(view: View) -> CheckResult:
     clear = seconds - view.disturbed
     again = _judged(view, clear, probes) if clear else None
     if again is None or again.verdict is not Ruling.FAIL:
-        return taken_back(result, "the generator was saturated or other work in its way then")
+        reason = "the generator was saturated or other work in its way then"
+        return taken_back(result, reason, *disturbances(view, seconds & view.disturbed))
     return again
 
 
@@ -56,7 +58,20 @@ def _judged(view: View, seconds: Set[int], probes: float) -> CheckResult:
     allowed = max(view.limit(name), min(MOST_WAITS, probes / count))
     why = f"{waited} of {count:,} batches waited over {threshold_us / 1000:.0f} ms"
     why += f" ({percent(share)}), {probes:.0f} probes allowed"
-    return held(name, share <= allowed, why, observed=share, limit=allowed)
+
+    def waiting(_second: int, op: str, node: str, _outcome: str, cell: Cell) -> int:
+        if node != BATCHES or not op.endswith("_many"):
+            return 0
+        return sum(n for bucket, n in cell.service.items() if lowest_us(bucket) >= threshold_us)
+
+    return held(
+        name,
+        share <= allowed,
+        why,
+        observed=share,
+        limit=allowed,
+        evidence=lambda: calls(view, seconds, waiting, longest=True),
+    )
 
 
 def _open_seconds(view: View) -> tuple[set[int], float]:

@@ -11,11 +11,21 @@ import math
 import statistics
 from collections.abc import Sequence
 
+from client.operation import UNATTEMPTED
 from telemetry.window import SLICES_A_SECOND
 from verdict.answers import answer, held, inconclusive, not_applicable, percent, worst
 from verdict.compare import taken_back
+from verdict.evidence import (
+    by_second,
+    disturbances,
+    lacking,
+    not_injected,
+    outcomes,
+    unconfirmed,
+    waiting_groups,
+)
 from verdict.lag import hub_lag_s
-from verdict.model import CheckResult, Ruling
+from verdict.model import CheckResult, Contributor, Ruling
 from verdict.phases import FaultSpan
 from verdict.sums import waiting_calls
 from verdict.view import View
@@ -131,7 +141,8 @@ def breaker_opens_within(view: View) -> CheckResult:
         return not_applicable(name, "no node was made unavailable")
     if not targets:
         why = view.because("the fault was never injected")
-        return inconclusive(name, why, limit=view.limit(name))
+        none = not_injected(view)
+        return inconclusive(name, why, limit=view.limit(name), evidence=lambda: none)
     return worst(name, [_opens(view, span, node) for span, node in targets])
 
 
@@ -140,14 +151,17 @@ def _opens(view: View, span: FaultSpan, node: str) -> CheckResult:
     limit = view.limit(name)
     where = f"{node} under {span.record.id}"
     if not span.record.confirmed:
-        return inconclusive(name, f"{where}: the fault was not confirmed", limit=limit)
+        why = f"{where}: the fault was not confirmed"
+        return inconclusive(name, why, limit=limit, evidence=lambda: unconfirmed(span, node))
     if span.length_s <= limit:
         return not_applicable(name, f"{where}: the fault lasted {span.length_s:.1f} s only")
     threshold = waiting_threshold_us(view, span)
     calls, waits = calls_and_waits(view, node, span.injected, span.heal, threshold)
     if calls < CALLS_TO_OPEN:
         why = view.because(f"{where}: {calls} calls, {CALLS_TO_OPEN} needed")
-        return inconclusive(name, why, limit=limit)
+        lifetime = span.injected, span.heal
+        few = lacking("calls", calls, CALLS_TO_OPEN, node=node, span=lifetime)
+        return inconclusive(name, why, limit=limit, evidence=lambda: few)
     moment = opened_at(view, span, node)
     if moment is None:
         why = f"{where}: {waits} of {calls} calls waited, to the end of the fault"
@@ -155,10 +169,18 @@ def _opens(view: View, span: FaultSpan, node: str) -> CheckResult:
     else:
         took = moment - span.begins
         why = f"{where}: calls no longer waited after {took:.1f} s"
+    result = held(
+        name,
+        took <= limit,
+        why,
+        observed=took,
+        limit=limit,
+        evidence=lambda: waiting_groups(view, node, span.begins, span.begins + took, threshold),
+    )
     if took > limit and _was_saturated(view, span.begins, span.begins + took):
-        why += "; the generator was saturated then"
-        return inconclusive(name, why, observed=took, limit=limit)
-    return held(name, took <= limit, why, observed=took, limit=limit)
+        seconds = range(math.floor(span.begins), math.ceil(span.begins + took))
+        return taken_back(result, "the generator was saturated then", *disturbances(view, seconds))
+    return result
 
 
 def _was_saturated(view: View, begin: float, end: float) -> bool:
@@ -174,7 +196,8 @@ def fails_fast_while_open(view: View) -> CheckResult:
         return not_applicable(name, "no node was made unavailable")
     if not targets:
         why = view.because("the fault was never injected")
-        return inconclusive(name, why, limit=view.limit(name))
+        none = not_injected(view)
+        return inconclusive(name, why, limit=view.limit(name), evidence=lambda: none)
     return worst(name, [_fails_fast(view, span, node) for span, node in targets])
 
 
@@ -183,7 +206,8 @@ def _fails_fast(view: View, span: FaultSpan, node: str) -> CheckResult:
     limit = view.limit(name)
     where = f"{node} under {span.record.id}"
     if not span.record.confirmed:
-        return inconclusive(name, f"{where}: the fault was not confirmed", limit=limit)
+        why = f"{where}: the fault was not confirmed"
+        return inconclusive(name, why, limit=limit, evidence=lambda: unconfirmed(span, node))
     # The tenth in which the breaker opens holds calls that had to wait for it to do so.
     begin = opened_by(view, span, node) + 1 / SLICES_A_SECOND
     if span.heal <= begin or span.length_s <= view.limit("breaker_opens_within"):
@@ -192,18 +216,29 @@ def _fails_fast(view: View, span: FaultSpan, node: str) -> CheckResult:
     calls, waits = calls_and_waits(view, node, begin, span.heal, threshold)
     if calls < CALLS_WHILE_OPEN:
         why = view.because(f"{where}: {calls} calls while open, {CALLS_WHILE_OPEN} needed")
-        return inconclusive(name, why, limit=limit)
+        few = lacking("calls", calls, CALLS_WHILE_OPEN, node=node, span=(begin, span.heal))
+        return inconclusive(name, why, limit=limit, evidence=lambda: few)
     probes = probe_allowance(view, node, begin, span.heal)
     allowed = max(limit, min(MOST_WAITS, probes / calls))
     share = waits / calls
     why = f"{where}: {waits} of {calls} calls waited over {threshold / 1000:.1f} ms"
     why += f" ({percent(share)}), {probes:.0f} probes allowed"
+    result = held(
+        name,
+        share <= allowed,
+        why,
+        observed=share,
+        limit=allowed,
+        evidence=lambda: waiting_groups(view, node, begin, span.heal, threshold),
+    )
     if share > allowed:
         explained = _waits_of_a_late_hub(view, node, begin, span.heal, threshold)
         if (waits - explained) / calls <= allowed:
-            why += f"; {explained} of them no longer than a late hub explains"
-            return inconclusive(name, why, observed=share, limit=allowed)
-    return held(name, share <= allowed, why, observed=share, limit=allowed)
+            reason = f"{explained} of them no longer than a late hub explains"
+            seconds = range(math.floor(begin), math.ceil(span.heal))
+            late = [second for second in seconds if second in view.disturbed]
+            return taken_back(result, reason, *disturbances(view, late))
+    return result
 
 
 def _waits_of_a_late_hub(
@@ -255,7 +290,17 @@ def _spares(view: View, node: str, seconds: Sequence[int]) -> CheckResult:
         opened = view.growth(node, "opened_total", chosen)
         why = f"{node}: {refused} calls not attempted, {opened} openings while no fault touched it"
         seen, limit = max(refused, opened), view.limit(name)
-        return held(name, seen <= limit, why, observed=seen, limit=limit)
+        return held(
+            name,
+            seen <= limit,
+            why,
+            observed=seen,
+            limit=limit,
+            evidence=lambda: [
+                *outcomes(view, chosen, UNATTEMPTED, node),
+                *_openings(view, node, chosen),
+            ],
+        )
 
     result = judge(seconds)
     if result.verdict is not Ruling.FAIL:
@@ -264,4 +309,15 @@ def _spares(view: View, node: str, seconds: Sequence[int]) -> CheckResult:
     clear = judge([second for second in seconds if second not in view.aftermath])
     if clear.verdict is Ruling.FAIL:
         return result
-    return taken_back(result, "the generator was saturated then")
+    late = [second for second in seconds if second in view.aftermath]
+    return taken_back(result, "the generator was saturated then", *disturbances(view, late))
+
+
+def _openings(view: View, node: str, seconds: Sequence[int]) -> Sequence[Contributor]:
+    """Give when a node's breaker opened, as the client tells it."""
+    told = [
+        (node, second, opened)
+        for second in seconds
+        if (opened := view.growth(node, "opened_total", [second]))
+    ]
+    return by_second(told, "", "openings of its breaker, by snapshot()")

@@ -5,8 +5,9 @@ Measured after the clients were closed. A process that was lost cannot be asked 
 
 from __future__ import annotations
 
-from verdict.answers import answer, held, inconclusive, not_applicable, percent, worst
-from verdict.model import CheckResult, Ruling, WorkerFacts
+from verdict.answers import Evidence, answer, held, inconclusive, not_applicable, percent, worst
+from verdict.evidence import lost_workers, unhealed
+from verdict.model import CheckResult, Contributor, Ruling, WorkerFacts
 from verdict.view import View
 
 DESCRIPTOR_SLACK = 3  # a log file, a selector, a socket of the report in flight
@@ -21,7 +22,8 @@ def no_leaks(view: View) -> CheckResult:
     name = "no_leaks"
     living = [worker for worker in view.facts.workers if worker.lost_at_s is None]
     if not living:
-        return inconclusive(name, view.because("no load process was left to ask"))
+        why = view.because("no load process was left to ask")
+        return inconclusive(name, why, evidence=lambda: lost_workers(view))
     parts = [part for worker in living for part in _worker_parts(view, worker)]
     parts += _connection_parts(view)
     result = worst(name, parts)
@@ -42,29 +44,63 @@ def _worker_parts(view: View, worker: WorkerFacts) -> list[CheckResult]:
     parts = []
     for what, slack in (("fds", DESCRIPTOR_SLACK), ("greenlets", GREENLET_SLACK)):
         if what not in worker.before or what not in worker.after:
-            parts.append(inconclusive(name, f"{worker.id}: {what} were not counted"))
+            missing = left_behind(view, f"{what} of {worker.id}: not counted", None)
+            why = f"{worker.id}: {what} were not counted"
+            parts.append(inconclusive(name, why, evidence=missing))
             continue
         extra = worker.after[what] - worker.before[what]
         why = f"{worker.id}: {extra:.0f} {what} more than before the run"
         if what == "greenlets" and worker.left_running:
             why += f": {', '.join(worker.left_running)}"
-        parts.append(
-            held(name, extra <= slack, why, observed=max(0, extra), limit=slack, unit="count")
+        seen = left_behind(
+            view,
+            f"{what} of {worker.id} beyond those before the run",
+            int(extra),
+            before=worker.before[what],
+            after=worker.after[what],
+            left_running=list(worker.left_running) if what == "greenlets" else [],
         )
+        seen_extra = max(0, extra)
+        part = held(
+            name, extra <= slack, why, observed=seen_extra, limit=slack, unit="count", evidence=seen
+        )
+        parts.append(part)
     if worker.slots_in_use is not None:
         held_slots = worker.slots_in_use
         why = f"{worker.id}: {held_slots} pool slots in use with no call under way"
-        parts.append(held(name, held_slots == 0, why, observed=held_slots, limit=0, unit="count"))
+        seen = left_behind(view, f"pool slots of {worker.id} in use", held_slots)
+        part = held(
+            name, held_slots == 0, why, observed=held_slots, limit=0, unit="count", evidence=seen
+        )
+        parts.append(part)
     if not worker.rss_baseline or not worker.rss_end:
-        parts.append(inconclusive(name, f"{worker.id}: memory was not measured"))
+        seen = left_behind(view, f"memory of {worker.id}: not measured", None)
+        parts.append(inconclusive(name, f"{worker.id}: memory was not measured", evidence=seen))
         return parts
     limit = view.limit(name)
     allowed = worker.rss_baseline * (1 + limit) + MEMORY_SLACK_BYTES
     grown = _growth(worker)
     mib = 1024 * 1024
     why = f"{worker.id}: memory {worker.rss_baseline / mib:.0f} to {worker.rss_end / mib:.0f} MiB"
-    parts.append(held(name, worker.rss_end <= allowed, why, observed=max(0, grown), limit=limit))
+    seen = left_behind(
+        view,
+        f"bytes of {worker.id}'s memory over its baseline",
+        int(worker.rss_end - worker.rss_baseline),
+        before=worker.rss_baseline,
+        after=worker.rss_end,
+    )
+    is_held = worker.rss_end <= allowed
+    parts.append(held(name, is_held, why, observed=max(0, grown), limit=limit, evidence=seen))
     return parts
+
+
+def left_behind(
+    view: View, what: str, count: int | None, node: str = "", **example: object
+) -> Evidence:
+    """Give what was left when the load was over and the clients were closed."""
+    end = view.phases.load_end
+    found = Contributor(outcome=what, node=node, from_s=end, count=count, example=example)
+    return lambda: (found,)
 
 
 def _connection_parts(view: View) -> list[CheckResult]:
@@ -76,7 +112,8 @@ def _connection_parts(view: View) -> list[CheckResult]:
         return parts  # the descriptors of the processes that are left tell the same
     if missing:
         why = f"connections were not counted on {', '.join(missing)}"
-        parts.append(inconclusive(name, view.because(why)))
+        seen = left_behind(view, "connections were not counted", None, node=missing[0])
+        parts.append(inconclusive(name, view.because(why), evidence=seen))
     for node, (before, after) in counted.items():
         extra = after - before
         why = f"{node}: {extra} connections more than before the run"
@@ -88,6 +125,14 @@ def _connection_parts(view: View) -> list[CheckResult]:
                 observed=max(0, extra),
                 limit=CONNECTION_SLACK,
                 unit="count",
+                evidence=left_behind(
+                    view,
+                    "connections more than before the run",
+                    extra,
+                    node=node,
+                    before=before,
+                    after=after,
+                ),
             )
         )
     return parts
@@ -109,4 +154,12 @@ def all_faults_healed(view: View) -> CheckResult:
     ]
     left += [f"left over: {item}" for item in facts.leftovers]
     why = "; ".join(left[:3]) if left else f"{len(begun)} of {len(begun)} healed, nothing left over"
-    return held(name, len(left) <= limit, why, observed=len(left), limit=limit)
+    over = [Contributor(outcome=f"left over: {item}") for item in facts.leftovers]
+    return held(
+        name,
+        len(left) <= limit,
+        why,
+        observed=len(left),
+        limit=limit,
+        evidence=lambda: (*unhealed(view), *over),
+    )

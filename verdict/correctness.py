@@ -10,6 +10,7 @@ from typing import Any
 
 from client.operation import Outcome
 from verdict.answers import held, inconclusive
+from verdict.evidence import kept_findings, lacking, outcomes
 from verdict.model import CheckResult
 from verdict.view import View
 
@@ -36,10 +37,23 @@ def no_wrong_values(view: View) -> CheckResult:
         first = view.facts.wrong_values[:1]
         shown = f", first: {evidence_line(first[0])}" if first else ""
         why = f"{wrong} wrong values beside {verified} verified hits{shown}"
-        return held(name, False, why, observed=wrong, limit=limit)
+        return held(
+            name,
+            False,
+            why,
+            observed=wrong,
+            limit=limit,
+            evidence=lambda: (
+                outcomes(view, view.windows, {Outcome.WRONG_VALUE})
+                or kept_findings(view.facts.wrong_values)
+            ),
+        )
     if verified + wrong < VERIFIED_HITS_NEEDED:
         why = view.because(f"{verified + wrong:,} verified hits, {VERIFIED_HITS_NEEDED:,} needed")
-        return inconclusive(name, why, observed=wrong, limit=limit)
+        few = lacking(
+            "verified hits", verified + wrong, VERIFIED_HITS_NEEDED, seconds=tuple(view.windows)
+        )
+        return inconclusive(name, why, observed=wrong, limit=limit, evidence=lambda: few)
     return held(name, True, f"{verified:,} hits verified", observed=wrong, limit=limit)
 
 
@@ -55,4 +69,14 @@ def predictable_errors(view: View) -> CheckResult:
     first = findings[:1]
     shown = f", first: {evidence_line(first[0])}" if first else ""
     why = f"{seen} calls raised a programming error or broke the contract{shown}"
-    return held(name, False, why, observed=seen, limit=limit)
+    return held(
+        name,
+        False,
+        why,
+        observed=seen,
+        limit=limit,
+        evidence=lambda: (
+            outcomes(view, view.windows, {Outcome.BUG, Outcome.BAD_RESULT})
+            or kept_findings(findings)
+        ),
+    )

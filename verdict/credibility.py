@@ -7,12 +7,32 @@ PASS or INCONCLUSIVE: they never convict a client.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from telemetry.histogram import merged, percentile_us
-from verdict.answers import answer, held, inconclusive, not_applicable, percent, worst
+from verdict.answers import (
+    MOST_CONTRIBUTORS,
+    answer,
+    held,
+    inconclusive,
+    not_applicable,
+    percent,
+    with_evidence,
+    worst,
+)
 from verdict.effects import without_effect
-from verdict.model import CheckResult, Ruling
+from verdict.evidence import (
+    Triple,
+    by_second,
+    disturbances,
+    failures,
+    lacking,
+    longest_calls,
+    lost_workers,
+    not_injected,
+    unconfirmed,
+)
+from verdict.model import CheckResult, Contributor, Ruling
 from verdict.view import CPU_LIMIT, View
 
 STEADY_SECONDS_NEEDED = 5
@@ -30,17 +50,26 @@ def enough_requests(view: View) -> CheckResult:
     needed = view.limit(name)
     operations = view.total(view.windows).operations
     steady = sum(1 for second in view.phases.baseline if view.sums(second).operations)
-    lacking = []
+    found: list[Contributor] = []
+    reasons = []
     if operations < needed:
-        lacking.append(f"{operations} operations, {needed:,.0f} needed")
+        reasons.append(f"{operations} operations, {needed:,.0f} needed")
+        found += lacking("operations", operations, needed, seconds=tuple(view.windows))
     if steady < STEADY_SECONDS_NEEDED:
-        lacking.append(f"{steady} full steady seconds, {STEADY_SECONDS_NEEDED} needed")
+        reasons.append(f"{steady} full steady seconds, {STEADY_SECONDS_NEEDED} needed")
+        seconds = view.phases.baseline
+        found += lacking("full steady seconds", steady, STEADY_SECONDS_NEEDED, seconds=seconds)
     if view.facts.stopped_early:
-        lacking.append("the run did not go as planned")
-    lacking += _lost_load(view) + _lost_reports(view, operations)
-    if lacking:
-        why = view.because("; ".join(lacking))
-        return inconclusive(name, why, observed=operations, limit=needed)
+        reasons.append("the run did not go as planned")
+        end = view.facts.duration_s
+        found.append(Contributor(outcome=f"stopped: {view.facts.stopped_early}", from_s=end))
+    losses, unreported = _lost_load(view), _lost_reports(view, operations)
+    found += lost_workers(view) if losses else ()
+    found += [Contributor(outcome=line) for line in unreported]
+    reasons += losses + unreported
+    if reasons:
+        why = view.because("; ".join(reasons))
+        return inconclusive(name, why, observed=operations, limit=needed, evidence=lambda: found)
     why = f"{operations:,} operations, {steady} steady seconds"
     lost = _lost_workers(view)
     if lost:
@@ -126,18 +155,49 @@ def steady_baseline(view: View) -> CheckResult:
     quiet = view.unrobbed(baseline, STEADY_SECONDS_NEEDED)
     medians = [value for s in quiet if (value := view.sums(s).p50_ms()) is not None]
     if not sums.operations or len(medians) < 2:
-        return inconclusive(name, view.because("no steady state was seen"), limit=limit)
+        few = lacking("windows of steady state", len(medians), 2, seconds=baseline)
+        why = view.because("no steady state was seen")
+        return inconclusive(name, why, limit=limit, evidence=lambda: few)
     errors = sums.failed / sums.operations
     if errors > BASELINE_ERRORS:
         why = f"{percent(errors)} errors in the steady state"
-        return inconclusive(name, why, observed=errors, limit=BASELINE_ERRORS)
+        return inconclusive(
+            name,
+            why,
+            observed=errors,
+            limit=BASELINE_ERRORS,
+            evidence=lambda: failures(view, baseline),
+        )
     medians = _without_the_odd_one(medians)
     deviation, mean = statistics.pstdev(medians), statistics.fmean(medians)
     variation = deviation / mean if mean else 0.0
     why = f"window p50 {mean:.2f} ms, deviation {deviation:.2f} ms, over {len(medians)} windows"
     if variation > limit and deviation > P50_SLACK_MS:
-        return inconclusive(name, why, observed=variation, limit=limit)
+        return inconclusive(
+            name,
+            why,
+            observed=variation,
+            limit=limit,
+            evidence=lambda: _unsteady_windows(view, quiet),
+        )
     return held(name, True, why, observed=variation, limit=limit)
+
+
+def _unsteady_windows(view: View, seconds: Sequence[int]) -> list[Contributor]:
+    """Give the windows whose median is farthest from that of the others."""
+    p50s = {second: value for second in seconds if (value := view.sums(second).p50_ms())}
+    middle = statistics.median(p50s.values())
+    farthest = sorted(p50s, key=lambda second: abs(p50s[second] - middle), reverse=True)
+    return [
+        Contributor(
+            outcome=f"window p50 {p50s[second]:.2f} ms, {middle:.2f} ms in the median window",
+            from_s=second,
+            to_s=second + 1,
+            count=view.sums(second).operations,
+            example=next(iter(disturbances(view, [second]))).example,
+        )
+        for second in farthest[:MOST_CONTRIBUTORS]
+    ]
 
 
 def _without_the_odd_one(values: list[float]) -> list[float]:
@@ -163,14 +223,38 @@ def fault_confirmed(view: View) -> CheckResult:
             for record in missing[:3]
         ]
         why = view.because("; ".join(reasons))
-        return inconclusive(name, why, observed=len(missing), limit=limit)
-    unfelt = [line for span in view.phases.spans for line in without_effect(view, span)]
-    if unfelt:
-        return inconclusive(name, "; ".join(unfelt[:3]), observed=len(unfelt), limit=limit)
+        seen = [
+            each
+            for span in view.phases.spans
+            if not span.record.confirmed
+            for each in unconfirmed(span)
+        ] + [*not_injected(view)]
+        return inconclusive(name, why, observed=len(missing), limit=limit, evidence=lambda: seen)
+    lines = [(span, line) for span in view.phases.spans for line in without_effect(view, span)]
+    if lines:
+        unfelt = [
+            Contributor(
+                outcome=line,
+                node=", ".join(span.record.nodes),
+                from_s=span.begins,
+                to_s=span.heal,
+                count=view.total(view.phases.during(span), *span.record.nodes).operations,
+            )
+            for span, line in lines
+        ]
+        why = "; ".join(line for _, line in lines[:3])
+        return inconclusive(name, why, observed=len(lines), limit=limit, evidence=lambda: unfelt)
     strays = sum(worker.strays for worker in view.facts.workers)
     if strays:
         why = f"{strays} connections of which nobody knows for which group of users they were made"
-        return inconclusive(name, why, observed=strays, limit=limit)
+        astray = [
+            Contributor(
+                outcome=f"connections of {worker.id} of no known group", count=worker.strays
+            )
+            for worker in view.facts.workers
+            if worker.strays
+        ]
+        return inconclusive(name, why, observed=strays, limit=limit, evidence=lambda: astray)
     why = f"{len(records)} of {len(records)} confirmed" if not missing else "within the budget"
     return held(name, True, why, observed=len(missing), limit=limit)
 
@@ -183,24 +267,57 @@ def load_kept(view: View) -> CheckResult:
         return not_applicable(name, "closed loop: no load was planned")
     outside = [second for second in view.phases.full if not view.phases.is_under_fault(second)]
     planned = sent = busy = late = 0
+    unsent: list[Triple] = []
     for stretch in _stretches(outside):
         pacings = [view.windows[second].pacing for second in stretch if second in view.windows]
         due = sum(pacing.planned for pacing in pacings)
         planned += due
+        unsent += _unsent(view, stretch)
         sent += min(due, sum(pacing.sent for pacing in pacings))  # catching up adds no load
         busy += sum(pacing.busy_samples for pacing in pacings)
         late += sum(pacing.late_samples for pacing in pacings)
     if not planned:
-        return inconclusive(name, view.because("nothing was planned outside faults"), limit=limit)
+        none = lacking("planned starts outside faults", 0, 1, seconds=outside)
+        why = view.because("nothing was planned outside faults")
+        return inconclusive(name, why, limit=limit, evidence=lambda: none)
     share = sent / planned
     why = f"{sent:,} of {planned:,} planned starts"
     if share >= limit:
         return answer(name, Ruling.PASS, why, observed=share, limit=limit)
     if busy > late and not _is_saturated(view, outside):
         why += f"; every user was inside the client in {busy} of {busy + late} samples of backlog"
-        return answer(name, Ruling.FAIL, why, observed=share, limit=limit)
+        return held(
+            name,
+            False,
+            why,
+            observed=share,
+            limit=limit,
+            evidence=lambda: [
+                *by_second(unsent, "", "starts not sent: every user was inside the client")[:1],
+                *longest_calls(view, outside),
+            ],
+        )
     why += "; the generator itself was late"
-    return inconclusive(name, why, observed=share, limit=limit)
+    return inconclusive(
+        name,
+        why,
+        observed=share,
+        limit=limit,
+        evidence=lambda: [
+            *disturbances(view, outside),
+            *by_second(unsent, "", "starts not sent by a generator that was late"),
+        ],
+    )
+
+
+def _unsent(view: View, stretch: Sequence[int]) -> list[Triple]:
+    """Give the seconds in which fewer iterations were started than planned."""
+    return [
+        ("", second, count)
+        for second in stretch
+        if (window := view.windows.get(second)) is not None
+        and (count := window.pacing.planned - window.pacing.sent) > 0
+    ]
 
 
 def _stretches(seconds: Iterable[int]) -> list[list[int]]:
@@ -234,7 +351,9 @@ def generator_not_saturated(view: View) -> CheckResult:
     seconds = view.phases.full
     lag = _lag_p99_s(view, seconds)
     if lag is None:
-        return inconclusive(name, view.because("the hub's lag was not measured"), limit=limit)
+        none = lacking("windows with a measured lag", 0, 1, seconds=seconds)
+        why = view.because("the hub's lag was not measured")
+        return inconclusive(name, why, limit=limit, evidence=lambda: none)
     cpu = view.median_cpu(seconds)
     parts = []
     for is_over, seen, most, unit, why in (
@@ -243,4 +362,4 @@ def generator_not_saturated(view: View) -> CheckResult:
     ):
         ruling = Ruling.INCONCLUSIVE if is_over else Ruling.PASS
         parts.append(answer(name, ruling, why, observed=seen, limit=most, unit=unit))
-    return worst(name, parts)
+    return with_evidence(worst(name, parts), lambda: disturbances(view, seconds))

@@ -14,9 +14,10 @@ from typing import Any
 
 from client.operation import FAILURES, Outcome
 from telemetry.histogram import lowest_us, percentile_us
-from telemetry.window import SLICES_A_SECOND, Cell
+from telemetry.window import SLICES_A_SECOND, WAITING_FROM_US, Cell
 from verdict.answers import MOST_CONTRIBUTORS
 from verdict.model import CheckResult, Contributor
+from verdict.phases import FaultSpan
 from verdict.sums import waiting_calls
 from verdict.view import View
 
@@ -181,7 +182,12 @@ def slow_calls(
     return calls(view, seconds, count_of, longest=True)
 
 
-def waits(
+def longest_calls(view: View, seconds: Iterable[int]) -> tuple[Contributor, ...]:
+    """Give the operations that took most of the users' time, by the calls of 5 ms and longer."""
+    return slow_calls(view, seconds, WAITING_FROM_US)
+
+
+def waiting_groups(
     view: View, node: str, begin: float, end: float, over_us: float
 ) -> tuple[Contributor, ...]:
     """Give the largest groups of calls sent to a node between two moments that waited so long.
@@ -239,6 +245,32 @@ def by_second(
     for node, second, count in items:
         tallies.add(operation, node, outcome, count, second, second + 1)
     return tallies.largest(examples)
+
+
+def kept_findings(
+    findings: Iterable[Mapping[str, Any]], at: str = "at_s"
+) -> tuple[Contributor, ...]:
+    """Give findings that were kept, grouped by kind, operation and node; `at` names their time."""
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for each in findings:
+        key = str(each.get("kind", "finding")), str(each.get("op", "")), str(each.get("node", ""))
+        groups.setdefault(key, []).append(each)
+    ranked = sorted(groups.items(), key=lambda item: len(item[1]), reverse=True)
+    total = sum(map(len, groups.values()))
+    return tuple(
+        Contributor(
+            outcome=kind.replace("_", " "),
+            operation=op,
+            node=node,
+            from_s=min(times, default=None),
+            to_s=max(times, default=None),
+            count=len(kept),
+            share=len(kept) / total,
+            example=kept[0],
+        )
+        for (kind, op, node), kept in ranked[:MOST_CONTRIBUTORS]
+        for times in [[each[at] for each in kept if each.get(at) is not None]]
+    )
 
 
 def disturbances(view: View, seconds: Iterable[int]) -> tuple[Contributor, ...]:
@@ -310,6 +342,33 @@ def not_injected(view: View) -> tuple[Contributor, ...]:
         )
         for record in view.facts.faults
         if record.injected_at_s is None
+    )[:MOST_CONTRIBUTORS]
+
+
+def unconfirmed(span: FaultSpan, node: str = "") -> tuple[Contributor, ...]:
+    """Give a fault that was injected and not confirmed."""
+    record = span.record
+    return (
+        Contributor(
+            outcome=f"{record.id} was not confirmed: {record.why_not or 'its effect was not seen'}",
+            node=node or ", ".join(record.nodes),
+            from_s=span.injected,
+            to_s=span.healed,
+        ),
+    )
+
+
+def unhealed(view: View) -> tuple[Contributor, ...]:
+    """Give the faults that were injected and not seen to heal."""
+    return tuple(
+        Contributor(
+            outcome=f"{record.id} was not seen to heal: {record.why_not or 'no reason known'}",
+            node=", ".join(record.nodes),
+            from_s=record.injected_at_s,
+            to_s=view.facts.duration_s,
+        )
+        for record in view.facts.faults
+        if record.injected_at_s is not None and record.healed_at_s is None
     )[:MOST_CONTRIBUTORS]
 
 
