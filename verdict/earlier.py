@@ -11,6 +11,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping
 
+from client.operation import Outcome
 from verdict.answers import held, inconclusive, not_applicable, percent, worst
 from verdict.compare import (
     HOPS,
@@ -18,8 +19,10 @@ from verdict.compare import (
     P99_SLACK_MS,
     THROUGHPUT_KEPT,
     WINDOWS_NEEDED,
+    taken_back,
 )
-from verdict.model import CheckResult, EarlierRun, Figure, Ruling
+from verdict.evidence import disturbances, failures, lacking, outcomes, slow_calls
+from verdict.model import CheckResult, Contributor, EarlierRun, Figure, Ruling
 from verdict.view import CPU_GROWTH, View
 
 NAME = "baseline_kept"
@@ -53,10 +56,11 @@ def baseline_kept(view: View) -> CheckResult:
     windows = len(view.phases.baseline)
     if windows < WINDOWS_NEEDED:
         why = f"{windows} full seconds to compare by, {WINDOWS_NEEDED} needed"
-        return inconclusive(NAME, view.because(why), limit=view.limit(NAME))
+        few = lacking("full seconds", windows, WINDOWS_NEEDED, seconds=view.phases.baseline)
+        return inconclusive(NAME, view.because(why), limit=view.limit(NAME), evidence=lambda: few)
     now = {name: f.value for name, f in steady_figures(view).items() if f.value is not None}
     if why := _other_load(view, earlier, now):
-        return inconclusive(NAME, why, limit=view.limit(NAME))
+        return inconclusive(NAME, why, limit=view.limit(NAME), evidence=lambda: [_stated(why)])
     parts = [
         _latency(view, earlier, now, "steady_p50", P50_SLACK_MS),
         _latency(view, earlier, now, "steady_p99", P99_SLACK_MS),
@@ -66,8 +70,12 @@ def baseline_kept(view: View) -> CheckResult:
     found = [part for part in parts if part is not None]
     if len(found) < len(parts):
         why = f"{earlier.name} lacks what this run is to be held against: make a new baseline"
-        return inconclusive(NAME, why, limit=view.limit(NAME))
+        return inconclusive(NAME, why, limit=view.limit(NAME), evidence=lambda: [_stated(why)])
     return worst(NAME, found)
+
+
+def _stated(what: str) -> Contributor:
+    return Contributor(outcome=what)
 
 
 def _other_load(view: View, earlier: EarlierRun, now: Mapping[str, float]) -> str:
@@ -91,8 +99,17 @@ def _latency(
     allowed = max(limit * was, was + slack_ms)
     label = name.removeprefix("steady_")
     why = f"{label} {value:.2f} ms, {was:.2f} ms in {earlier.name}, {allowed:.2f} ms allowed"
-    result = held(NAME, value <= allowed, why, observed=value / was, limit=allowed / was, unit="x")
-    return _excused(result, earlier, now, value - allowed)
+    seconds = view.phases.baseline
+    result = held(
+        NAME,
+        value <= allowed,
+        why,
+        observed=value / was,
+        limit=allowed / was,
+        unit="x",
+        evidence=lambda: slow_calls(view, seconds, 1000 * allowed),
+    )
+    return _excused(view, result, now, value - allowed)
 
 
 def _throughput(view: View, earlier: EarlierRun, now: Mapping[str, float]) -> CheckResult | None:
@@ -105,8 +122,24 @@ def _throughput(view: View, earlier: EarlierRun, now: Mapping[str, float]) -> Ch
     else:
         kept = 1 / view.limit(NAME)
     why = f"{value:.0f} completed/s, {was:.0f} in {earlier.name}, {kept * was:.0f} needed"
-    result = held(NAME, value >= kept * was, why, observed=value / was, limit=kept, unit="share")
-    return _excused(result, earlier, now, 0.0)
+    seconds = view.phases.baseline
+    fewer = Contributor(
+        outcome=f"{value:.0f} completed/s, {was:.0f} in {earlier.name}",
+        from_s=seconds[0],
+        to_s=seconds[-1] + 1,
+        count=round((was - value) * len(seconds)),
+        share=1 - value / was,
+    )
+    result = held(
+        NAME,
+        value >= kept * was,
+        why,
+        observed=value / was,
+        limit=kept,
+        unit="share",
+        evidence=lambda: [fewer, *failures(view, seconds)],
+    )
+    return _excused(view, result, now, 0.0)
 
 
 def _hit_ratio(view: View, earlier: EarlierRun) -> CheckResult | None:
@@ -119,26 +152,35 @@ def _hit_ratio(view: View, earlier: EarlierRun) -> CheckResult | None:
     ratio = total.read_hits / total.read_keys if total.read_keys else 0.0
     floor = min(THROUGHPUT_KEPT * was, was - HIT_RATIO_SLACK)
     why = f"hit ratio {percent(ratio)}, {percent(was)} in {earlier.name}"
-    return held(NAME, ratio >= floor, why, observed=ratio, limit=max(0.0, floor), unit="share")
+    return held(
+        NAME,
+        ratio >= floor,
+        why,
+        observed=ratio,
+        limit=max(0.0, floor),
+        unit="share",
+        evidence=lambda: outcomes(view, view.phases.baseline, {Outcome.MISS, Outcome.PARTIAL}),
+    )
 
 
 def _excused(
-    result: CheckResult, earlier: EarlierRun, now: Mapping[str, float], excess_ms: float
+    view: View, result: CheckResult, now: Mapping[str, float], excess_ms: float
 ) -> CheckResult:
     """Take a FAIL back where the machine was another: the harness's own ticker was later too.
 
     Not for a client that keeps its process busier than before, and so is late by its own doing.
     """
-    was, late = earlier.figures.get("steady_hub_lag"), now.get("steady_hub_lag")
+    figures = view.facts.earlier.figures if view.facts.earlier is not None else {}
+    was, late = figures.get("steady_hub_lag"), now.get("steady_hub_lag")
     if result.verdict is not Ruling.FAIL or was is None or late is None:
         return result
     is_late = late > max(LAG_FACTOR * was, was + P99_SLACK_MS)
     is_explained = 0.0 < excess_ms <= HOPS * (late - was)
-    is_busier = now.get("steady_cpu", 0.0) > earlier.figures.get("steady_cpu", 1.0) + CPU_GROWTH
+    is_busier = now.get("steady_cpu", 0.0) > figures.get("steady_cpu", 1.0) + CPU_GROWTH
     if is_busier or not (is_late or is_explained):
         return result
-    why = f"{result.why}; the harness's own ticker was {late:.1f} ms late, {was:.1f} ms then"
-    return inconclusive(NAME, why, observed=result.observed, limit=result.limit, unit=result.unit)
+    reason = f"the harness's own ticker was {late:.1f} ms late, {was:.1f} ms then"
+    return taken_back(result, reason, *disturbances(view, view.phases.baseline))
 
 
 def _median(values: Iterable[float | None]) -> float | None:

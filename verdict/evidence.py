@@ -26,6 +26,8 @@ CountOf = Callable[[int, str, str, str, Cell], int]
 
 Triple = tuple[str, int, int]  # node, second, count
 
+KEYS_NAMED = "keys named in .failed"
+
 FINDING_OUTCOMES: Mapping[str, str] = {
     "programming_error": Outcome.BUG,
     "bad_result": Outcome.BAD_RESULT,
@@ -156,6 +158,20 @@ def failures(view: View, seconds: Iterable[int], *nodes: str) -> tuple[Contribut
         return cell.count if outcome in FAILURES and (not nodes or node in nodes) else 0
 
     return calls(view, seconds, count_of)
+
+
+def bad_operations(view: View, seconds: Iterable[int], node: str) -> tuple[Contributor, ...]:
+    """Give the failed calls to a node; where there are none, the keys that batches named."""
+    chosen = list(seconds)
+    named = [
+        (node, second, count)
+        for second in chosen
+        if (window := view.windows.get(second)) is not None
+        and (count := window.batch_failed.get(node, 0))
+    ]
+    return failures(view, chosen, node) or by_second(
+        named, "get_many", KEYS_NAMED, view.facts.samples
+    )
 
 
 def outcomes(

@@ -33,6 +33,7 @@ from verdict.compare import (
     taken_back,
 )
 from verdict.evidence import (
+    KEYS_NAMED,
     Tallies,
     by_second,
     calls,
@@ -119,7 +120,7 @@ def _keys_named_failed(view: View, judged: Mapping[int, Collection[str]]) -> Seq
         for node, count in view.windows[second].batch_failed.items()
         if node in healthy
     ]
-    return by_second(named, "get_many", "keys named in .failed", view.facts.samples)
+    return by_second(named, "get_many", KEYS_NAMED, view.facts.samples)
 
 
 def _failed_unplaced(window: Window) -> int:

@@ -7,14 +7,16 @@ before; where keys move between nodes, an older value or a counter of long ago i
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from telemetry.window import Window
 from verdict.answers import held, inconclusive, not_applicable
 from verdict.correctness import evidence_line
-from verdict.model import CheckResult, Figure, LedgerFacts
+from verdict.evidence import Triple, by_second, kept_findings, lacking
+from verdict.model import CheckResult, Contributor, Figure, LedgerFacts, Ruling
 from verdict.view import View
 
 WRITES_NEEDED = 100
@@ -109,40 +111,63 @@ def no_lost_writes(view: View) -> CheckResult:
     writes = sum(ledger.writes for ledger in ledgers_of(view))
     losses = {node: last_loss_s(view.facts.windows, node) for node in view.facts.nodes}
     silent = {n for n in view.facts.nodes if is_silent_at_the_end(view.facts.windows, n)}
-    lost = excused = unsure = 0
-    culprit: tuple[str, int] | None = None
+    excused = 0
+    lost_where: list[Triple] = []
+    unsure_where: list[Triple] = []
     if had_to_evict(view):
         losses[""] = math.inf  # keys of before the run, which were found on no node
     for node, since, count in (item for ledger in ledgers_of(view) for item in ledger.lost):
         if since <= losses.get(node, -math.inf) or _moved_then(view, since):
             excused += count
         elif node in silent:
-            unsure += count
+            unsure_where.append((node, since, count))
         else:
-            lost += count
-            culprit = culprit or (node, since)
+            lost_where.append((node, since, count))
+    lost = sum(count for _, _, count in lost_where)
+    unsure = sum(count for _, _, count in unsure_where)
     limit = view.limit(name)
     if any(ledger.hides_keys for ledger in ledgers_of(view)):
         why = "the client gives its keys names that nobody can tell: no server can be asked"
-        return inconclusive(name, why, observed=lost, limit=limit)
+        few = lacking("writes under names that can be told", 0, WRITES_NEEDED)
+        return inconclusive(name, why, observed=lost, limit=limit, evidence=lambda: few)
     seen = f"{lost} of {writes:,} acknowledged writes lost"
     if excused:
         seen += f"; {excused} gone with a node that restarted, evicted, was flushed or left out"
-    if lost > limit and culprit is not None:
-        shown = evidence_of(view, "lost_write", node=culprit[0], acknowledged_s=culprit[1])
+    examples = ledger_examples(view, "lost_write", at="acknowledged_s")
+    if lost > limit:
+        node, since, _ = lost_where[0]
+        shown = evidence_of(view, "lost_write", node=node, acknowledged_s=since)
+        result = held(
+            name,
+            False,
+            seen + shown,
+            observed=lost,
+            limit=limit,
+            evidence=lambda: by_second(lost_where, "", "acknowledged write lost", examples),
+        )
         if view.facts.is_void:
-            why = f"{seen}, but a server died by itself, and what it had with it"
-            return inconclusive(name, why, observed=lost, limit=limit)
-        return held(name, False, seen + shown, observed=lost, limit=limit)
+            reason = "a server died by itself, and what it had with it"
+            return dataclasses.replace(
+                result, verdict=Ruling.INCONCLUSIVE, why=f"{seen}, but {reason}"
+            )
+        return result
     unasked = sum(ledger.unasked for ledger in ledgers_of(view))
     if unsure:
         why = f"{unsure} more lost on {', '.join(sorted(silent))}, which did not answer at the end"
-        return inconclusive(name, f"{seen}; {why}", observed=lost, limit=limit)
+        return inconclusive(
+            name,
+            f"{seen}; {why}",
+            observed=lost,
+            limit=limit,
+            evidence=lambda: by_second(unsure_where, "", "write lost or node gone", examples),
+        )
     if writes - min(writes, unasked) < WRITES_NEEDED:
         why = view.because(f"{writes} acknowledged writes, {WRITES_NEEDED} needed")
         if unasked:
             why += f"; of {unasked} the servers could not be asked"
-        return inconclusive(name, why, observed=lost, limit=limit)
+        asked = writes - min(writes, unasked)
+        few = lacking("acknowledged writes that a server was asked for", asked, WRITES_NEEDED)
+        return inconclusive(name, why, observed=lost, limit=limit, evidence=lambda: few)
     return held(name, True, seen, observed=lost, limit=limit)
 
 
@@ -160,8 +185,8 @@ def no_lost_updates(view: View) -> CheckResult:
     updates = sum(ledger.updates for ledger in ledgers_of(view))
     wrong = sum(ledger.wrong_updates for ledger in ledgers_of(view))
     why = f"{wrong} of {updates:,} updates lost or doubled"
-    lacking = f"{updates} updates, {UPDATES_NEEDED} needed" if updates < UPDATES_NEEDED else ""
-    return _where_keys_stay(view, name, wrong, why, evidence="lost_update", lacking=lacking)
+    of = "updates", updates, UPDATES_NEEDED
+    return _where_keys_stay(view, name, wrong, why, evidence="lost_update", of=of)
 
 
 def no_stale_reads(view: View) -> CheckResult:
@@ -170,8 +195,8 @@ def no_stale_reads(view: View) -> CheckResult:
     reads = sum(ledger.reads for ledger in ledgers_of(view))
     stale = sum(ledger.stale for ledger in ledgers_of(view))
     why = f"{stale} stale reads of {reads:,} checked"
-    lacking = f"{reads:,} checked reads, {READS_NEEDED:,} needed" if reads < READS_NEEDED else ""
-    return _where_keys_stay(view, name, stale, why, evidence="stale_read", lacking=lacking)
+    of = "checked reads", reads, READS_NEEDED
+    return _where_keys_stay(view, name, stale, why, evidence="stale_read", of=of)
 
 
 def ttl_kept(view: View) -> CheckResult:
@@ -184,11 +209,34 @@ def ttl_kept(view: View) -> CheckResult:
     why = f"{outlived} of {gone + outlived} keys were still there after their time"
     limit = view.limit(name)
     shown = evidence_of(view, "outlived") if outlived > limit else ""
-    return held(name, outlived <= limit, why + shown, observed=outlived, limit=limit)
+    return held(
+        name,
+        outlived <= limit,
+        why + shown,
+        observed=outlived,
+        limit=limit,
+        evidence=lambda: _found(view, "outlived", outlived),
+    )
+
+
+def ledger_examples(view: View, kind: str, *, at: str = "at_s") -> list[Mapping[str, Any]]:
+    """Give the ledgers' cases of a kind, each at the time that the field `at` names."""
+    return [
+        {**item, "found_at_s": item.get("at_s"), "at_s": item[at]}
+        for ledger in ledgers_of(view)
+        for item in ledger.evidence
+        if item.get("kind") == kind and item.get(at) is not None
+    ]
+
+
+def _found(view: View, kind: str, count: int) -> Sequence[Contributor]:
+    """Give where the ledgers' cases of a kind were; of a kind without cases only the count."""
+    found = kept_findings(ledger_examples(view, kind))
+    return found or [Contributor(outcome=kind.replace("_", " "), count=count)]
 
 
 def _where_keys_stay(
-    view: View, name: str, found: int, why: str, *, evidence: str, lacking: str
+    view: View, name: str, found: int, why: str, *, evidence: str, of: tuple[str, int, int]
 ) -> CheckResult:
     """Judge a count of findings that means something only as long as keys keep their node."""
     limit = view.limit(name)
@@ -196,7 +244,17 @@ def _where_keys_stay(
         return not_applicable(name, f"keys move between nodes, a figure without limit: {why}")
     if found > limit:
         shown = evidence_of(view, evidence)
-        return held(name, False, why + shown, observed=found, limit=limit)
-    if lacking:
-        return inconclusive(name, view.because(lacking), observed=found, limit=limit)
+        return held(
+            name,
+            False,
+            why + shown,
+            observed=found,
+            limit=limit,
+            evidence=lambda: _found(view, evidence, found),
+        )
+    what, count, needed = of
+    if count < needed:
+        few = lacking(what, count, needed)
+        reason = view.because(f"{count:,} {what}, {needed:,} needed")
+        return inconclusive(name, reason, observed=found, limit=limit, evidence=lambda: few)
     return held(name, True, why, observed=found, limit=limit)

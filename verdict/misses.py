@@ -8,12 +8,13 @@ them.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from verdict.answers import held, inconclusive, not_applicable, percent, worst
-from verdict.ledger import evidence_of, keys_moved, ledgers_of
-from verdict.model import CheckResult
+from verdict.correctness import evidence_line
+from verdict.evidence import Triple, by_second, lacking, not_injected
+from verdict.ledger import keys_moved, ledger_examples, ledgers_of
+from verdict.model import CheckResult, Contributor
 from verdict.phases import WARM_UP_S, FaultSpan
 from verdict.view import View
 
@@ -37,7 +38,8 @@ def no_masked_misses(view: View) -> CheckResult:
     nodes = sorted({node for span in spans for node in span.record.nodes})
     if not nodes:
         why = view.because("no such fault was injected")
-        return inconclusive(name, why, limit=view.limit(name))
+        none = not_injected(view)
+        return inconclusive(name, why, limit=view.limit(name), evidence=lambda: none)
     return worst(name, [_masked(view, node, [s for s in spans if s.hits(node)]) for node in nodes])
 
 
@@ -53,21 +55,26 @@ def _masked(view: View, node: str, spans: Sequence[FaultSpan]) -> CheckResult:
     calls = sum(
         part.calls for span in spans for _, part in view.slices(node, span.injected, span.heal)
     )
-    masked = _count((item for ledger in ledgers_of(view) for item in ledger.masked), node, seconds)
+    found = _those((item for ledger in ledgers_of(view) for item in ledger.masked), node, seconds)
+    masked = sum(count for _, _, count in found)
     open_ones = (item for ledger in ledgers_of(view) for item in ledger.unproven)
     comes_back_empty = any("cold" in span.record.effects for span in spans)
-    unproven = _count(open_ones, node, inner if inner or comes_back_empty else seconds)
+    unknown = _those(open_ones, node, inner if inner or comes_back_empty else seconds)
+    unproven = sum(count for _, _, count in unknown)
     if calls < CALLS_NEEDED:
         why = view.because(f"{node}: {calls} calls while it was out, {CALLS_NEEDED} needed")
-        return inconclusive(name, why, limit=limit)
+        few = lacking("calls", calls, CALLS_NEEDED, node=node, seconds=sorted(seconds))
+        return inconclusive(name, why, limit=limit, evidence=lambda: few)
     share = masked / calls
     why = f"{node}: {masked} misses of {calls:,} calls for keys that it has ({percent(share)})"
     if share > limit:
-        shown = evidence_of(view, "masked_miss", node=node)
-        return held(name, False, why + shown, observed=share, limit=limit)
+        seen = _misses(view, found)
+        shown = _first_of(seen)
+        return held(name, False, why + shown, observed=share, limit=limit, evidence=lambda: seen)
     if unproven / calls > limit:
         why = f"{node}: {unproven} misses of {calls:,} calls while nobody could ask it for the keys"
-        return inconclusive(name, why, observed=share, limit=limit)
+        seen = by_second(unknown, "get", "miss that no server could be asked about")
+        return inconclusive(name, why, observed=share, limit=limit, evidence=lambda: seen)
     return held(name, True, why, observed=share, limit=limit)
 
 
@@ -80,35 +87,53 @@ def no_false_misses(view: View) -> CheckResult:
     ledgers = ledgers_of(view)
     false = _outside_faults(view, (item for ledger in ledgers for item in ledger.masked))
     open_ones = _outside_faults(view, (item for ledger in ledgers for item in ledger.unproven))
-    reads = sum(ledger.reads for ledger in ledgers) + sum(false.values())
+    count = sum(number for _, _, number in false)
+    reads = sum(ledger.reads for ledger in ledgers) + count
     if reads < READS_NEEDED:
         why = view.because(f"{reads} checked reads, {READS_NEEDED} needed")
-        return inconclusive(name, why, limit=limit)
-    count = sum(false.values())
+        few = lacking("checked reads", reads, READS_NEEDED)
+        return inconclusive(name, why, limit=limit, evidence=lambda: few)
     share = count / reads
     why = f"{count} misses in {reads:,} checked reads for keys that their node has"
     if share > limit:
-        node = max(false, key=lambda each: false[each])
-        why += f" ({percent(share)}), most on {node}"
-        shown = evidence_of(view, "masked_miss", node=node)
-        return held(name, False, why + shown, observed=share, limit=limit)
-    unknown = sum(open_ones.values())
+        seen = _misses(view, false)
+        why += f" ({percent(share)}), most on {seen[0].node}{_first_of(seen)}"
+        return held(name, False, why, observed=share, limit=limit, evidence=lambda: seen)
+    unknown = sum(number for _, _, number in open_ones)
     if unknown / (reads + unknown) > limit:
         why = f"{unknown} misses while no server could be asked for the keys"
-        return inconclusive(name, why, observed=share, limit=limit)
+        seen = by_second(open_ones, "get", "miss that no server could be asked about")
+        return inconclusive(name, why, observed=share, limit=limit, evidence=lambda: seen)
     return held(name, True, why, observed=share, limit=limit)
 
 
-def _outside_faults(view: View, items: Iterable[tuple[str, int, int]]) -> Counter[str]:
-    """Add up by node what happened in seconds in which nothing excuses the node."""
-    found: Counter[str] = Counter()
-    for node, second, count in items:
-        if second >= WARM_UP_S and not view.phases.is_affected(
-            node, second - 1, second + 1, view.recovery_s
-        ):
-            found[node] += count
-    return found
+def _misses(view: View, found: Sequence[Triple]) -> Sequence[Contributor]:
+    """Give the nodes with most misses, each with one that was read in just those seconds."""
+    seconds = {(node, second) for node, second, _ in found}
+    examples = [
+        each
+        for each in ledger_examples(view, "masked_miss", at="read_s")
+        if (each.get("node"), each["read_s"]) in seconds
+    ]
+    return by_second(found, "get", "miss for a key that the node has", examples)
 
 
-def _count(items: Iterable[tuple[str, int, int]], node: str, seconds: set[int]) -> int:
-    return sum(count for owner, second, count in items if owner == node and second in seconds)
+def _first_of(found: Sequence[Contributor]) -> str:
+    """Give the example of the largest contributor as a tail for a sentence, "" without one."""
+    shown = {k: v for k, v in found[0].example.items() if k not in ("kind", "found_at_s")}
+    return f", first: {evidence_line(shown)}" if shown else ""
+
+
+def _outside_faults(view: View, items: Iterable[Triple]) -> list[Triple]:
+    """Give what happened in seconds in which nothing excuses the node."""
+    return [
+        (node, second, count)
+        for node, second, count in items
+        if second >= WARM_UP_S
+        and not view.phases.is_affected(node, second - 1, second + 1, view.recovery_s)
+    ]
+
+
+def _those(items: Iterable[Triple], node: str, seconds: set[int]) -> list[Triple]:
+    """Give what happened on a node in some seconds."""
+    return [item for item in items if item[0] == node and item[1] in seconds]

@@ -12,10 +12,36 @@ import statistics
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from client.operation import Outcome
 from telemetry.window import SLICES_A_SECOND
-from verdict.answers import held, inconclusive, not_applicable, percent, worst
-from verdict.compare import WINDOWS_NEEDED, compare_p99, compare_throughput, excused
-from verdict.model import CheckResult, Ruling
+from verdict.answers import (
+    held,
+    inconclusive,
+    not_applicable,
+    percent,
+    with_evidence,
+    worst,
+)
+from verdict.compare import (
+    WINDOWS_NEEDED,
+    compare_p99,
+    compare_throughput,
+    excused,
+    taken_back,
+)
+from verdict.evidence import (
+    bad_operations,
+    disturbances,
+    failures,
+    lacking,
+    missing,
+    not_injected,
+    outcomes,
+    slower,
+    too_few_windows,
+    unhealed,
+)
+from verdict.model import CheckResult, Contributor, Ruling
 from verdict.phases import EDGE_LEAD_S, FaultSpan
 from verdict.view import BATCHES, View
 
@@ -72,7 +98,9 @@ def recovers_within(view: View) -> CheckResult:
         return not_applicable(name, "no fault was planned")
     found = recoveries(view)
     if not found:
-        return inconclusive(name, view.because("no fault was injected"), limit=view.limit(name))
+        none = not_injected(view)
+        why = view.because("no fault was injected")
+        return inconclusive(name, why, limit=view.limit(name), evidence=lambda: none)
     return worst(name, [_recovers(view, span, node) for span, node in found])
 
 
@@ -81,7 +109,8 @@ def _recovers(view: View, span: FaultSpan, node: str) -> CheckResult:
     limit = view.limit(name)
     where = f"{node} after {span.record.id}"
     if not span.was_healed:
-        return inconclusive(name, view.because(f"{where}: it never healed"), limit=limit)
+        why = view.because(f"{where}: it never healed")
+        return inconclusive(name, why, limit=limit, evidence=lambda: unhealed(view))
     until = view.phases.next_injection(node, span.healed)
     is_last = until >= view.phases.load_end
     until = until if is_last else until - EDGE_LEAD_S
@@ -95,10 +124,19 @@ def _recovers(view: View, span: FaultSpan, node: str) -> CheckResult:
     if took > limit:
         clear_bad = last_bad(view, node, span.healed, until, without=view.aftermath)
         is_excused = clear_bad is None or clear_bad - span.healed <= limit
+        late = range(math.floor(span.healed + limit), math.ceil(until))
+        result = held(
+            name,
+            False,
+            why,
+            observed=took,
+            limit=limit,
+            evidence=lambda: bad_operations(view, late, node),
+        )
         if is_excused and not _is_given_up(view, node, span.healed + limit, until):
-            why += "; the generator was saturated in all that came so late"
-            return inconclusive(name, why, observed=took, limit=limit)
-        return held(name, False, why, observed=took, limit=limit)
+            reason = "the generator was saturated in all that came so late"
+            return taken_back(result, reason, *disturbances(view, late))
+        return result
     if not is_last and (until - span.healed < limit or not seconds):
         return held(name, True, f"{why}, then the next fault", observed=took, limit=limit)
 
@@ -145,17 +183,44 @@ def _traffic_result(
     limit = view.limit(name)
     if not seconds:
         why = view.because(f"{why}, and no full second after it")
-        return inconclusive(name, why, limit=limit)
+        few = lacking("full seconds after the last bad operation", 0, 1, node=node)
+        return inconclusive(name, why, limit=limit, evidence=lambda: few)
     traffic = _traffic_back(view, node, seconds)
     if traffic is None:
         why = view.because(f"{why}; no traffic in the baseline to compare with")
-        return inconclusive(name, why, limit=limit)
+        few = lacking("calls in the baseline", 0, 1, node=node, seconds=view.phases.baseline)
+        return inconclusive(name, why, limit=limit, evidence=lambda: few)
     if not traffic.is_back:
         why = f"{why}; the node gets no traffic again: {traffic.told}"
+        result = held(
+            name,
+            False,
+            why,
+            observed=waited_s,
+            limit=limit,
+            evidence=lambda: _no_traffic(view, node, seconds, traffic),
+        )
         if _all_others_get_less(view, seconds):
-            return inconclusive(name, f"{why}, as do all others", observed=waited_s, limit=limit)
-        return held(name, False, why, observed=waited_s, limit=limit)
+            return dataclasses.replace(
+                result, verdict=Ruling.INCONCLUSIVE, why=f"{why}, as do all others"
+            )
+        return result
     return held(name, True, f"{why}; {traffic.told}", observed=0.0, limit=limit)
+
+
+def _no_traffic(
+    view: View, node: str, seconds: Sequence[int], traffic: _Traffic
+) -> Sequence[Contributor]:
+    """Give the operations that no longer come to a node, and what its server counted."""
+    asked = view.total(seconds, node).operations
+    less = Contributor(
+        outcome=f"{traffic.told} in the baseline",
+        node=node,
+        from_s=seconds[0],
+        to_s=seconds[-1] + 1,
+        count=asked,
+    )
+    return [less, *missing(view, seconds, view.phases.baseline, node)]
 
 
 def _all_others_get_less(view: View, seconds: Sequence[int]) -> bool:
@@ -232,12 +297,15 @@ def after_recovery_as_before(view: View) -> CheckResult:
         return not_applicable(name, "no fault was planned")
     since = recovered_at(view)
     if since is None:
-        return inconclusive(name, view.because("the faults never ended"))
+        why = view.because("the faults never ended")
+        return inconclusive(name, why, evidence=lambda: unhealed(view) or not_injected(view))
     after = view.phases.inside(since, view.phases.load_end)
     baseline = view.phases.baseline
     if len(after) < WINDOWS_NEEDED or len(baseline) < WINDOWS_NEEDED:
         why = f"{len(after)} windows after recovery beside {len(baseline)} of baseline"
-        return inconclusive(name, view.because(f"{why}, {WINDOWS_NEEDED} needed"))
+        why = view.because(f"{why}, {WINDOWS_NEEDED} needed")
+        few = too_few_windows(after, baseline, WINDOWS_NEEDED)
+        return inconclusive(name, why, evidence=lambda: few)
     parts = [
         _latency_part(view, "single-key calls", after, *view.facts.nodes),
         _latency_part(view, "batches", after, BATCHES),
@@ -252,7 +320,11 @@ def _latency_part(view: View, label: str, after: Sequence[int], *nodes: str) -> 
     before = view.p99s_ms(view.unrobbed(view.phases.baseline, WINDOWS_NEEDED), *nodes)
 
     def judge(chosen: Sequence[int]) -> CheckResult | None:
-        return compare_p99(name, label, before, view.p99s_ms(chosen, *nodes), view.limit(name))
+        now = view.p99s_ms(chosen, *nodes)
+        result = compare_p99(name, label, before, now, view.limit(name))
+        return result and with_evidence(
+            result, lambda: slower(view, chosen, result, was_ms, *nodes)
+        )
 
     was_ms = statistics.median(before) if before else 0.0
     after = view.unrobbed(after, WINDOWS_NEEDED)
@@ -264,7 +336,8 @@ def _throughput_part(view: View, after: Sequence[int]) -> CheckResult | None:
 
     def judge(chosen: Sequence[int]) -> CheckResult | None:
         now = [view.sums(second).completed for second in chosen]
-        return compare_throughput("after_recovery_as_before", "all calls", before, now)
+        result = compare_throughput("after_recovery_as_before", "all calls", before, now)
+        return result and with_evidence(result, lambda: missing(view, chosen, view.phases.baseline))
 
     return excused(view, after, judge, needed=WINDOWS_NEEDED, by_load=True)
 
@@ -287,6 +360,7 @@ def _hit_ratio_part(view: View, after: Sequence[int]) -> CheckResult | None:
         observed=ratio / was,
         limit=HIT_RATIO_KEPT,
         unit="share",
+        evidence=lambda: outcomes(view, after, {Outcome.MISS, Outcome.PARTIAL}),
     )
 
 
@@ -298,19 +372,32 @@ def no_second_dip(view: View) -> CheckResult:
         return not_applicable(name, "no fault was planned")
     heal = view.phases.last_heal
     if heal is None:
-        return inconclusive(name, view.because("the faults never ended"), limit=limit)
+        why = view.because("the faults never ended")
+        return inconclusive(
+            name, why, limit=limit, evidence=lambda: unhealed(view) or not_injected(view)
+        )
     seconds = view.phases.inside(_calm_from(view, heal), view.phases.load_end)
     if not seconds:
-        return inconclusive(name, view.because("no full second after recovery"), limit=limit)
+        few = lacking("full seconds after recovery", 0, 1)
+        why = view.because("no full second after recovery")
+        return inconclusive(name, why, limit=limit, evidence=lambda: few)
     dips = [second for second in seconds if _is_dip(view, second)]
     why = f"{len(dips)} of {len(seconds)} windows with errors over 1 %"
     if dips:
         why += f", the first at {dips[0]} s"
     excusable = [second for second in dips if not _is_dip(view, second, without_lag=True)]
+    result = held(
+        name,
+        len(dips) <= limit,
+        why,
+        observed=len(dips),
+        limit=limit,
+        evidence=lambda: failures(view, dips),
+    )
     if len(dips) > limit >= len(dips) - len(excusable):
-        why += f"; the generator was saturated in {len(excusable)} of them"
-        return inconclusive(name, why, observed=len(dips), limit=limit)
-    return held(name, len(dips) <= limit, why, observed=len(dips), limit=limit)
+        reason = f"the generator was saturated in {len(excusable)} of them"
+        return taken_back(result, reason, *disturbances(view, excusable))
+    return result
 
 
 def _calm_from(view: View, heal: float) -> float:

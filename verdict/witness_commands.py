@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from client.operation import UNATTEMPTED, Outcome
 from telemetry.window import Window
-from verdict.answers import answer, inconclusive, worst
-from verdict.model import CheckResult, Ruling
+from verdict.answers import MOST_CONTRIBUTORS, held, inconclusive, worst
+from verdict.compare import taken_back
+from verdict.evidence import lacking
+from verdict.model import CheckResult, Contributor
 from verdict.view import BATCHES, View
 
 COMMANDS = (
@@ -35,11 +37,27 @@ class _Counted:
     commands: float = 0.0
     calls: float = 0.0
     seconds: int = 0
+    by_node: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float:
         """Commands for each call."""
         return self.commands / self.calls
+
+    def contributors(self) -> list[Contributor]:
+        """Give the nodes with most commands."""
+        ranked = sorted(self.by_node.items(), key=lambda item: item[1][0], reverse=True)
+        return [
+            Contributor(
+                outcome=f"commands counted by the server, for {self.calls:,.0f} calls to all",
+                node=node,
+                from_s=begin,
+                to_s=end,
+                count=commands,
+                share=commands / self.commands if self.commands else None,
+            )
+            for node, (commands, begin, end) in ranked[:MOST_CONTRIBUTORS]
+        ]
 
 
 def retry_amplification(view: View) -> CheckResult:
@@ -53,7 +71,9 @@ def retry_amplification(view: View) -> CheckResult:
     counted = amplification(view)
     if not counted:
         why = f"{COUNTED_S} s with {COUNTED_CALLS} calls and the servers' counts are needed"
-        return inconclusive(name, view.because(why), limit=limit)
+        sent = view.total(view.phases.full).operations
+        few = lacking("calls in seconds with the servers' counts", sent, COUNTED_CALLS)
+        return inconclusive(name, view.because(why), limit=limit, evidence=lambda: few)
     return worst(name, [_amplified(view, sums) for sums in counted])
 
 
@@ -63,11 +83,12 @@ def _amplified(view: View, sums: _Counted) -> CheckResult:
     ratio = sums.ratio
     where = "all nodes" if len(sums.nodes) == len(view.facts.nodes) else ", ".join(sums.nodes)
     why = f"{where}: {sums.commands:,.0f} commands for {sums.calls:,.0f} calls"
+    result = held(
+        name, ratio <= limit, why, observed=ratio, limit=limit, evidence=sums.contributors
+    )
     if ratio > limit and not view.facts.connections_are_ours:
-        why += "; others may have sent them, or a worker that was lost"
-        return inconclusive(name, why, observed=ratio, limit=limit)
-    ruling = Ruling.PASS if ratio <= limit else Ruling.FAIL
-    return answer(name, ruling, why, observed=ratio, limit=limit)
+        return taken_back(result, "others may have sent them, or a worker that was lost")
+    return result
 
 
 def amplification(view: View) -> list[_Counted]:
@@ -83,7 +104,8 @@ def amplification(view: View) -> list[_Counted]:
         begin, end = known[0], known[-1]
         inside = [view.windows[second] for second in range(begin, end) if second in view.windows]
         affected = [node for node in view.facts.nodes if node not in nodes]
-        commands = sum(_commands(view, node, begin, end) for node in nodes)
+        counted = {node: _commands(view, node, begin, end) for node in nodes}
+        commands = sum(counted.values())
         calls = sum(_calls(window, nodes) for window in inside)
         for node in affected:
             answered = sum(_answered(window, node) for window in inside)
@@ -93,6 +115,9 @@ def amplification(view: View) -> list[_Counted]:
         sums.commands += max(0.0, commands - edge)
         sums.calls += calls
         sums.seconds += end - begin
+        for node, count in counted.items():
+            before, since, _ = sums.by_node.get(node, (0, begin, end))
+            sums.by_node[node] = (before + count, since, end)
     return [s for s in found.values() if s.seconds >= COUNTED_S and s.calls >= COUNTED_CALLS]
 
 

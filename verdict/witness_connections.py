@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from verdict.answers import held, inconclusive, not_applicable, worst
-from verdict.model import CheckResult
+from verdict.compare import taken_back
+from verdict.evidence import lacking, not_injected, unhealed
+from verdict.model import CheckResult, Contributor
 from verdict.phases import FaultSpan
 from verdict.recovery import recoveries
 from verdict.view import View
@@ -56,7 +58,9 @@ def no_reconnect_storm(view: View) -> CheckResult:
     ]
     if not parts:
         why = view.because("no full second between a heal and what came next")
-        return inconclusive(name, why, limit=limit)
+        few = lacking("full seconds between a heal and what came next", 0, 1)
+        seen = unhealed(view) or not_injected(view) or few
+        return inconclusive(name, why, limit=limit, evidence=lambda: seen)
     return worst(name, parts)
 
 
@@ -64,22 +68,46 @@ def _after_heal(view: View, span: FaultSpan, node: str, limit: float) -> CheckRe
     name = "no_reconnect_storm"
     where = f"{node} after {span.record.id}"
     if not span.was_healed:
-        return inconclusive(name, view.because(f"{where}: it never healed"), limit=limit)
-    rate = reconnects(view, span, node)
-    if rate is None:
+        why = view.because(f"{where}: it never healed")
+        return inconclusive(name, why, limit=limit, evidence=lambda: unhealed(view))
+    most = busiest_second(view, span, node)
+    if most is None:
         until = view.phases.next_injection(node, span.healed)
         if until < view.phases.load_end:
             return None
         why = view.because(f"{where}: the server was not asked in time")
-        return inconclusive(name, why, limit=limit)
+        few = lacking("counts of the server", 0, 2, node=node, span=(span.heal, span.healed + 1))
+        return inconclusive(name, why, limit=limit, evidence=lambda: few)
+    rate, step = most
     why = f"{where}: {rate:.0f} new connections in a second"
+    storm = Contributor(
+        outcome="new connections counted by the server in the second after the heal",
+        node=node,
+        from_s=step.begin,
+        to_s=step.end,
+        count=round(rate),
+        example={"at_s": span.healed, "fault": span.record.id, "per_second": round(rate, 1)},
+    )
+    result = held(
+        name,
+        rate <= limit + UNSETTLED,
+        why,
+        observed=rate,
+        limit=limit,
+        evidence=lambda: [storm],
+    )
     if rate > limit + UNSETTLED and not view.facts.connections_are_ours:
-        why += "; others may have made them"
-        return inconclusive(name, why, observed=rate, limit=limit)
-    return held(name, rate <= limit + UNSETTLED, why, observed=rate, limit=limit)
+        return taken_back(result, "others may have made them")
+    return result
 
 
 def reconnects(view: View, span: FaultSpan, node: str) -> float | None:
+    """Give the most new connections of a node in a second after its heal, None without samples."""
+    most = busiest_second(view, span, node)
+    return None if most is None else most[0]
+
+
+def busiest_second(view: View, span: FaultSpan, node: str) -> tuple[float, _Step] | None:
     """Give the most new connections of a node in any second that touches the one after its heal.
 
     Of a second that the heal cuts in two, what came in the second before is taken off: a client
@@ -95,8 +123,8 @@ def reconnects(view: View, span: FaultSpan, node: str) -> float | None:
         usual = 0.0
         if step.begin < span.healed and before is not None and not step.restarted:
             usual = max(0.0, before.per_second)
-        rates.append(max(0.0, step.per_second - usual))
-    return max(rates, default=None)
+        rates.append((max(0.0, step.per_second - usual), step))
+    return max(rates, key=lambda pair: pair[0], default=None)
 
 
 def _steps(view: View, node: str) -> list[_Step]:

@@ -7,10 +7,15 @@ still say that there was no stall at all.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from telemetry.histogram import lowest_us
+from telemetry.window import Window
 from verdict.answers import held, inconclusive
 from verdict.correctness import evidence_line
-from verdict.model import CheckResult
+from verdict.evidence import disturbances, lost_workers
+from verdict.model import CheckResult, Contributor
 from verdict.view import View
 
 STALL_US = 100_000
@@ -22,23 +27,55 @@ def hub_not_blocked(view: View) -> CheckResult:
     limit = view.limit(name)
     living = [worker for worker in view.facts.workers if worker.lost_at_s is None]
     if not living:
-        return inconclusive(name, view.because("no load process was left to ask"), limit=limit)
+        why = view.because("no load process was left to ask")
+        return inconclusive(name, why, limit=limit, evidence=lambda: lost_workers(view))
     seen = sum(int(worker.stalls.get("client", 0)) for worker in living)
     others = sum(int(worker.stalls.get("others", 0)) for worker in living)
     kept = [stall for worker in living for stall in worker.stalls.get("kept", ())]
     if seen > limit:
         shown = f", the first: {evidence_line(kept[0])}" if kept else ""
         why = f"{seen} stalls of over 100 ms inside the client{shown}"
-        return held(name, False, why, observed=seen, limit=limit)
+        return held(
+            name, False, why, observed=seen, limit=limit, evidence=lambda: _stalls(kept, seen)
+        )
     unwatched = [worker.id for worker in living if not worker.stalls.get("watched")]
-    if unwatched and _has_stalled(view):
+    if unwatched and any(map(_has_stalled, view.facts.windows)):
         why = f"the hub of {', '.join(unwatched)} stalled, and nobody saw what it was doing"
-        return inconclusive(name, view.because(why), observed=seen, limit=limit)
+        stalled = [s for s, window in view.windows.items() if _has_stalled(window)]
+        return inconclusive(
+            name,
+            view.because(why),
+            observed=seen,
+            limit=limit,
+            evidence=lambda: disturbances(view, stalled),
+        )
     why = f"{seen} stalls of over 100 ms inside the client, {others} that were not its doing"
     return held(name, True, why, observed=seen, limit=limit)
 
 
-def _has_stalled(view: View) -> bool:
-    return any(
-        lowest_us(max(window.lag)) >= STALL_US for window in view.facts.windows if window.lag
-    )
+def _has_stalled(window: Window) -> bool:
+    return bool(window.lag) and lowest_us(max(window.lag)) >= STALL_US
+
+
+def _stalls(kept: Sequence[Mapping[str, Any]], seen: int) -> Sequence[Contributor]:
+    """Give the places of the client that held the hub longest altogether."""
+    by_place: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for stall in kept:
+        by_place.setdefault((stall.get("place", ""), stall.get("how", "")), []).append(stall)
+    ranked = sorted(by_place.items(), key=lambda item: -sum(map(_length_s, item[1])))
+    found = [
+        Contributor(
+            outcome=f"{how or 'held the hub'} at {place or 'an unknown place'}",
+            from_s=min(each.get("at_s", 0.0) for each in stalls),
+            to_s=max(each.get("at_s", 0.0) + _length_s(each) for each in stalls),
+            count=len(stalls),
+            share=len(stalls) / max(seen, len(kept)),
+            example=max(stalls, key=_length_s),
+        )
+        for (place, how), stalls in ranked
+    ]
+    return found or [Contributor(outcome="stalls inside the client", count=seen)]
+
+
+def _length_s(stall: Mapping[str, Any]) -> float:
+    return float(stall.get("length_s", 0.0))

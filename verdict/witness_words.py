@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from client.operation import Outcome
 from verdict.answers import held, not_applicable
 from verdict.correctness import SNAPSHOT_FINDINGS, evidence_line
-from verdict.model import CheckResult
+from verdict.evidence import kept_findings
+from verdict.model import CheckResult, Contributor
 from verdict.view import View
 
 ROW = 3
@@ -53,6 +54,9 @@ def snapshot_true(view: View) -> CheckResult:
         for item in view.facts.findings
         if item.get("kind") in SNAPSHOT_FINDINGS
     ]
+    contradicted = list(
+        kept_findings(item for item in view.facts.findings if item.get("kind") in SNAPSHOT_FINDINGS)
+    )
     told = any(window.nodes for window in view.facts.windows)
     if not told and not found:
         return not_applicable(name, "the client tells nothing of itself")
@@ -61,11 +65,37 @@ def snapshot_true(view: View) -> CheckResult:
             second = _contradicted(view, node, claim)
             if second is not None:
                 found.append(f"{node} at {second} s: {claim.words}")
+                contradicted.append(_contributor(view, node, second, claim))
     if len(found) > limit:
         why = "; ".join(found[:3])
-        return held(name, False, why, observed=len(found), limit=limit)
+        return held(
+            name, False, why, observed=len(found), limit=limit, evidence=lambda: contradicted
+        )
     why = "nothing it said was contradicted"
     return held(name, True, why, observed=len(found), limit=limit)
+
+
+def _contributor(view: View, node: str, second: int, claim: _Claim) -> Contributor:
+    """Give a claim with what was said in its first window and what the calls and servers show."""
+    calls, refused, completed = _outcomes(view, second, node)
+    state = view.state(second, node)
+    said = {} if state is None else {"breaker": dict(state.breaker), "in_use": state.in_use}
+    counted = view.windows[second].server.get(node, {}).get("curr_connections")
+    return Contributor(
+        outcome=claim.words,
+        node=node,
+        from_s=second,
+        to_s=second + ROW,
+        count=calls,
+        example={
+            "at_s": second,
+            "said": said,
+            "calls": calls,
+            "refused_by_breaker": refused,
+            "completed": completed,
+            "connections_by_server": counted,
+        },
+    )
 
 
 def _contradicted(view: View, node: str, claim: _Claim) -> int | None:
