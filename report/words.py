@@ -124,6 +124,8 @@ def span_text(begin: float | None, end: float | None) -> str:
     """Write from when to when something happened, in seconds of the run."""
     if begin is None:
         return ""
+    if begin < 0:
+        return "before the run"
     if end is None or end == begin:
         return f"at {begin:g} s"
     return f"{round(begin, 1):g}-{round(end, 1):g} s"

@@ -320,4 +320,4 @@ def _openings(view: View, node: str, seconds: Sequence[int]) -> Sequence[Contrib
         for second in seconds
         if (opened := view.growth(node, "opened_total", [second]))
     ]
-    return by_second(told, "", "openings of its breaker, by snapshot()")
+    return by_second(view, told, "", "openings of its breaker, by snapshot()")

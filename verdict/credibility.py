@@ -293,7 +293,9 @@ def load_kept(view: View) -> CheckResult:
             observed=share,
             limit=limit,
             evidence=lambda: [
-                *by_second(unsent, "", "starts not sent: every user was inside the client")[:1],
+                *by_second(view, unsent, "", "starts not sent: every user was inside the client")[
+                    :1
+                ],
                 *longest_calls(view, outside),
             ],
         )
@@ -305,7 +307,7 @@ def load_kept(view: View) -> CheckResult:
         limit=limit,
         evidence=lambda: [
             *disturbances(view, outside),
-            *by_second(unsent, "", "starts not sent by a generator that was late"),
+            *by_second(view, unsent, "", "starts not sent by a generator that was late"),
         ],
     )
 

@@ -170,7 +170,7 @@ def bad_operations(view: View, seconds: Iterable[int], node: str) -> tuple[Contr
         and (count := window.batch_failed.get(node, 0))
     ]
     return failures(view, chosen, node) or by_second(
-        named, "get_many", KEYS_NAMED, view.facts.samples
+        view, named, "get_many", KEYS_NAMED, view.facts.samples
     )
 
 
@@ -251,15 +251,21 @@ def _by_operation(
 
 
 def by_second(
+    view: View,
     items: Iterable[Triple],
     operation: str,
     outcome: str,
     examples: Sequence[Mapping[str, Any]] = (),
 ) -> tuple[Contributor, ...]:
-    """Give the nodes with the most of what was counted by node and second."""
+    """Give the nodes with the most of what was counted by node and second.
+
+    What was before a fault and what came after it are apart.
+    """
     tallies = Tallies()
+    edges = [edge for span in view.phases.spans for edge in (span.injected, span.healed)]
     for node, second, count in items:
-        tallies.add(operation, node, outcome, count, second, second + 1)
+        stretch = sum(edge <= second for edge in edges)
+        tallies.add(operation, node, outcome, count, second, second + 1, stretch)
     return tallies.largest(examples)
 
 

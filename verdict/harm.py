@@ -120,7 +120,7 @@ def _keys_named_failed(view: View, judged: Mapping[int, Collection[str]]) -> Seq
         for node, count in view.windows[second].batch_failed.items()
         if node in healthy
     ]
-    return by_second(named, "get_many", KEYS_NAMED, view.facts.samples)
+    return by_second(view, named, "get_many", KEYS_NAMED, view.facts.samples)
 
 
 def _failed_unplaced(window: Window) -> int:

@@ -143,7 +143,7 @@ def no_lost_writes(view: View) -> CheckResult:
             seen + shown,
             observed=lost,
             limit=limit,
-            evidence=lambda: by_second(lost_where, "", "acknowledged write lost", examples),
+            evidence=lambda: by_second(view, lost_where, "", "acknowledged write lost", examples),
         )
         if view.facts.is_void:
             reason = "a server died by itself, and what it had with it"
@@ -159,7 +159,7 @@ def no_lost_writes(view: View) -> CheckResult:
             f"{seen}; {why}",
             observed=lost,
             limit=limit,
-            evidence=lambda: by_second(unsure_where, "", "write lost or node gone", examples),
+            evidence=lambda: by_second(view, unsure_where, "", "write lost or node gone", examples),
         )
     if writes - min(writes, unasked) < WRITES_NEEDED:
         why = view.because(f"{writes} acknowledged writes, {WRITES_NEEDED} needed")

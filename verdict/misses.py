@@ -73,7 +73,7 @@ def _masked(view: View, node: str, spans: Sequence[FaultSpan]) -> CheckResult:
         return held(name, False, why + shown, observed=share, limit=limit, evidence=lambda: seen)
     if unproven / calls > limit:
         why = f"{node}: {unproven} misses of {calls:,} calls while nobody could ask it for the keys"
-        seen = by_second(unknown, "get", "miss that no server could be asked about")
+        seen = by_second(view, unknown, "get", "miss that no server could be asked about")
         return inconclusive(name, why, observed=share, limit=limit, evidence=lambda: seen)
     return held(name, True, why, observed=share, limit=limit)
 
@@ -102,7 +102,7 @@ def no_false_misses(view: View) -> CheckResult:
     unknown = sum(number for _, _, number in open_ones)
     if unknown / (reads + unknown) > limit:
         why = f"{unknown} misses while no server could be asked for the keys"
-        seen = by_second(open_ones, "get", "miss that no server could be asked about")
+        seen = by_second(view, open_ones, "get", "miss that no server could be asked about")
         return inconclusive(name, why, observed=share, limit=limit, evidence=lambda: seen)
     return held(name, True, why, observed=share, limit=limit)
 
@@ -115,7 +115,7 @@ def _misses(view: View, found: Sequence[Triple]) -> Sequence[Contributor]:
         for each in ledger_examples(view, "masked_miss", at="read_s")
         if (each.get("node"), each["read_s"]) in seconds
     ]
-    return by_second(found, "get", "miss for a key that the node has", examples)
+    return by_second(view, found, "get", "miss for a key that the node has", examples)
 
 
 def _first_of(found: Sequence[Contributor]) -> str:

@@ -86,7 +86,7 @@ def _after_heal(view: View, span: FaultSpan, node: str, limit: float) -> CheckRe
         from_s=step.begin,
         to_s=step.end,
         count=round(rate),
-        example={"at_s": span.healed, "fault": span.record.id, "per_second": round(rate, 1)},
+        example={"fault": span.record.id, "healed_s": span.healed, "per_second": round(rate, 1)},
     )
     result = held(
         name,
