@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON_BIN := .venv/bin/python
-PACKAGES := client users faults cluster telemetry verdict report dashboard session bench scripts options \
+PACKAGES := client users faults cluster telemetry verdict report dashboard session bench scripts options memquake \
 	settings.py locustfile.py
 
 RUN_OPTIONS := --scenario single-node-failure --time-scale 0.5

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from session import dispatching
-from session.wiring import wire
-from telemetry import locust_stats
-from users.hot_key import HotKeyUser
-from users.mixed import MixedUser
-from users.multi_get import MultiGetUser
-from users.stampede import StampedeUser
+from memquake.own_modules import OWN
+
+with OWN.importing():
+    from session import dispatching
+    from session.wiring import wire
+    from telemetry import locust_stats
+    from users.hot_key import HotKeyUser
+    from users.mixed import MixedUser
+    from users.multi_get import MultiGetUser
+    from users.stampede import StampedeUser
 
 locust_stats.install()
 dispatching.install()

@@ -23,6 +23,7 @@ from client.aside import Aside, join_all
 from client.errors import ConnectionClosed, Happened, MemcacheClientError, OutOfResources
 from client.exchange import Exchange, Work
 from client.node import Node
+from client.runtime import has_hub_io
 
 Share = tuple[list[Any], list[bytes]]  # a node's keys as the caller names them, and as they go out
 # Told the node, the keys it did not answer (named and as sent), and why.
@@ -141,7 +142,15 @@ def _gather_for(parts: Sequence[Exchange]) -> Any:
         if not part.connection.waits_on_hub:
             return _gathers[False]
     if True not in _gathers:
-        from client.batch_on_hub import gather  # noqa: PLC0415 - needs gevent
-
-        _gathers[True] = gather
+        _load_gather_on_hub()
     return _gathers[True]
+
+
+def _load_gather_on_hub() -> None:
+    from client.batch_on_hub import gather  # noqa: PLC0415 - needs gevent
+
+    _gathers[True] = gather
+
+
+if has_hub_io():
+    _load_gather_on_hub()  # at once, as in `transport`

@@ -66,7 +66,8 @@ def install_web(session: Any, check_form: Any, metrics: Any) -> None:
         *web_ui.template_args.get("extended_tables", []),
         {"key": TAB, "structure": [{"key": key, "title": title} for key, title in COLUMNS]},
     ]
-    blueprint = Blueprint("memquake", __name__, url_prefix=base)
+    # Flask would look the folder up by the module's name, which may be another module's by now.
+    blueprint = Blueprint("memquake", __name__, url_prefix=base, root_path=str(PAGE.parent))
     guarded = web_ui.auth_required_if_enabled
 
     def page() -> Response:

@@ -18,6 +18,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+# Python looks in the working directory first, where a service has a `client` or `cluster` as well.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from faults.errors import ScenarioError
 from faults.looking import checked, drawn, list_text, planned, write_out
 from faults.printing import while_somebody_reads

@@ -21,6 +21,8 @@ import gevent
 import greenlet
 import locust
 
+from users.strangers import file_of, module_of, part_of, top_of
+
 DEEPEST = 100  # frames looked at; a recursion deeper than this is somebody's, and not the rule
 CHECKOUT = Path(__file__).parent.parent
 HARNESS = (
@@ -33,7 +35,7 @@ HARNESS = (
     "telemetry",
     "verdict",
 )
-CALLERS = ("users", "session/sampling.py")  # these call the client and wait for its answer
+CALLERS = ("users/", "session/sampling.py")  # these call the client and wait for its answer
 
 
 class Owner(Enum):
@@ -110,15 +112,16 @@ def _owner_of(name: str) -> Owner:
 
 def _home(part: Any) -> str:
     """Give the path that all files of the client's begin with, "" when it has none."""
-    name = part if isinstance(part, str) else type(part).__module__
-    top = getattr(sys.modules.get(name.partition(".")[0]), "__file__", None)
-    if top and Path(top).name == "__init__.py":
-        return str(Path(top).parent) + "/"
-    file = getattr(sys.modules.get(name), "__file__", None) or top
+    if isinstance(part, str):
+        module = sys.modules.get(part) or sys.modules.get(part.partition(".")[0])
+        name, file = part, part_of(module, "__file__") or ""
+    else:
+        name, file = module_of(type(part)), file_of(type(part))
     if not file:
         return ""
+    place = top_of(Path(file))
     # Folders without an __init__.py: what lies beside the module belongs to it.
-    return str(Path(file).parent) + "/" if "." in name else str(file)
+    return f"{place}/" if place.is_dir() else f"{place.parent}/" if "." in name else str(place)
 
 
 def _place(frame: FrameType) -> str:
@@ -130,7 +133,7 @@ def _folder(module: Any) -> str:
     return str(Path(module.__file__).parent) + "/"
 
 
-_CALLERS = tuple(str(CHECKOUT / name) for name in CALLERS)
+_CALLERS = tuple(f"{CHECKOUT}/{name}" for name in CALLERS)
 _HARNESS = (
     *(f"{CHECKOUT / name}/" for name in HARNESS),
     *(str(CHECKOUT / name) for name in ("locustfile.py", "settings.py")),

@@ -18,13 +18,16 @@ import psutil
 from gevent import Greenlet
 from greenlet import greenlet
 
+from session.frames import CHECKOUT
 from telemetry.window import Window
 from users.strangers import kind_of, part_of
 
-HARNESS = (
-    *("session.", "telemetry.", "dashboard.", "faults.", "cluster.", "users.", "locust."),
-    *("gevent.baseserver", "gevent.pywsgi"),  # a browser's connections to the web UI
+# By file and not by name: the client's module may be called `session` too.
+HARNESS = tuple(
+    f"{CHECKOUT / name}/"
+    for name in ("session", "telemetry", "dashboard", "faults", "cluster", "users")
 )
+SERVED = ("locust.", "gevent.baseserver", "gevent.pywsgi")  # a browser's connections to the web UI
 
 SAMPLED_WINDOWS = 20
 BYTES_AN_ENTRY = 56  # two integers above the interpreter's cache of small ones
@@ -79,8 +82,13 @@ def _is_foreign(thing: Any) -> bool:
         return False
     if not issubclass(type(thing), Greenlet):
         return True
-    module = part_of(part_of(thing, "_run"), "__module__")
-    return not (isinstance(module, str) and module.startswith(HARNESS))
+    function = part_of(thing, "_run")
+    module, space = part_of(function, "__module__"), part_of(function, "__globals__")
+    file = space.get("__file__") if type(space) is dict else None
+    return not (
+        (type(module) is str and module.startswith(SERVED))
+        or (type(file) is str and file.startswith(HARNESS))
+    )
 
 
 def bytes_of_windows(windows: Sequence[Window]) -> float:

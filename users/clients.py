@@ -7,11 +7,13 @@ stranger's module or callable may raise anything; that becomes one line, and not
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ from users.strangers import (
 )
 
 Factory = Callable[[Sequence[Address], Any], Any]
+
+_OWN_FOLDER = Path(client.__file__).resolve().parent.parent
 
 NEEDED_METHODS = ("get", "set", "add", "delete", "incr", "get_many")
 """What the users call. Everything else of the contract is done without where it is missing."""
@@ -102,18 +106,20 @@ def _import(spec: str) -> Factory:
     if not module_name or not attribute:
         raise ClientSpecError(f"--client {spec!r} is incomplete: give MODULE:CALLABLE")
     here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    sys.path[:] = [here, *(entry for entry in sys.path if entry != here)]
     try:
         found = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except AttributeError as error:
-        raise ClientSpecError(f"--client {spec}: {_line(error)}; give MODULE:CALLABLE") from error
     except BaseException as error:  # a stranger's module may even exit
         raise ClientSpecError(
             f"--client {spec}: module {module_name} does not import: {_line(error)}"
         ) from error
+    finally:
+        _refuse_namesake(spec, module_name.partition(".")[0], here)
+    try:
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except BaseException as error:
+        raise ClientSpecError(f"--client {spec}: {_line(error)}; give MODULE:CALLABLE") from error
     if not callable(found):
         raise ClientSpecError(
             f"--client {spec} is a {kind_of(found)}, which cannot be called: "
@@ -121,6 +127,20 @@ def _import(spec: str) -> Factory:
         )
     factory: Factory = found
     return factory
+
+
+def _refuse_namesake(spec: str, name: str, here: str) -> None:
+    """Refuse a module that had its name before the working directory's could have it."""
+    wanted = PathFinder.find_spec(name, [here])
+    if wanted is None or wanted.origin is None or _OWN_FOLDER in Path(wanted.origin).parents:
+        return
+    taken = sys.modules.get(name)
+    file = getattr(taken, "__file__", None) or "built in"
+    if taken is not None and os.path.realpath(file) != os.path.realpath(wanted.origin):
+        raise ClientSpecError(
+            f"--client {spec}: {name} is also a module that Python has loaded before ({file}): "
+            f"rename {wanted.origin}"
+        )
 
 
 def construct(factory: Factory, nodes: Sequence[Address], settings: Any) -> Any:

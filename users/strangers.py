@@ -11,7 +11,10 @@ Rule: no stranger's object is turned into text anywhere else.
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import gevent
@@ -22,6 +25,7 @@ TEXT_MAX = 300  # what went wrong is said in the first words
 _name: Any = type.__dict__["__name__"]
 _bases: Any = type.__dict__["__mro__"]
 _module: Any = type.__dict__["__module__"]
+_members: Any = type.__dict__["__dict__"]
 
 
 def ends_the_user(error: BaseException, is_ending: bool = True) -> bool:
@@ -57,6 +61,29 @@ def module_of(kind: type) -> str:
     except AttributeError:
         return ""
     return found if type(found) is str else ""
+
+
+def file_of(kind: type) -> str:
+    """Give the file that a class was made in, "" where no file of Python's tells.
+
+    By its functions, for the module's name may lead to another module of that name.
+    """
+    module = module_of(kind)
+    for value in list(_members.__get__(kind).values()):
+        function = value if type(value) is FunctionType else part_of(value, "__func__")
+        if type(function) is FunctionType and function.__globals__.get("__name__") == module:
+            file = function.__globals__.get("__file__")
+            return file if type(file) is str else ""
+    file = part_of(sys.modules.get(module), "__file__")
+    return file if type(file) is str else ""
+
+
+def top_of(file: Path) -> Path:
+    """Give the outermost package that a module's file lies in, the file itself where in none."""
+    place = file
+    while (place.parent / "__init__.py").exists():
+        place = place.parent
+    return place
 
 
 def bases_of(kind: type) -> tuple[type, ...]:

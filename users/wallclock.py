@@ -69,9 +69,8 @@ def _stepped(true: Callable[[], Any], by: Any) -> Callable[[], Any]:
 def _swap(places: dict[Callable[[], Any], Callable[[], Any]]) -> None:
     """Put one function for another wherever a module has it under a name of its own."""
     for module in list(sys.modules.values()):
-        if not isinstance(module, ModuleType) or module is sys.modules[__name__]:
+        if not isinstance(module, ModuleType) or (names := vars(module)) is globals():
             continue
-        names = vars(module)
         for name, value in list(names.items()):
             try:
                 other = places.get(value)

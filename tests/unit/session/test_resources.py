@@ -5,10 +5,13 @@ from __future__ import annotations
 import gc
 import time
 import tracemalloc
+from collections.abc import Callable
+from typing import Any
 
 import gevent
 import pytest
 
+from session.frames import CHECKOUT
 from session.resources import bytes_of_windows, foreign_greenlets, held, running
 from telemetry.window import Cell, Window
 
@@ -88,3 +91,27 @@ def test_what_was_left_running_is_named() -> None:
     (name,) = [what for what in running() if "poll_for_ever" in what]
     assert name.startswith(__name__)
     left.kill()
+
+
+def test_a_greenlet_of_the_client_s_is_counted_whatever_its_module_is_called() -> None:
+    """A service has a `session` or `users` as well: files tell, names do not."""
+    space: dict[str, Any] = {"__name__": "session.keepers", "__file__": "/srv/session/keepers.py"}
+    exec("def wait(sleep):\n    sleep(60)\n", space)
+    theirs, ours = gevent.spawn(space["wait"], gevent.sleep), gevent.spawn(held_by_the_harness())
+    gevent.sleep(0)
+    seen = foreign_greenlets()
+    assert any(thing is theirs for thing in seen)
+    assert not any(thing is ours for thing in seen)
+    gevent.killall([theirs, ours])
+
+
+def held_by_the_harness() -> Callable[[], None]:
+    """Give a function as if a module of session/ had it."""
+    space: dict[str, Any] = {
+        "__name__": "anything",
+        "__file__": str(CHECKOUT / "session" / "sampling.py"),
+        "sleep": gevent.sleep,
+    }
+    exec("def wait():\n    sleep(60)\n", space)
+    found: Callable[[], None] = space["wait"]
+    return found
