@@ -21,6 +21,7 @@ from cluster.binaries import find_memcached, find_toxiproxy
 from cluster.doors import make_door
 from cluster.errors import ClusterError
 from cluster.node import Node, spell
+from cluster.open_files import check_load, check_server
 from cluster.ports import free_port
 from cluster.probe import ProbeError, stats
 from cluster.processes import Child, Keeper, stop_all
@@ -140,6 +141,12 @@ class EmbeddedCluster:
             if not proxy_server.alive():
                 raise ClusterError(f"toxiproxy-server died by itself ({proxy_server.last_words()})")
             proxy_server.trim_log()
+            check_server("toxiproxy-server", proxy_server.pid)
+
+    def check_load(self, calls_at_once: int, *, here: bool) -> None:
+        """Raise ClusterError when a load needs more open files than there may be."""
+        proxied = self._proxy_server is not None
+        check_load(calls_at_once, nodes=len(self.nodes), here=here, proxied=proxied)
 
     def pids(self) -> dict[str, int]:
         """Give the process ids by node name, and `toxiproxy`."""

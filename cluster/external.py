@@ -21,6 +21,7 @@ from cluster.doors import make_door
 from cluster.errors import ClusterError
 from cluster.names import NoAnswerError, look_up
 from cluster.node import Address, Node, spell
+from cluster.open_files import check_load, check_server
 from cluster.ports import free_port, likely_free_port
 from cluster.probe import (
     HungUpError,
@@ -138,6 +139,12 @@ class ExternalCluster:
             if not server.alive():
                 raise ClusterError(f"toxiproxy-server died by itself ({server.last_words()})")
             server.trim_log()
+            check_server("toxiproxy-server", server.pid)
+
+    def check_load(self, calls_at_once: int, *, here: bool) -> None:
+        """Raise ClusterError when a load needs more open files than there may be here."""
+        proxied = self._own_server is not None
+        check_load(calls_at_once, nodes=len(self.nodes), here=here, proxied=proxied)
 
     def _behind_proxies(self) -> list[Node]:
         given = self.toxiproxy_url is not None

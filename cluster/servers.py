@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 from cluster.errors import ClusterError
+from cluster.open_files import connection_limit
 from cluster.ports import free_port
 from cluster.probe import ProbeError, stats, version
 from cluster.processes import Child, Keeper
@@ -24,13 +25,12 @@ HOST = "127.0.0.1"
 READY_WITHIN_S = 5.0  # both are ready within 50 ms on an idle machine
 POLL_S = 0.01
 PORT_TRIES = 5
-CONNECTION_LIMIT = 4096  # pools of many workers; memcached's own default of 1024 is soon reached
 
 
 def memcached_argv(program: str, port: int, memory_mb: int) -> list[str]:
-    """Give the command line of one node, on loopback only."""
+    """Return the command line of one node, on loopback only. Raises ClusterError."""
     argv = [program, "-l", HOST, "-p", str(port), "-U", "0"]
-    argv += ["-m", str(memory_mb), "-t", "2", "-c", str(CONNECTION_LIMIT)]
+    argv += ["-m", str(memory_mb), "-t", "2", "-c", str(connection_limit())]
     if os.geteuid() == 0:
         # memcached refuses to run as root unless told as whom.
         argv += ["-u", _unprivileged()]

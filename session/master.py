@@ -198,6 +198,7 @@ class MasterSession:
             self._run_failed(f"the run could not begin: {type(error).__name__}: {error}")
 
     def _begin(self, driver: FaultDriver | None) -> None:
+        self._check_open_files()
         self.runs_begun += 1
         # Whatever ends the process from here on: without a verdict it is no success.
         self.environment.process_exit_code = EXIT_CODES[Ruling.INCONCLUSIVE]
@@ -214,6 +215,12 @@ class MasterSession:
         self.orders.begin(self.run.id, lambda: [member.id for member in fleet.alive])
         self.run.prepare()
         gevent.spawn(self._drive, self.run)
+
+    def _check_open_files(self) -> None:
+        users = int(self.runner.target_user_count)
+        workers = len(getattr(self.runner, "clients", {}))
+        pools = self.settings.client_options.pool_size * max(1, workers)
+        self.cluster.check_load(min(users, pools), here=workers == 0)
 
     def _take_form(self, options: Namespace) -> None:
         """Read the options again: the web form has changed them."""

@@ -16,6 +16,7 @@ import gevent
 from locust import events
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
+from cluster.open_files import raise_own_limit
 from dashboard.terminal import LiveLine
 from dashboard.web import address_line, install_web
 from session.master import MasterSession
@@ -45,6 +46,7 @@ def wire() -> None:
     sys.stdout, sys.stderr = lasting(sys.stdout), lasting(sys.stderr)
     sys.excepthook = _quiet_when_interrupted
     _heed_sigterm()
+    raise_own_limit()
     events.init_command_line_parser.add_listener(_on_parser)
     events.init.add_listener(_on_init)
     events.test_start.add_listener(_on_test_start)
