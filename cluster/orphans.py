@@ -1,8 +1,10 @@
 """Servers that an earlier run left behind: found by the mark they carry, and ended.
 
-Every server the harness starts inherits a mark that names its owner by process id and start time.
-A run whose harness and guard were both killed leaves its servers; whoever starts next ends those
-whose owner is dead. A server without the mark, or whose owner lives, is never touched.
+Every server the harness starts inherits a mark that names its owner by process id, start time and
+process namespace. A run whose harness and guard were both killed leaves its servers; whoever starts
+next ends those whose owner is dead. A server without the mark, or whose owner lives, is never
+touched, nor is one of another namespace: a machine sees the servers of its containers, but their
+owners have other numbers there.
 """
 
 from __future__ import annotations
@@ -10,20 +12,20 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 
-MARK = "MEMQUAKE_OWNER"
-"""Environment variable of every server: `<pid>:<start time of that process>`."""
+MARK = "MEMQUAKE_STARTED_BY"  # another name than that of marks that earlier versions misread
+"""Environment variable of every server: `<pid>:<start of that process>:<process namespace>`."""
 
 SERVERS = ("memcached", "toxiproxy", "server")  # what the programs are called, however they came
 END_WITHIN_S = 2.0
 
 
 def mark() -> dict[str, str]:
-    """Give the environment that marks a server as this process's own."""
-    me = psutil.Process()
-    return {MARK: f"{me.pid}:{me.create_time():.2f}"}
+    """Return the environment that marks a server as this process's own."""
+    return {MARK: f"{os.getpid()}:{_start(psutil.Process())}:{_namespace()}"}
 
 
 def end_orphans() -> list[str]:
@@ -51,9 +53,32 @@ def _orphans() -> Iterator[psutil.Process]:
 
 
 def _lives(owner: str) -> bool:
-    pid, _, started = owner.partition(":")
+    """Whether the owner lives, or may live where this process cannot see it."""
+    pid, start, namespace = owner.split(":")
+    if namespace != _namespace():
+        return True
     try:
         found = psutil.Process(int(pid))
-        return found.status() != psutil.STATUS_ZOMBIE and f"{found.create_time():.2f}" == started
+        return found.status() != psutil.STATUS_ZOMBIE and _start(found) == start
     except psutil.NoSuchProcess:
         return False
+
+
+def _start(process: psutil.Process) -> str:
+    """Return when a process started, in the kernel's ticks since boot where they can be had.
+
+    What psutil makes of them moves with the wall clock, and a living owner would be taken for dead.
+    """
+    try:
+        stat = Path(f"/proc/{process.pid}/stat").read_bytes()
+    except OSError:
+        return f"{process.create_time():.2f}"
+    # The name in parentheses may hold anything; field 22 counts from after it.
+    return stat.rpartition(b")")[2].split()[19].decode()
+
+
+def _namespace() -> str:
+    try:
+        return str(os.stat("/proc/self/ns/pid").st_ino)
+    except OSError:
+        return "0"

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from cluster.embedded import EmbeddedCluster
-from cluster.orphans import end_orphans
+from cluster.orphans import MARK, end_orphans, mark
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 OWNER = """
@@ -71,3 +72,30 @@ def test_servers_of_a_dead_owner_are_ended_and_others_left(bounded: Callable[...
 
 def _pids(line: str) -> list[str]:
     return [part.split(")")[0] for part in line.split("(")[1:]]
+
+
+def test_a_server_of_another_process_namespace_is_left(
+    memcached: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container's: its owner lives there under a number that is nobody's here."""
+    _, start, namespace = mark()[MARK].split(":")
+    dead = f"{2**22 + 1}:{start}"  # above any number the kernel gives
+    monkeypatch.setenv(MARK, f"{dead}:{int(namespace) + 1}")
+    contained = memcached()
+    monkeypatch.setenv(MARK, f"{dead}:{namespace}")
+    left = memcached()
+    lines = end_orphans()
+    assert any(f"(pid {left.pid})" in line for line in lines)
+    assert is_running(contained.pid)
+
+
+def test_an_owner_lives_on_when_the_wall_clock_is_set(
+    memcached: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Psutil counts its times from a boot that moves with that clock."""
+    monkeypatch.setenv(MARK, mark()[MARK])
+    own = memcached()
+    created = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: created(self) + 60)
+    end_orphans()
+    assert is_running(own.pid)
