@@ -21,15 +21,13 @@ from telemetry.evidence import plain
 from telemetry.window import NodeState
 from users.context import LoadContext
 from users.direct_counts import DIRECT
-from users.strangers import part_of, text_of
+from users.strangers import is_absence, is_named, part_of, text_of
 
 TICK_S = 0.01
 SNAPSHOT_LIMIT_S = 5.0  # it only counts what the client knows; the rest is a busy machine
 BACKLOG_EVERY_TICKS = 10
 WORDS_MAX = 64  # of a mapping in a snapshot: waits alone have 41 lengths, and none may vanish
 TOLD_MAX = 20  # findings about the client's words; the next one tells nothing new
-
-_ABSENT = object()
 
 Words = Sequence[tuple[str, Mapping[str, Any]]]
 """What clients say: (node name, its part of `snapshot()`), a pair for each client."""
@@ -55,6 +53,7 @@ class Sampler:
         self.ticked_at = math.inf  # when the ticker last ran; a watchdog looks at it
         self._greenlets: list[Any] = []
         self._snapshot_broken = False
+        self._talks: dict[int, bool] = {}  # number of the client -> whether it has a snapshot()
         self._pool_size = pool_size
         self._known = {*self.names, *(spell((host, port)) for host, port in beside)}
         self._told: set[str] = set()  # what was found in the client's words already
@@ -136,27 +135,35 @@ class Sampler:
         """Give what each group's client says, nothing where one has no `snapshot()` that works."""
         return [
             {}
-            if self._snapshot_broken or part_of(client, "snapshot", _ABSENT) is _ABSENT
-            else self._snapshot_of(client)
-            for client in self.context.clients
+            if self._snapshot_broken or self._talks.get(at) is False
+            else self._snapshot_of(at, client)
+            for at, client in enumerate(self.context.clients)
         ]
 
-    def _snapshot_of(self, client: Any) -> dict[str, Any]:
-        asking = gevent.spawn(self._ask, client)
+    def _snapshot_of(self, at: int, client: Any) -> dict[str, Any]:
+        asking = gevent.spawn(self._ask, client, has_talked=self._talks.get(at, False))
         asking.join(SNAPSHOT_LIMIT_S)
         if not asking.ready():
             asking.kill(block=False)
             return self._give_up(f"snapshot() did not return within {SNAPSHOT_LIMIT_S:g} s")
-        found: dict[str, Any] | str = asking.value
-        return self._give_up(found) if isinstance(found, str) else found
+        found: dict[str, Any] | str | None = asking.value
+        if isinstance(found, str):
+            return self._give_up(found)
+        self._talks[at] = found is not None
+        return found or {}
 
-    def _ask(self, client: Any) -> dict[str, Any] | str:
-        """Give the client's words, or what kept it from saying them."""
+    def _ask(self, client: Any, *, has_talked: bool = False) -> dict[str, Any] | str | None:
+        """Give the client's words, what kept it from saying them, None where it has no words."""
+        named = is_named(client, "snapshot")
+        if not callable(part_of(client, "snapshot")):
+            return None
         try:
             found = client.snapshot()
             # A stranger's words: only plain types go further, as deep as the contract reaches.
             return {str(label): plain(dict(state), 4, WORDS_MAX) for label, state in found.items()}
         except BaseException as error:  # a stranger's code may even exit
+            if not has_talked and (not named or is_absence(error, "snapshot")):
+                return None
             return f"snapshot() raised {text_of(error, repr)}"[:200]
 
     def _give_up(self, why: str) -> dict[str, Any]:

@@ -26,7 +26,6 @@ from users.pooled import build_pooled
 from users.strangers import (
     ends_the_user,
     kind_of,
-    offers,
     part_of,
     text_of,
     words_of,
@@ -155,7 +154,7 @@ def construct(factory: Factory, nodes: Sequence[Address], settings: Any) -> Any:
         if ends_the_user(error, is_ending=False):
             raise
         raise ClientSpecError(f"--client: {name} raised {_line(error)}") from error
-    missing = [method for method in NEEDED_METHODS if not offers(built, method)]
+    missing = [method for method in NEEDED_METHODS if not callable(part_of(built, method))]
     if missing:
         raise ClientSpecError(
             f"--client: {name} returned a {kind_of(built)} without {', '.join(missing)}: "

@@ -72,15 +72,19 @@ class LedgerUser(MemcacheUser):
         self.book: Book = self.accounts.open_book(self.writer)
         self._sets = [f"{prefix}:s{i}" for i in range(SETS)]
         chains = [f"{prefix}:c{i}" for i in range(CHAINS)]
-        self._has_cas = offers(self._client, "gets") and offers(self._client, "cas")
+        unused = f"{prefix}:unused"
+        self._has_cas = offers(self._client, "gets", unused) and offers(
+            self._client, "cas", unused, b"1", b"0"
+        )
         self._chains = chains if self._has_cas else []
         self._up = [f"{prefix}:u{i}" for i in range(COUNTERS)]
         self._down = (
-            [f"{prefix}:d{i}" for i in range(COUNTERS)] if offers(self._client, "decr") else []
+            [f"{prefix}:d{i}" for i in range(COUNTERS)]
+            if offers(self._client, "decr", unused, 1)
+            else []
         )
         self._brief = [f"{prefix}:t{i}" for i in range(SHORT_LIVED)]
         self._short_lived = ShortLived(self, self.accounts, self._brief, self._clock)
-        self._has_add = offers(self._client, "add")
         self._ops = keys.mixed_ops(self.rng, MIX)
         self._links = 0
         self._again: str | None = None  # a chain whose last link was refused: is that true?
@@ -119,7 +123,7 @@ class LedgerUser(MemcacheUser):
             self._link(again or self.rng.choice(self._chains), is_again=again is not None)
         elif op == "get_many":
             self._read_many()
-        elif op == "add" and self._has_add:
+        elif op == "add":
             self._add_one()
         elif op != "expire" or not self._short_lived.turn():
             self._read_one()

@@ -10,6 +10,7 @@ Rule: no stranger's object is turned into text anywhere else.
 
 from __future__ import annotations
 
+import inspect
 import signal
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from typing import Any
 
 import gevent
 
+_NO_METHOD = "memquake_asks_for_a_method_that_no_client_has"
 TEXT_MAX = 300  # what went wrong is said in the first words
 
 # Taken from `type` itself: a metaclass may have an answer of its own.
@@ -138,6 +140,43 @@ def part_of(thing: object, name: str, default: Any = None) -> Any:
         return default
 
 
-def offers(thing: object, method: str) -> bool:
-    """Tell whether an object has a method of this name."""
-    return callable(part_of(thing, method))
+def offers(thing: object, method: str, *probe: Any) -> bool:
+    """Tell whether an object has a method of this name.
+
+    With arguments to call it with, it is called once: what it raises tells that it is absent.
+    Without, an object that gives something callable under every name has what it names itself.
+    """
+    named, found = is_named(thing, method), part_of(thing, method)
+    if not callable(found) or not probe:
+        return named and callable(found)
+    try:
+        found(*probe)
+    except BaseException as error:
+        if ends_the_user(error):
+            raise
+        return named and not is_absence(error, method)
+    return True
+
+
+def is_named(thing: object, method: str) -> bool:
+    """Tell whether an object names a method itself: by its class, its `dir`, or a choice.
+
+    A `__getattr__` that gives something callable under any name chooses nothing: it is asked for a
+    name that no object has. To be asked before the method is: a mock names what it was asked for.
+    """
+    if not callable(part_of(thing, _NO_METHOD)):
+        return True
+    try:
+        return inspect.getattr_static(thing, method, None) is not None or method in dir(thing)
+    except BaseException as error:
+        if ends_the_user(error):
+            raise
+        return False
+
+
+def is_absence(error: BaseException, method: str) -> bool:
+    """Tell whether a call raised that there is no such method, in itself or in what it wraps."""
+    kind = type(error)
+    if issubclass(kind, AttributeError):
+        return part_of(error, "name") == method or f"'{method}'" in text_of(error)
+    return issubclass(kind, NotImplementedError)

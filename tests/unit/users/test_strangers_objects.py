@@ -194,5 +194,5 @@ def test_the_last_words_of_a_client_end_nothing(fate: Callable[..., Any]) -> Non
     assert str(sampler._ask(failing)).startswith("snapshot() raised <no text")
     hiding = type("Hiding", (), {"snapshot": property(fate)})()
     sampler.context = SimpleNamespace(clients=[hiding])  # type: ignore[assignment]
-    sampler._snapshot_broken = False
+    sampler._snapshot_broken, sampler._talks = False, {}
     assert sampler.snapshots() == [{}]
