@@ -16,6 +16,9 @@ KEPT_PER_KIND = 20
 MAX_KINDS = 50
 """Kinds are names from the code; one built from data would otherwise grow without end."""
 
+MOST_ERROR_KINDS = 20
+"""Classes made while a client runs would otherwise make every table grow without end."""
+
 OTHER_KINDS = "other"
 MAX_TEXT = 500
 MAX_ITEMS = 20
@@ -36,6 +39,21 @@ def plain(value: Any, depth: int = 3, items: int = MAX_ITEMS) -> Any:
     if depth > 0 and isinstance(value, list | tuple | set | frozenset):
         return [plain(item, depth - 1, items) for item in list(value)[:items]]
     return repr(value)[:MAX_TEXT]
+
+
+class ErrorKinds:
+    """Names of error classes: the first MOST_ERROR_KINDS are kept, all others are one."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def filed_under(self, kind: str) -> str:
+        """Give the name that an error of this class counts under."""
+        if kind not in self._known:
+            if len(self._known) >= MOST_ERROR_KINDS:
+                return OTHER_KINDS
+            self._known.add(kind)
+        return kind
 
 
 class Evidence:

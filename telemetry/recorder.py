@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from client.operation import Outcome
 from telemetry.counts import ClientCounts
-from telemetry.evidence import Evidence, plain
+from telemetry.evidence import ErrorKinds, Evidence, plain
 from telemetry.histogram import bucket_of, merge_into
 from telemetry.seconds import DONE, FAILED, NOT_ATTEMPTED, Second, Tally, add_notable, kind_of
 from telemetry.window import (
@@ -32,6 +32,9 @@ _TABLE_SIZE = 65_536
 # Buckets up to 65 ms are looked up: half the cost of computing them, and nearly every operation.
 _BUCKETS = tuple(bucket_of(value) for value in range(_TABLE_SIZE))
 
+
+MOST_SUBSETS = 64
+"""Sets of nodes told apart a second among batches that gave nothing; six nodes have no more."""
 
 TOTALS = ("operations", "keys", "errors", "wrong_values", "verified_hits")
 
@@ -55,6 +58,7 @@ class Recorder:
         self._fresh: list[tuple[str, str, dict[str, Any]]] = []
         self._fresh_counts: dict[tuple[str, str], int] = {}
         self._client_counts: Mapping[str, ClientCounts] = {}
+        self._kinds = ErrorKinds()
         self._forget_seconds()
 
     def _forget_seconds(self) -> None:
@@ -157,13 +161,42 @@ class Recorder:
         if data is not None:
             data.batch_failed[node] = data.batch_failed.get(node, 0) + keys
 
-    def batch_asked(self, nodes: Iterable[str], started: float) -> None:
-        """Count the keys of a batch sent at `started` by the node they live on, "" for unknown."""
+    def batch_asked(self, nodes: Sequence[str], started: float) -> None:
+        """Count a batch sent at `started`: `nodes` are those of its keys, "" for unknown."""
         data = self._at(started)
         if data is not None:
             counts = data.batch_keys
             for node in nodes:
                 counts[node] = counts.get(node, 0) + 1
+            asked = set(nodes)
+            for node in asked:
+                data.batch_calls[node] = data.batch_calls.get(node, 0) + 1
+            if len(asked) == 1:
+                data.batch_alone[nodes[0]] = data.batch_alone.get(nodes[0], 0) + 1
+
+    def batch_gave_nothing(self, how: str, nodes: Iterable[str], started: float) -> None:
+        """Count a batch sent at `started` that gave nothing: RAISED or EMPTY, and its keys' nodes.
+
+        Of many nodes there are many subsets: MOST_SUBSETS are kept a second, the rest together
+        under none.
+        """
+        data = self._at(started)
+        if data is None:
+            return
+        counts = data.batch_nothing
+        key = (how, tuple(sorted(set(nodes))))
+        if key not in counts and len(counts) >= MOST_SUBSETS:
+            key = (how, ())
+        counts[key] = counts.get(key, 0) + 1
+
+    def raised(self, op: str, node: str, outcome: str, kind: str, started: float) -> str:
+        """Count a failed call by the class of its error; give the name it is counted under."""
+        kind = self._kinds.filed_under(kind)
+        data = self._at(started)
+        if data is not None:
+            key = (op, node, outcome, kind)
+            data.raised[key] = data.raised.get(key, 0) + 1
+        return kind
 
     def own_traffic(self, at: float, node: str, connections: int, commands: int) -> None:
         """Count what this process asked of a node directly, past the client under test."""

@@ -16,7 +16,9 @@ from telemetry.window import (
     WAITING_FROM_US,
     Cell,
     NodeState,
+    Nothing,
     Pacing,
+    Raised,
     Slice,
 )
 from telemetry.wire import CellKey, Wire, flat, pack_cell, pack_pacing, pack_slice, pack_state
@@ -50,6 +52,10 @@ class Second:
     )
     batch_failed: dict[str, int] = field(default_factory=dict)
     batch_keys: dict[str, int] = field(default_factory=dict)
+    batch_calls: dict[str, int] = field(default_factory=dict)
+    batch_alone: dict[str, int] = field(default_factory=dict)
+    batch_nothing: dict[Nothing, int] = field(default_factory=dict)
+    raised: dict[Raised, int] = field(default_factory=dict)
     own: dict[str, list[int]] = field(default_factory=dict)
     pacing: Pacing | None = None
     lag: Histogram = field(default_factory=dict)
@@ -74,6 +80,10 @@ class Second:
             ("s", slices),
             ("b", self.batch_failed),
             ("k", self.batch_keys),
+            ("a", self.batch_calls),
+            ("d", self.batch_alone),
+            ("q", [[how, list(nodes), n] for (how, nodes), n in self.batch_nothing.items()]),
+            ("x", [[*key, count] for key, count in self.raised.items()]),
             ("o", self.own),
             ("l", flat(self.lag)),
             ("n", {node: pack_state(state) for node, state in self.nodes.items()}),

@@ -14,7 +14,7 @@ from typing import Any
 
 from client.operation import FAILURES, Outcome
 from telemetry.counts import ClientCounts
-from telemetry.evidence import Evidence
+from telemetry.evidence import ErrorKinds, Evidence
 from telemetry.gauges import Gauges
 from telemetry.line import to_line
 from telemetry.window import Cell, MachineLoad, Window
@@ -62,6 +62,7 @@ class Timeline:
         self.client_counts: dict[str, dict[str, ClientCounts]] = {}  # worker -> node -> the newest
         self.wrong = Evidence()
         self.findings = Evidence()
+        self._error_kinds = ErrorKinds()
         self.latest = -1  # newest second that holds anything
         self._clock = clock
         self._full_windows = full_windows
@@ -123,6 +124,8 @@ class Timeline:
     def _merge_second(self, worker: str, packed: Wire) -> int:
         second = self._placed(int(packed["t"]))
         window = self._at(second)
+        for call in packed.get("x", ()):
+            call[3] = self._error_kinds.filed_under(call[3])
         add_counts(window, packed)
         merged = 0
         for cell in packed.get("c", ()):

@@ -20,6 +20,15 @@ WAITING_FROM_US = 5_000
 SLICE_BUCKET_SHIFT = 3
 """Slices keep `bucket_of(us) >> 3`: 8 buckets an octave is enough to tell 5 ms from 500."""
 
+RAISED, EMPTY = "raised", "empty"
+"""How a batch gave nothing: by an exception, or by an empty mapping that names no failed key."""
+
+Raised = tuple[str, str, str, str]
+"""Failed calls of one kind: (op, node, outcome, class of what was raised)."""
+
+Nothing = tuple[str, tuple[str, ...]]
+"""Batches that gave nothing: (RAISED or EMPTY, the nodes of their keys, "" for unknown)."""
+
 
 @dataclass(slots=True)
 class Cell:
@@ -129,6 +138,12 @@ class Window:
     slices: dict[tuple[int, str], Slice] = field(default_factory=dict)  # (tenth 0-9, node)
     batch_failed: dict[str, int] = field(default_factory=dict)  # node -> keys named in `.failed`
     batch_keys: dict[str, int] = field(default_factory=dict)  # node -> keys asked for in batches
+    batch_calls: dict[str, int] = field(default_factory=dict)  # node -> batches with a key of it
+    batch_alone: dict[str, int] = field(
+        default_factory=dict
+    )  # node -> batches with keys of no other
+    batch_nothing: dict[Nothing, int] = field(default_factory=dict)  # batches that gave nothing
+    raised: dict[Raised, int] = field(default_factory=dict)  # failed calls by class of the error
     own_connections: dict[str, int] = field(default_factory=dict)  # node -> made by the harness
     own_commands: dict[str, int] = field(default_factory=dict)  # node -> keys it asked directly
     pacing: Pacing = field(default_factory=Pacing)
@@ -158,11 +173,17 @@ class Window:
             self.batch_failed[node] = self.batch_failed.get(node, 0) + keys
         for mine, theirs in (
             (self.batch_keys, later.batch_keys),
+            (self.batch_calls, later.batch_calls),
+            (self.batch_alone, later.batch_alone),
             (self.own_connections, later.own_connections),
             (self.own_commands, later.own_commands),
         ):
             for node, count in theirs.items():
                 mine[node] = mine.get(node, 0) + count
+        for how, count in later.batch_nothing.items():
+            self.batch_nothing[how] = self.batch_nothing.get(how, 0) + count
+        for error, count in later.raised.items():
+            self.raised[error] = self.raised.get(error, 0) + count
         self.pacing.add(later.pacing)
         merge_into(self.lag, later.lag)
         for worker, count in later.workers.items():

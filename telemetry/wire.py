@@ -16,8 +16,9 @@ from telemetry.window import Cell, NodeState, Pacing, Slice, Window
 CellKey = tuple[str, str, str]
 
 Wire = dict[str, Any]
-"""Keys: t second, c cells, s slices, b batch_failed, k batch_keys, o the harness's own connections
-and commands by node, p pacing, l lag, r origin calls and peak;
+"""Keys: t second, c cells, s slices, b batch_failed, k batch_keys, a batch_calls, d batch_alone,
+q batch_nothing, x raised, o the harness's own connections and commands by node, p pacing, l lag,
+r origin calls and peak;
 and, of this process alone: u users, n node states, g share of a core."""
 
 
@@ -129,10 +130,20 @@ def add_counts(window: Window, second: Wire) -> None:
         add_cell(window.cells, packed)
     for packed in second.get("s", ()):
         add_slice(window.slices, packed)
-    for node, keys in second.get("b", {}).items():
-        window.batch_failed[node] = window.batch_failed.get(node, 0) + keys
-    for node, keys in second.get("k", {}).items():
-        window.batch_keys[node] = window.batch_keys.get(node, 0) + keys
+    for counts, packed in (
+        (window.batch_failed, second.get("b", {})),
+        (window.batch_keys, second.get("k", {})),
+        (window.batch_calls, second.get("a", {})),
+        (window.batch_alone, second.get("d", {})),
+    ):
+        for node, count in packed.items():
+            counts[node] = counts.get(node, 0) + count
+    for how, nodes, count in second.get("q", ()):
+        key = (how, tuple(nodes))
+        window.batch_nothing[key] = window.batch_nothing.get(key, 0) + count
+    for op, node, outcome, kind, count in second.get("x", ()):
+        raised = (op, node, outcome, kind)
+        window.raised[raised] = window.raised.get(raised, 0) + count
     for node, (connections, commands) in second.get("o", {}).items():
         window.own_connections[node] = window.own_connections.get(node, 0) + connections
         window.own_commands[node] = window.own_commands.get(node, 0) + commands

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from client.operation import FAILURES, Outcome
+from telemetry.window import EMPTY, RAISED
 from users.context import LoadContext
 from users.keys import make_rng
 from users.lifecycle import PacedUser
@@ -44,11 +45,12 @@ FAILED = _Failed()
 
 
 class CallError(Exception):
-    """A failed call as Locust's statistics show it. The text is the outcome and nothing else."""
+    """A failed call in Locust's statistics: its outcome, or the class of what was raised."""
 
 
-# One object an outcome: Locust keys its error table by the text, which must hold nothing unique.
-_ERRORS: Mapping[str, CallError] = {str(outcome): CallError(str(outcome)) for outcome in FAILURES}
+# One object a text: Locust keys its error table by it, so it must hold nothing unique. Classes of a
+# client's own come when they are raised, no more of them than the recorder tells apart.
+_ERRORS: dict[str, CallError] = {str(outcome): CallError(str(outcome)) for outcome in FAILURES}
 
 
 class MemcacheUser(PacedUser):
@@ -168,8 +170,9 @@ class MemcacheUser(PacedUser):
             ended = clock()
         except BaseException as error:
             ended = clock()
-            self._recorder.batch_asked(self._nodes_of(keys), started)
-            return self._raised("get_many", keys[0], started, ended, error, keys=len(keys))
+            nodes = self._nodes_of(keys)
+            self._recorder.batch_asked(nodes, started)
+            return self._raised("get_many", keys[0], started, ended, error, nodes=nodes)
         finally:
             inside[name] -= 1
         self._recorder.batch_asked(self._nodes_of(keys), started)
@@ -206,8 +209,9 @@ class MemcacheUser(PacedUser):
         outcome = of_write(op, result)
         if outcome is Outcome.BAD_RESULT:
             self._find_bad_result(op, key, self._described(result))
-        self._finish(op, key, outcome, started, ended)
-        return FAILED if outcome in _ERRORS else result
+        swallowed = f"{op} returned {result}" if outcome is Outcome.OTHER_ERROR else ""
+        self._finish(op, key, outcome, started, ended, error=swallowed)
+        return FAILED if outcome in FAILURES else result
 
     def _finish_batch(
         self,
@@ -227,6 +231,8 @@ class MemcacheUser(PacedUser):
                 length += len(value)
             else:
                 outcome = self._blame("get_many", key, value, ended)
+        if not values and not failed:
+            self._recorder.batch_gave_nothing(EMPTY, self._nodes_of(keys), started)
         by_node: dict[str, int] = {}
         for key in failed:
             node = self._locations.get(key, "")
@@ -258,10 +264,12 @@ class MemcacheUser(PacedUser):
         length: int = 0,
         hits: int = 0,
         keys: int = 1,
+        error: str = "",
     ) -> None:
         """Write one operation to the recorder and to Locust.
 
-        Only the first call of an iteration had an intended start of its own.
+        Only the first call of an iteration had an intended start of its own. `error` names the
+        class of what was raised.
         """
         intended = self._intended
         if intended is None:
@@ -271,7 +279,15 @@ class MemcacheUser(PacedUser):
         node = self._locations.get(key, "") if op != "get_many" else ""
         self._record(op, node, outcome, intended, started, ended, keys, hits)
         self._recent.append((op, key, outcome, started))
-        self._requests.tell(self.kind, op, outcome, (ended - intended) * 1000.0, ended, length)
+        shown = str(outcome)
+        if error:
+            error = self._recorder.raised(op, node, shown, error, started)
+            if outcome == Outcome.OTHER_ERROR:  # which says less than the name of the class
+                shown = error
+                _ERRORS.setdefault(shown, CallError(shown))
+        self._requests.tell(
+            self.kind, op, outcome, (ended - intended) * 1000.0, ended, length, error=shown
+        )
 
     def _raised(
         self,
@@ -281,9 +297,13 @@ class MemcacheUser(PacedUser):
         ended: float,
         error: BaseException,
         *,
-        keys: int = 1,
+        nodes: Sequence[str] = (),
     ) -> _Failed:
-        """Turn what a call raised into its outcome; pass the harness's own kill on."""
+        """Turn what a call raised into its outcome; pass the harness's own kill on.
+
+        `nodes` are those of the keys of a batch.
+        """
+        keys = len(nodes) or 1
         if ends_the_user(error, self._ends()):
             self._cut_off(op, key, started, ended, keys)
             raise error
@@ -294,7 +314,9 @@ class MemcacheUser(PacedUser):
         if outcome is Outcome.BUG:
             said = words_of(error, is_ending=self._ends)
             self._recorder.finding("programming_error", {"op": op, "key": key, "error": said})
-        self._finish(op, key, outcome, started, ended, keys=keys)
+        if nodes:
+            self._recorder.batch_gave_nothing(RAISED, nodes, started)
+        self._finish(op, key, outcome, started, ended, keys=keys, error=kind_of(error))
         return FAILED
 
     def _cut_off(self, op: str, key: str, started: float, ended: float, keys: int) -> None:

@@ -37,7 +37,7 @@ class Tally:
         self.times: list[float] = []  # response times in ms, in order
         self.nones = 0  # requests without one: never sent
         self.length = 0  # bytes of the answers
-        self.errors: dict[str, int] = defaultdict(int)  # by outcome
+        self.errors: dict[str, int] = defaultdict(int)  # by outcome or class
         self.last = 0.0  # when the last one ended, monotonic
 
 
@@ -57,7 +57,7 @@ class Requests:
     ) -> None:
         self._stats: Any = getattr(environment, "stats", None)
         self._event = environment.events.request
-        self._errors = errors  # by outcome, as the events carry them
+        self._errors = errors  # by outcome or class, as the events carry them
         self._clock = clock
         self._wall = wall
         self._tallies: dict[tuple[str, str], Tally] = {}
@@ -81,9 +81,21 @@ class Requests:
         return found
 
     def tell(  # noqa: PLR0917 - positional arguments are the cheapest call there is
-        self, kind: str, op: str, outcome: str, response_ms: float, ended: float, length: int
+        self,
+        kind: str,
+        op: str,
+        outcome: str,
+        response_ms: float,
+        ended: float,
+        length: int,
+        *,
+        error: str = "",
     ) -> None:
-        """Tell Locust of one request that ended at `ended` (monotonic) after `response_ms`."""
+        """Tell Locust of one request that ended at `ended` (monotonic) after `response_ms`.
+
+        `error` names what failed where that is not the outcome.
+        """
+        error = error or outcome
         # A call that was never sent took no time, and would drag every percentile down.
         was_sent = outcome not in UNATTEMPTED
         if self.listeners != self.expected:
@@ -93,7 +105,7 @@ class Requests:
                 name=op,
                 response_time=response_ms if was_sent else None,
                 response_length=length,
-                exception=self._errors.get(outcome),
+                exception=self._errors.get(error),
                 context={},
             )
             return
@@ -108,8 +120,8 @@ class Requests:
             tally.times.append(response_ms)
         else:
             tally.nones += 1
-        if outcome in self._errors:
-            tally.errors[outcome] += 1
+        if error in self._errors:
+            tally.errors[error] += 1
 
     def merge(self) -> None:
         """Put everything that has come since the last merge into Locust's statistics."""

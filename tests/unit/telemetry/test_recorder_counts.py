@@ -314,3 +314,45 @@ def test_kinds_of_findings_are_bounded() -> None:
     assert len(recorder.findings.kept) <= 51 * 20
     assert len(recorder.take()["evidence"]) <= 51 * 20
     assert max(len(detail["text"]) for detail in recorder.findings.kept) <= 500
+
+
+def test_batches_are_counted_by_the_nodes_of_their_keys() -> None:
+    """A batch is one call to each of its nodes, and says which nodes had keys when it was void."""
+    recorder = started()
+    recorder.batch_asked(["node1", "node2", "node1"], EPOCH + 0.1)
+    recorder.batch_asked(["node2", "node2"], EPOCH + 0.2)
+    recorder.batch_gave_nothing("raised", ["node2", "node1", "node1"], EPOCH + 0.1)
+    recorder.batch_gave_nothing("empty", ["node2"], EPOCH + 0.2)
+    recorder.batch_gave_nothing("empty", ["node2"], EPOCH + 0.3)
+    window = window_of(recorder)
+    assert window.batch_keys == {"node1": 2, "node2": 3}
+    assert window.batch_calls == {"node1": 1, "node2": 2}
+    assert window.batch_alone == {"node2": 1}
+    assert window.batch_nothing == {("raised", ("node1", "node2")): 1, ("empty", ("node2",)): 2}
+
+
+def test_sets_of_nodes_are_bounded() -> None:
+    """However many nodes there are: the rest of a second's sets count together."""
+    recorder = started()
+    for number in range(100):
+        recorder.batch_gave_nothing("raised", [f"node{number}"], EPOCH)
+    found = window_of(recorder).batch_nothing
+    assert len(found) == 65
+    assert found["raised", ()] == 36
+    assert sum(found.values()) == 100
+
+
+def test_classes_of_errors_are_bounded_in_every_process_and_in_all() -> None:
+    """A client that makes classes as it runs fills no table."""
+    timeline = Timeline(FakeClock())
+    for worker in ("w1", "w2"):
+        recorder = started()
+        for number in range(30):
+            kind = f"{worker}Error{number}"
+            told = recorder.raised("get", "node1", Outcome.OTHER_ERROR, kind, EPOCH)
+            assert told == (kind if number < 20 else "other")
+        timeline.merge(worker, recorder.take())
+    found = timeline.window(0).raised
+    assert found["get", "node1", "other_error", "other"] == 10 + 30
+    assert len(found) == 21
+    assert sum(found.values()) == 60

@@ -220,3 +220,18 @@ def test_the_server_speaks_for_its_second() -> None:
     timeline.server(-1, "node1", {"curr_connections": 9})
     assert timeline.window(2).server == {"node1": {"curr_connections": 7}}
     assert timeline.latest == 2
+
+
+def test_merged_windows_keep_the_counts_of_batches_and_of_errors() -> None:
+    """Two seconds that become one window add up in every field that counts."""
+    early, late = Window(5), Window(6)
+    for window in (early, late):
+        window.batch_calls = {"node1": 2}
+        window.batch_alone = {"node1": 1}
+        window.batch_nothing = {("raised", ("node1",)): 3}
+        window.raised = {("get", "node1", "other_error", "CacheDownError"): 4}
+    early.absorb(late)
+    assert early.batch_calls == {"node1": 4}
+    assert early.batch_alone == {"node1": 2}
+    assert early.batch_nothing == {("raised", ("node1",)): 6}
+    assert early.raised == {("get", "node1", "other_error", "CacheDownError"): 8}

@@ -77,6 +77,8 @@ class KeepingRecorder:
     findings: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     batches: list[tuple[str, float, int]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    nothing: list[tuple[str, list[str]]] = field(default_factory=list)
+    kinds: list[tuple[str, str, str, str]] = field(default_factory=list)
     sent: list[float] = field(default_factory=list)
     paced: bool = False
 
@@ -94,6 +96,13 @@ class KeepingRecorder:
 
     def batch_asked(self, nodes: list[str], started: float) -> None:
         self.asked.extend(nodes)
+
+    def batch_gave_nothing(self, how: str, nodes: list[str], started: float) -> None:
+        self.nothing.append((how, sorted(set(nodes))))
+
+    def raised(self, op: str, node: str, outcome: str, kind: str, started: float) -> str:
+        self.kinds.append((op, node, outcome, kind))
+        return kind
 
     def pacing(self, at: float, sent: int = 0) -> None:
         self.sent.append(at)

@@ -109,6 +109,54 @@ def test_what_a_get_raises(stage: Any, error: BaseException, outcome: str, timed
     assert stage.load.inside["PlainUser"] == 0
 
 
+class Partial(dict[str, Any]):
+    """An answer that names the keys that failed."""
+
+    def __init__(self, values: dict[str, Any], failed: list[str]) -> None:
+        super().__init__(values)
+        self.failed = failed
+
+
+class CacheDownError(Exception):
+    """A failure by a name of the client's own."""
+
+
+def test_a_failure_without_an_outcome_of_its_own_is_told_by_its_class(stage: Any) -> None:
+    """`other_error` says nothing to the maintainer of a client; the name of the class does."""
+    stage.client.override(get=raising(CacheDownError("node1 is away")), set=lambda *_: False)
+    stage.load.locations["k"] = "node1"
+    user = stage.user(PlainUser)
+    user.get("k")
+    user.set("k", b"v", 1)
+    assert [operation.outcome for operation in stage.recorder.operations] == ["other_error"] * 2
+    assert [str(event["exception"]) for event in stage.events] == [
+        "CacheDownError",
+        "set returned False",
+    ]
+    assert stage.recorder.kinds == [
+        ("get", "node1", "other_error", "CacheDownError"),
+        ("set", "node1", "other_error", "set returned False"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("returned", "nothing"),
+    [
+        pytest.param(raising(CacheDownError()), [("raised", ["", "node1"])], id="raised"),
+        pytest.param(lambda _: {}, [("empty", ["", "node1"])], id="an empty mapping"),
+        pytest.param(lambda _: Partial({}, ["b"]), [], id="an empty mapping that names a key"),
+        pytest.param(lambda _: {"a": value_of("a")}, [], id="a value"),
+        pytest.param(lambda _: 7, [], id="no mapping: a broken contract"),
+    ],
+)
+def test_batches_that_gave_nothing(stage: Any, returned: Any, nothing: Any) -> None:
+    """A batch that raises, or is empty without a word of what failed, gave nothing."""
+    stage.client.override(get_many=returned)
+    stage.load.locations["a"] = "node1"
+    stage.user(PlainUser).get_many(["a", "b"])
+    assert stage.recorder.nothing == nothing
+
+
 @pytest.mark.parametrize("op", ["get", "set", "get_many"])
 def test_a_kill_is_aborted_and_passes_through(stage: Any, op: str) -> None:
     stage.client.override(**{op: raising(gevent.GreenletExit())})
@@ -122,6 +170,7 @@ def test_a_kill_is_aborted_and_passes_through(stage: Any, op: str) -> None:
     with pytest.raises(gevent.GreenletExit):
         calls[op]()
     assert [operation.outcome for operation in stage.recorder.operations] == ["aborted"]
+    assert stage.recorder.nothing == []
     assert stage.events == []
     assert stage.load.inside["PlainUser"] == 0
 
