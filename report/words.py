@@ -15,7 +15,7 @@ from typing import Any
 from verdict.model import CheckResult, Contributor, Ruling, RunFacts, Verdict
 
 READING_ORDER = (Ruling.FAIL, Ruling.INCONCLUSIVE, Ruling.PASS, Ruling.NOT_APPLICABLE)
-FLOORS = frozenset({"enough_requests", "load_kept"})
+FLOORS = frozenset({"enough_requests", "load_kept", "load_spread"})
 """Checks whose limit is a least: told apart from the others when observed and limit are equal."""
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")

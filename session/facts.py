@@ -132,5 +132,6 @@ def _worker(run: MasterRun, worker: str) -> WorkerFacts:
         hung_calls=int(extra.get("hung_calls", 0)),
         stalls=extra.get("stalls", {}),
         ledger=_ledger(extra.get("ledger")),
+        keys_placed=extra.get("keys_placed", {}),
         strays=int(extra.get("strays", 0)),
     )

@@ -320,6 +320,7 @@ class WorkerRun:
                 "slots_in_use": in_use,
                 "hung_calls": hung,
                 "ledger": ledger,
+                "keys_placed": dict(self.context.keys_placed),
                 "strays": self.names.strays,
                 "stalls": self.watchdog.report(self.recorder.epoch),
             }

@@ -55,7 +55,8 @@ class LoadContext:
     """One run as the users of one process know it.
 
     `clients` are the clients under test, one for each group of users, `client` the first of them.
-    `locations` says on which node a key lives, as read directly after the prefill. `users` and
+    `locations` says on which node a key lives, as read directly after the prefill, `keys_placed`
+    how many each node then held, a key on two nodes counting for both. `users` and
     `inside` count, by user class, who is there and who is inside a call of the client.
     `riders` are the classes among them that ride along unasked, `accounts` what they and other
     single writers know. `schedules` holds the intended starts by user class; they count only in a
@@ -86,6 +87,7 @@ class LoadContext:
         self.clock = clock
         self.schedules: dict[str, Schedule] = {}
         self.locations: dict[str, str] = {}
+        self.keys_placed: Counter[str] = Counter()
         self.inside: dict[str, int] = defaultdict(int)
         self.users: dict[str, int] = defaultdict(int)
         self.riders: set[str] = set()

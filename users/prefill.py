@@ -147,6 +147,8 @@ class Prefill:
         """Learn where items live; give those that are nowhere."""
         where = self._read(nodes, items)
         self._context.locations.update({key: next(iter(has)) for key, has in where.items() if has})
+        if not self._context.go.is_set():  # every node is up
+            self._context.keys_placed.update(node for has in where.values() for node in has)
         for has in where.values():
             DIRECT.commands.update([*has][:1])  # the client under test stored it, unmeasured
         gone = {item.key for item in items if not item.stay}

@@ -71,6 +71,9 @@ LIMITS: Mapping[str, Limit] = {
     "generator_not_saturated": _seconds(0.020),  # hub lag p99
     "hub_not_blocked": _count(),
     "error_budget": _share(0.001),
+    "batches_kept": _share(0.01),
+    "connections_kept": _share(0.01),  # new connections for each call to a node
+    "load_spread": _share(0.1),  # of a node's even share of the keys; a floor
     "deadline_kept": _count(),
     "breaker_opens_within": _seconds(None),
     "fails_fast_while_open": _share(0.01),

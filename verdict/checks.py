@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from verdict import (
+    batch_results,
     batches,
     breaker,
     cleanliness,
+    connection_churn,
     correctness,
     credibility,
     earlier,
     harm,
+    key_spread,
     ledger,
     misses,
     recovery,
@@ -46,6 +49,9 @@ _JUDGED: Mapping[str, Check] = {
     "generator_not_saturated": credibility.generator_not_saturated,
     "hub_not_blocked": witness_hub.hub_not_blocked,
     "error_budget": harm.error_budget,
+    "batches_kept": batch_results.batches_kept,
+    "connections_kept": connection_churn.connections_kept,
+    "load_spread": key_spread.load_spread,
     "deadline_kept": harm.deadline_kept,
     "breaker_opens_within": breaker.breaker_opens_within,
     "fails_fast_while_open": breaker.fails_fast_while_open,

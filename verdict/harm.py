@@ -6,6 +6,7 @@ nothing on any other node.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 
 from client.operation import FAILURES
 from telemetry.histogram import lowest_us
-from telemetry.window import Cell, Window
+from telemetry.window import RAISED, Cell, Window
 from verdict.answers import (
     answer,
     held,
@@ -61,14 +62,14 @@ _ALONE_WINDOWS = 2
 def error_budget(view: View) -> CheckResult:
     """Fail at most 0.1 % of operations outside the faults of their node and its recovery time.
 
-    A batch that raises is one error and blames no node. It counts whenever at least one node was
-    unaffected: a good client returns what that node has and names the rest in `.failed`. Keys so
-    named are held against the same share of all keys asked for in batches, where their node was
-    unaffected.
+    A batch that raises is one error and blames no node: while one is unavailable, `batches_kept`
+    judges it. At other times it counts whenever at least one node was unaffected. Keys that a batch
+    names in `.failed` are held against the same share of all keys asked for in batches, where their
+    node was unaffected.
     """
     name = "error_budget"
     limit = view.limit(name)
-    operations = failed = excusable = keys = keys_failed = keys_excusable = unplaced = 0
+    operations = failed = excusable = keys = keys_failed = keys_excusable = unplaced = raised = 0
     judged: dict[int, list[str]] = {}
     for second in view.counted:
         healthy = view.unaffected(second)
@@ -76,9 +77,12 @@ def error_budget(view: View) -> CheckResult:
             continue
         judged[second] = healthy
         sums = view.sums(second, *healthy, BATCHES)
-        operations += sums.operations
-        failed += sums.failed
-        excusable += view.excusable(second, *healthy, BATCHES)
+        is_out = _is_one_unavailable(view, second)
+        others = _raised_batches(view.windows[second]) if is_out else 0
+        raised += others
+        operations += sums.operations - others
+        failed += sums.failed - others
+        excusable += view.excusable(second, *healthy, *(() if is_out else (BATCHES,)))
         if len(healthy) < len(view.facts.nodes):
             unplaced += _failed_unplaced(view.windows[second])
         keys += view.sums(second, BATCHES).keys
@@ -94,6 +98,9 @@ def error_budget(view: View) -> CheckResult:
     first = with_evidence(first, lambda: _failed_calls(view, judged))
     if first.verdict is Ruling.FAIL and (failed - unplaced) / operations <= limit:
         first = taken_back(first, f"{unplaced:,} of them for keys that no node shows")
+    if raised:
+        why = f"{first.why}; beside them {raised:,} batches raised while a node was unavailable"
+        first = dataclasses.replace(first, why=f"{why}, see batches_kept")
     parts = [first]
     if keys_failed:
         of = max(keys, keys_failed)
@@ -104,9 +111,12 @@ def error_budget(view: View) -> CheckResult:
 
 def _failed_calls(view: View, judged: Mapping[int, Collection[str]]) -> Sequence[Contributor]:
     """Give the failed calls to the nodes that were unaffected, and of batches, second by second."""
+    out = {second for second in judged if _is_one_unavailable(view, second)}
 
-    def count_of(second: int, _op: str, node: str, outcome: str, cell: Cell) -> int:
-        is_judged = node == BATCHES or node in judged[second]
+    def count_of(second: int, op: str, node: str, outcome: str, cell: Cell) -> int:
+        is_batch = node == BATCHES and op.endswith("_many")
+        is_judged = node in judged[second] or (node == BATCHES and not is_batch)
+        is_judged = is_judged or (is_batch and second not in out)
         return cell.count if is_judged and outcome in FAILURES else 0
 
     return calls(view, judged, count_of)
@@ -121,6 +131,19 @@ def _keys_named_failed(view: View, judged: Mapping[int, Collection[str]]) -> Seq
         if node in healthy
     ]
     return by_second(view, named, "get_many", KEYS_NAMED, view.facts.samples)
+
+
+def _is_one_unavailable(view: View, second: int) -> bool:
+    """Tell whether a node is unavailable in a window, or recovers from having been."""
+    return any(
+        "unavailable" in span.record.effects
+        and view.phases.touches(span, second, second + 1, view.recovery_s)
+        for span in view.phases.spans
+    )
+
+
+def _raised_batches(window: Window) -> int:
+    return sum(count for (how, _), count in window.batch_nothing.items() if how == RAISED)
 
 
 def _failed_unplaced(window: Window) -> int:

@@ -66,6 +66,8 @@ class WorkerFacts:
     hung_calls: int = 0  # calls still inside the client after the quiesce
     strays: int = 0  # addresses of nodes that were asked for by nobody of a known group
     ledger: LedgerFacts | None = None  # None for a worker that was lost
+    # Node -> keys that the client put there before second 0, when every node was up.
+    keys_placed: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

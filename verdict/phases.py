@@ -142,12 +142,13 @@ class Phases:
     def is_affected(self, node: str, begin: float, end: float, recovery_s: float) -> bool:
         """Tell whether a fault on the node, or the time to recover from it, touches a span."""
         return any(
-            span.excuses
-            and span.hits(node)
-            and begin < self.blamed_until(span, recovery_s)
-            and end > span.injected - EDGE_LEAD_S
+            span.excuses and span.hits(node) and self.touches(span, begin, end, recovery_s)
             for span in self.spans
         )
+
+    def touches(self, span: FaultSpan, begin: float, end: float, recovery_s: float) -> bool:
+        """Tell whether a fault, or the time to recover from it, touches a stretch of the run."""
+        return begin < self.blamed_until(span, recovery_s) and end > span.injected - EDGE_LEAD_S
 
     def blamed_until(self, span: FaultSpan, recovery_s: float) -> float:
         """Give the moment from which a fault excuses nothing any more."""

@@ -260,10 +260,10 @@ class View:
             if outcome == Outcome.BREAKER_OPEN or (outcome in TIMING and second in self.disturbed):
                 count += cell.count
             elif outcome in FAILURES and second in self.disturbed:
-                count += self._as_long_as_a_timeout(cell)
+                count += self.as_long_as_a_timeout(cell)
         return count
 
-    def _as_long_as_a_timeout(self, cell: Cell) -> int:
+    def as_long_as_a_timeout(self, cell: Cell) -> int:
         """Count the failures that took the time of a timeout, whatever the client called them."""
         least_us = TIMEOUT_SHARE * self.facts.op_timeout_s * 1e6
         return sum(count for bucket, count in cell.service.items() if lowest_us(bucket) >= least_us)

@@ -29,13 +29,14 @@ BORN_WITH = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Step:
+class ConnectionStep:
     """New connections of one node between two samples, the harness's own taken off."""
 
     begin: int
     end: int
     grown: int
     restarted: bool
+    open_more: int  # connections that were open at its end and not at its begin
 
     @property
     def per_second(self) -> float:
@@ -107,13 +108,13 @@ def reconnects(view: View, span: FaultSpan, node: str) -> float | None:
     return None if most is None else most[0]
 
 
-def busiest_second(view: View, span: FaultSpan, node: str) -> tuple[float, _Step] | None:
+def busiest_second(view: View, span: FaultSpan, node: str) -> tuple[float, ConnectionStep] | None:
     """Give the most new connections of a node in any second that touches the one after its heal.
 
     Of a second that the heal cuts in two, what came in the second before is taken off: a client
     that connects all the time does no more than that because of a heal. None without samples.
     """
-    steps = _steps(view, node)
+    steps = connection_steps(view, node)
     until = view.phases.next_injection(node, span.healed)
     rates = []
     for before, step in itertools.pairwise([None, *steps]):
@@ -127,7 +128,8 @@ def busiest_second(view: View, span: FaultSpan, node: str) -> tuple[float, _Step
     return max(rates, key=lambda pair: pair[0], default=None)
 
 
-def _steps(view: View, node: str) -> list[_Step]:
+def connection_steps(view: View, node: str) -> list[ConnectionStep]:
+    """Give how a node's connections came and went from one sample to the next."""
     samples = [
         (window.second, stats)
         for window in view.facts.windows
@@ -141,7 +143,7 @@ def _step(
     node: str,
     was: tuple[int, Mapping[str, int]],
     now: tuple[int, Mapping[str, int]],
-) -> _Step:
+) -> ConnectionStep:
     (begin, before), (end, after) = was, now
     restarted = (
         before.get("pid") != after.get("pid")
@@ -155,4 +157,7 @@ def _step(
         if second in view.windows
     )
     grown = max(0, after["total_connections"] - start - own)
-    return _Step(begin=begin, end=end, grown=grown, restarted=restarted)
+    open_more = after.get("curr_connections", 0) - before.get("curr_connections", 0)
+    return ConnectionStep(
+        begin=begin, end=end, grown=grown, restarted=restarted, open_more=open_more
+    )

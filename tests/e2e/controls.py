@@ -142,6 +142,25 @@ WITNESSED = [
     _row("broken_witness:probes_without_limit", "probes at will", OUTAGE, "fails_fast_while_open"),
 ]
 
+QUIET = [
+    _row("broken_quietly:raises_whole_batches", "raises whole batches", OUTAGE, "batches_kept"),
+    _row("broken_quietly:empties_whole_batches", "empties whole batches", OUTAGE, "batches_kept"),
+    _row(
+        "broken_quietly:connects_for_every_call",
+        "connects for every call",
+        WATCHED,
+        "connections_kept",
+        quick=True,
+    ),
+    _row(
+        "broken_quietly:connects_for_every_batch",
+        "connects for every batch",
+        WATCHED,
+        "connections_kept",
+    ),
+    _row("broken_quietly:leaves_a_node_unused", "leaves a node unused", STILL, "load_spread"),
+]
+
 POOLS = [
     _row("broken_pools:slot_leak", "never gives slots back", CALM, "recovers_within", "load_kept"),
     _row("broken_pools:late_heal", "keeps a breaker open for 20 s", CALM, "recovers_within"),
@@ -176,7 +195,7 @@ CUT_OFF = [
     ),
 ]
 
-CONTROLS = [*BROKEN, *LIARS, *ANSWERS, *WITNESSED, *POOLS, *CUT_OFF]
+CONTROLS = [*BROKEN, *LIARS, *ANSWERS, *WITNESSED, *QUIET, *POOLS, *CUT_OFF]
 
 
 def parameters(controls: list[Control]) -> list[object]:

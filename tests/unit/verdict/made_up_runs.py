@@ -116,6 +116,12 @@ class MadeUpRun:
         self.batches.setdefault(second, Counter())[fate] += count
         return self
 
+    def batches_all_along(self, fate: Fate, a_second: int = 30) -> MadeUpRun:
+        """Send batches over several nodes in every second."""
+        for second in range(self.seconds):
+            self.batch(second, fate, a_second)
+        return self
+
     def tell(self, node: str, begin: int, end: int, **state: Any) -> MadeUpRun:
         """Let the clients tell a state of a node in the windows of a span."""
         for second in range(begin, end):
@@ -171,6 +177,7 @@ class MadeUpRun:
             slots_in_use=0,
             ledger=LedgerFacts(writes=1_000, updates=1_000, reads=10_000),
             stalls={"watched": True, "client": 0, "others": 0, "kept": []},
+            keys_placed=dict.fromkeys(self.names, 1_000),
         )
         return dataclasses.replace(usual, **changes)
 

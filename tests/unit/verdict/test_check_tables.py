@@ -9,6 +9,8 @@ import pytest
 from client.operation import Outcome
 from telemetry.histogram import bucket_of
 from telemetry.window import Cell, Window
+from tests.unit.verdict.batch_cases import BATCHES
+from tests.unit.verdict.connection_cases import CONNECTIONS, SPREAD
 from tests.unit.verdict.ledger_cases import LEDGER
 from tests.unit.verdict.made_up_runs import (
     MISSED,
@@ -206,6 +208,9 @@ CASES: list[tuple[str, str, Make, str]] = [
     *CROWDED_CASES,
     *AFTERMATH_CASES,
     *WITNESSES,
+    *BATCHES,
+    *CONNECTIONS,
+    *SPREAD,
     # no_wrong_values
     ("no_wrong_values", "every hit verified", lambda: MadeUpRun(20), "PASS"),
     ("no_wrong_values", "one wrong value", lambda: wrong(1), "FAIL"),
@@ -382,12 +387,6 @@ CASES: list[tuple[str, str, Make, str]] = [
         "errors in the first second",
         lambda: MadeUpRun(20).all_calls("node1", 0.0, 1.0, TIMED_OUT),
         "PASS",
-    ),
-    (
-        "error_budget",
-        "batches that raise while one node is away",
-        lambda: run_with_outage().batch(15, TIMED_OUT, 100),
-        "FAIL",
     ),
     (
         "error_budget",

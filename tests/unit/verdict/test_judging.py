@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from client.operation import Outcome
 from tests.unit.verdict.made_up_runs import TIMED_OUT, MadeUpRun, run_with_outage
 from verdict.answers import held, not_applicable
 from verdict.budgets import known_checks
 from verdict.model import CheckResult, Ruling
 from verdict.verdict import judge, worst_of
 from verdict.view import View
+
+PARTIAL = (Outcome.PARTIAL, 300)
 
 
 def test_steady_run_passes() -> None:
@@ -25,7 +28,7 @@ def test_steady_run_passes() -> None:
 
 def test_outage_with_a_good_client_passes() -> None:
     """A client that opens its breaker and comes back passes every check that applies."""
-    verdict = judge(run_with_outage().facts())
+    verdict = judge(run_with_outage().batches_all_along(PARTIAL).facts())
     assert [c for c in verdict.checks if c.verdict in (Ruling.FAIL, Ruling.INCONCLUSIVE)] == []
     assert verdict.ruling is Ruling.PASS
 
@@ -33,7 +36,7 @@ def test_outage_with_a_good_client_passes() -> None:
 def test_time_scaled_outage_passes() -> None:
     """A fault of 4.5 s has too few windows of its own and borrows those after its heal."""
     run = MadeUpRun(32).fault("node2", at=10.0, to=14.5).outage("node2", 10.0, 14.5)
-    verdict = judge(run.facts())
+    verdict = judge(run.batches_all_along(PARTIAL).facts())
     assert [c for c in verdict.checks if c.verdict in (Ruling.FAIL, Ruling.INCONCLUSIVE)] == []
 
 

@@ -1,0 +1,198 @@
+"""Rows for connections in steady state and for the spread of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from client.operation import Outcome
+from telemetry.window import Window
+from tests.unit.verdict.made_up_runs import TIMED_OUT, MadeUpRun, run_with_outage
+from tests.unit.verdict.witness_cases import more, silent
+
+Row = tuple[str, str, Callable[[], MadeUpRun], str]
+Poke = Callable[[dict[int, Window]], None]
+
+
+def churning(each: int, node: str = "node1", begin: int = 0, end: int = 99) -> Poke:
+    """Let a node accept so many connections a second in a span, and none stay open."""
+
+    def poke(windows: dict[int, Window]) -> None:
+        for second, window in windows.items():
+            if node in window.server:
+                extra = each * max(0, min(second, end) - begin)
+                window.server[node]["total_connections"] += extra
+
+    return poke
+
+
+def growing(by: int, at: int) -> Poke:
+    """Let a pool grow in one second: as many connections more are open as were made."""
+
+    def poke(windows: dict[int, Window]) -> None:
+        for second, window in windows.items():
+            if second >= at:
+                window.server["node1"]["total_connections"] += by
+                window.server["node1"]["curr_connections"] += by
+
+    return poke
+
+
+def restarting(at: int, connections: int) -> Poke:
+    """Let somebody start node1 anew: its clients connect again."""
+
+    def poke(windows: dict[int, Window]) -> None:
+        for second, window in windows.items():
+            if second >= at:
+                window.server["node1"] |= {"pid": 8, "total_connections": connections}
+
+    return poke
+
+
+def batching(calls: int, connects: int) -> MadeUpRun:
+    """Give a load of nothing but batches, each with keys on every node."""
+    run = MadeUpRun(20)
+    for node in run.names:
+        run.no_calls(node, 0, 20)
+    for second in range(20):
+        run.batch(second, (Outcome.HIT, 400), calls)
+
+    def poke(windows: dict[int, Window]) -> None:
+        for window in windows.values():
+            window.batch_calls = dict.fromkeys(run.names, calls)
+
+    return run.poke(poke).poke(churning(connects))
+
+
+CONNECTIONS: list[Row] = [
+    ("connections_kept", "none made", lambda: MadeUpRun(20), "PASS"),
+    ("connections_kept", "one for 100 calls", lambda: MadeUpRun(20).poke(churning(2)), "PASS"),
+    ("connections_kept", "three for 200", lambda: MadeUpRun(20).poke(churning(3)), "FAIL"),
+    ("connections_kept", "one for each call", lambda: MadeUpRun(20).poke(churning(200)), "FAIL"),
+    ("connections_kept", "one for each batch", lambda: batching(80, 80), "FAIL"),
+    ("connections_kept", "batches on kept ones", lambda: batching(80, 0), "PASS"),
+    (
+        "connections_kept",
+        "in the first two seconds",
+        lambda: MadeUpRun(20).poke(churning(40, end=2)),
+        "PASS",
+    ),
+    ("connections_kept", "a pool that grows", lambda: MadeUpRun(10).poke(growing(40, 5)), "PASS"),
+    (
+        "connections_kept",
+        "one for each call, and none is ever closed",
+        lambda: MadeUpRun(20).poke(growing(200, 5)).poke(growing(200, 6)),
+        "FAIL",
+    ),
+    (
+        "connections_kept",
+        "one for each call that failed",
+        lambda: MadeUpRun(20).all_calls("node1", 5, 6, TIMED_OUT).poke(churning(200, end=6)),
+        "FAIL",
+    ),
+    (
+        "connections_kept",
+        "only for calls that failed",
+        lambda: (
+            MadeUpRun(20).all_calls("node1", 5, 6, TIMED_OUT).poke(churning(200, begin=5, end=6))
+        ),
+        "PASS",
+    ),
+    (
+        "connections_kept",
+        "under a fault and 9 s after",
+        lambda: run_with_outage().poke(churning(60, "node2", 10, 29)),
+        "PASS",
+    ),
+    (
+        "connections_kept",
+        "for ever after a fault",
+        lambda: run_with_outage().poke(churning(60, "node2", 10)),
+        "FAIL",
+    ),
+    (
+        "connections_kept",
+        "while calls are cut off",
+        lambda: MadeUpRun().fault("node1", effects=("interrupted",)).poke(churning(60, end=25)),
+        "FAIL",
+    ),
+    (
+        "connections_kept",
+        "only while calls are cut off",
+        lambda: MadeUpRun().fault(effects=("interrupted",)).poke(churning(60, begin=10, end=25)),
+        "PASS",
+    ),
+    (
+        "connections_kept",
+        "the harness's own",
+        lambda: MadeUpRun(20).poke(churning(9)).poke(more("own_connections", 0, 0, every=9)),
+        "PASS",
+    ),
+    (
+        "connections_kept",
+        "a server that somebody started anew",
+        lambda: MadeUpRun(30).poke(restarting(8, 60)).poke(churning(10, begin=8, end=15)),
+        "PASS",
+    ),
+    (
+        "connections_kept",
+        "others use the nodes",
+        lambda: MadeUpRun(20).poke(churning(200)).but(connections_are_ours=False),
+        "INCONCLUSIVE",
+    ),
+    (
+        "connections_kept",
+        "servers that were not asked",
+        lambda: MadeUpRun(20).poke(silent(0, 20)),
+        "INCONCLUSIVE",
+    ),
+    (
+        "connections_kept",
+        "few calls, each with a connection of its own",
+        lambda: MadeUpRun(10, calls=4).poke(churning(40)),
+        "INCONCLUSIVE",
+    ),
+]
+
+
+def spread(*keys: int, **changes: Any) -> MadeUpRun:
+    """Let the nodes hold so many keys after the prefill."""
+    run = MadeUpRun(10)
+    placed = dict(zip(run.names, keys, strict=False))
+    return run.but(workers=[run.worker(6_000, keys_placed=placed)]).but(**changes)
+
+
+def crowd(*keys: int) -> MadeUpRun:
+    """Let one of thirty nodes hold the first of the numbers, all others the second."""
+    names = [f"node{number}" for number in range(1, 31)]
+    placed = dict.fromkeys(names, keys[1]) | {"node7": keys[0]}
+    run = MadeUpRun(10)
+    return run.but(nodes=names, workers=[run.worker(6_000, keys_placed=placed)])
+
+
+def two_workers() -> MadeUpRun:
+    run = MadeUpRun(10)
+    placed = ({"node1": 400}, {"node2": 400, "node3": 400})
+    return run.but(
+        workers=[
+            run.worker(3_000, id=f"w{number}", keys_placed=keys)
+            for number, keys in enumerate(placed)
+        ]
+    )
+
+
+SPREAD: list[Row] = [
+    ("load_spread", "even", lambda: spread(1_000, 1_050, 950), "PASS"),
+    ("load_spread", "as ketama's worst", lambda: spread(1_500, 1_000, 500), "PASS"),
+    ("load_spread", "a tenth of its share", lambda: spread(1_450, 1_450, 100), "PASS"),
+    ("load_spread", "less than that", lambda: spread(1_451, 1_450, 99), "FAIL"),
+    ("load_spread", "all on one node", lambda: spread(3_000), "FAIL"),
+    ("load_spread", "one node is never used", lambda: spread(1_500, 1_500), "FAIL"),
+    ("load_spread", "copies on every node", lambda: spread(1_000, 1_000, 1_000), "PASS"),
+    ("load_spread", "each process its own node", two_workers, "PASS"),
+    ("load_spread", "few keys", lambda: spread(299), "INCONCLUSIVE"),
+    ("load_spread", "nobody said where keys are", spread, "INCONCLUSIVE"),
+    ("load_spread", "one of thirty nodes, many keys", lambda: crowd(0, 100), "FAIL"),
+    ("load_spread", "one of thirty nodes, by chance", lambda: crowd(0, 12), "INCONCLUSIVE"),
+    ("load_spread", "one node", lambda: spread(3_000, nodes=["node1"]), "NOT_APPLICABLE"),
+]

@@ -1,0 +1,116 @@
+"""Whether a client keeps its connections while nothing is wrong.
+
+To connect for every call costs a round trip, a port and a descriptor on either side, and shows in
+no latency on loopback. The servers count it: what they accepted, and what is open. A pool that
+grows to what the load needs opens each connection once and keeps it; a call that fails may cost
+one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from client.operation import Outcome
+from telemetry.window import Window
+from verdict.answers import answer, held, inconclusive, percent, worst
+from verdict.model import CheckResult, Ruling
+from verdict.view import View
+from verdict.witness_connections import connection_steps
+
+NAME = "connections_kept"
+CALLS_NEEDED = 1_000
+SETTLE_S = 10.0
+"""So long after its end a fault may cost connections, and so may a server that began anew."""
+
+FEW = 5
+"""Fewer are no habit, however few calls a node gets."""
+
+LEDGER_USERS = 8  # a process, beside the run's own users
+
+
+@dataclass(slots=True)
+class _Churn:
+    """Connections and calls of one node in steady seconds."""
+
+    node: str
+    opened: int = 0
+    open_more: int = 0  # at the end than at the begin
+    failed: int = 0  # calls; each may cost a connection
+    calls: int = 0
+
+    def needless(self, most_open: int) -> int:
+        """Count the connections that neither a growing pool nor a failed call explains."""
+        grown = min(max(0, self.open_more), most_open)
+        return max(0, self.opened - grown - self.failed)
+
+
+def connections_kept(view: View) -> CheckResult:
+    """Keep connections: at most one new one for each 100 calls to a node, outside faults."""
+    limit = view.limit(NAME)
+    found = [_churn(view, node) for node in view.facts.nodes]
+    calls = sum(churn.calls for churn in found)
+    if calls < CALLS_NEEDED:
+        why = f"{calls:,} calls in steady seconds in which the servers were asked"
+        return inconclusive(NAME, view.because(f"{why}, {CALLS_NEEDED:,} needed"), limit=limit)
+    result = worst(NAME, [_judged(view, churn) for churn in found if churn.calls])
+    if result.verdict is not Ruling.PASS:
+        return result
+    opened = sum(churn.opened for churn in found)
+    why = f"{opened:,} new connections beside {calls:,} calls in steady seconds"
+    return answer(NAME, Ruling.PASS, why, observed=result.observed, limit=limit)
+
+
+def _judged(view: View, churn: _Churn) -> CheckResult:
+    limit = view.limit(NAME)
+    needless = churn.needless(_most_open(view))
+    share = needless / churn.calls
+    why = f"{churn.node}: {churn.opened:,} new connections for {churn.calls:,} calls"
+    why += f" ({percent(share)})"
+    is_kept = needless <= max(FEW, limit * churn.calls)
+    if not is_kept and not view.facts.connections_are_ours:
+        why += "; others may have made them, or a worker that was lost"
+        return inconclusive(NAME, why, observed=share, limit=limit)
+    return held(NAME, is_kept, why, observed=share, limit=limit)
+
+
+def _most_open(view: View) -> int:
+    """Give how many connections to one node all calls that can be under way at once may need."""
+    users = view.facts.users + LEDGER_USERS * max(1, len(view.facts.workers))
+    return max(view.facts.pool_size * view.processes, users)
+
+
+def _churn(view: View, node: str) -> _Churn:
+    churn = _Churn(node)
+    steady = {
+        second
+        for second in view.phases.full
+        if not any(
+            view.phases.touches(span, second, second + 1, SETTLE_S) for span in view.phases.spans
+        )
+    }
+    settled = 0.0
+    for step in connection_steps(view, node):
+        if step.restarted:
+            settled = step.end + SETTLE_S
+        seconds = range(step.begin, step.end)
+        if step.begin < settled or not steady.issuperset(seconds):
+            continue
+        churn.opened += step.grown
+        churn.open_more += step.open_more
+        for second in seconds:
+            _add_calls(view, churn, view.windows[second])
+    return churn
+
+
+def _add_calls(view: View, churn: _Churn, window: Window) -> None:
+    """Add the calls that reached a node in a window: a batch is one call to each of its nodes."""
+    sums = view.sums(window.second, churn.node)
+    churn.calls += sums.operations - sums.unattempted + window.batch_calls.get(churn.node, 0)
+    cut_off = sum(
+        cell.count
+        for (_, node, outcome), cell in window.cells.items()
+        if not node and outcome == Outcome.ABORTED
+    )
+    lost = sum(count for (_, nodes), count in window.batch_nothing.items() if churn.node in nodes)
+    churn.failed += sums.failed - sums.unattempted + sums.aborted
+    churn.failed += window.batch_failed.get(churn.node, 0) + lost + cut_off
