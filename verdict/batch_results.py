@@ -8,18 +8,28 @@ gives those and names the rest in `.failed`.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 from client.operation import FAILURES, Outcome
-from telemetry.window import EMPTY, RAISED, Window
+from telemetry.window import EMPTY, RAISED, Cell, Window
 from verdict.answers import held, inconclusive, not_applicable, percent
 from verdict.breaker import unavailable_targets
 from verdict.compare import taken_back
-from verdict.model import CheckResult
+from verdict.evidence import (
+    Tallies,
+    calls,
+    disturbances,
+    lacking,
+    not_injected,
+    stretches,
+    unconfirmed,
+)
+from verdict.model import CheckResult, Contributor
 from verdict.view import BATCHES, View
 
 NAME = "batches_kept"
 BATCHES_NEEDED = 50
+NAMES_NOTHING = "empty, and no failed key named"
 
 
 def batches_kept(view: View) -> CheckResult:
@@ -30,7 +40,8 @@ def batches_kept(view: View) -> CheckResult:
     targets = unavailable_targets(view)
     if not any(span.record.confirmed for span, _ in targets):
         why = view.because("no fault that makes a node unavailable was confirmed")
-        return inconclusive(NAME, why, limit=limit)
+        seen = [each for span, node in targets for each in unconfirmed(span, node)]
+        return inconclusive(NAME, why, limit=limit, evidence=lambda: seen or not_injected(view))
     away = _away(view)
     if not away:
         return not_applicable(NAME, "no node was away for long while another one was healthy")
@@ -52,7 +63,7 @@ def _away(view: View) -> dict[int, set[str]]:
     return found
 
 
-def _judged(view: View, away: dict[int, set[str]]) -> CheckResult:
+def _judged(view: View, away: Mapping[int, Collection[str]]) -> CheckResult:
     limit = view.limit(NAME)
     batches = raised = empty = excusable = 0
     for second, nodes_away in away.items():
@@ -68,17 +79,39 @@ def _judged(view: View, away: dict[int, set[str]]) -> CheckResult:
     nothing = raised + empty
     if batches < BATCHES_NEEDED:
         why = f"{batches} batches while a node was away, {BATCHES_NEEDED} needed"
-        return inconclusive(NAME, view.because(why), limit=limit)
+        few = lacking("batches", batches, BATCHES_NEEDED, span=(min(away), max(away) + 1))
+        return inconclusive(NAME, view.because(why), limit=limit, evidence=lambda: few)
     share = nothing / batches
     why = f"{nothing:,} of {batches:,} batches gave nothing of what healthy nodes have"
     why += f" ({percent(share)})"
     if nothing:
         why += f": {raised:,} raised, {empty:,} were empty and named no failed key"
-    result = held(NAME, share <= limit, why, observed=share, limit=limit)
+    result = held(
+        NAME,
+        share <= limit,
+        why,
+        observed=share,
+        limit=limit,
+        evidence=lambda: _losses(view, away),
+    )
     if share > limit >= (nothing - excusable) / batches:
         reason = f"{excusable:,} took a whole op_timeout while the generator was saturated"
-        return taken_back(result, reason)
+        return taken_back(result, reason, *disturbances(view, away.keys() & view.disturbed))
     return result
+
+
+def _losses(view: View, away: Mapping[int, Collection[str]]) -> Sequence[Contributor]:
+    """Give the batches that raised, by outcome, and those that were empty."""
+
+    def raised(_second: int, op: str, node: str, outcome: str, cell: Cell) -> int:
+        return cell.count if _is_batch(op, node) and outcome in FAILURES else 0
+
+    empty = Tallies()
+    for stretch, second in stretches(away):
+        for (how, nodes), count in view.windows[second].batch_nothing.items():
+            if how == EMPTY and _is_loss(how, nodes, view.unaffected(second), away[second]):
+                empty.add("get_many", BATCHES, NAMES_NOTHING, count, second, second + 1, stretch)
+    return [*calls(view, away, raised), *empty.largest()]
 
 
 def _timed_out(view: View, window: Window) -> int:
@@ -89,7 +122,7 @@ def _timed_out(view: View, window: Window) -> int:
     return sum(
         view.as_long_as_a_timeout(cell)
         for (op, node, outcome), cell in window.cells.items()
-        if node == BATCHES and op.endswith("_many") and outcome in FAILURES
+        if _is_batch(op, node) and outcome in FAILURES
     )
 
 
@@ -98,10 +131,14 @@ def _with_keys_on(window: Window, healthy: Collection[str]) -> int:
     batches = sum(
         cell.count
         for (op, node, outcome), cell in window.cells.items()
-        if node == BATCHES and op.endswith("_many") and outcome != Outcome.ABORTED
+        if _is_batch(op, node) and outcome != Outcome.ABORTED
     )
     elsewhere = (count for node, count in window.batch_alone.items() if node not in healthy)
     return max(0, batches - sum(elsewhere))
+
+
+def _is_batch(op: str, node: str) -> bool:
+    return node == BATCHES and op.endswith("_many")
 
 
 def _is_loss(

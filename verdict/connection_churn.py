@@ -8,14 +8,17 @@ one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from client.operation import Outcome
 from telemetry.window import Window
 from verdict.answers import answer, held, inconclusive, percent, worst
-from verdict.model import CheckResult, Ruling
+from verdict.compare import taken_back
+from verdict.evidence import Tallies, lacking
+from verdict.model import CheckResult, Contributor, Ruling
 from verdict.view import View
-from verdict.witness_connections import connection_steps
+from verdict.witness_connections import ConnectionStep, connection_steps
 
 NAME = "connections_kept"
 CALLS_NEEDED = 1_000
@@ -25,6 +28,7 @@ SETTLE_S = 10.0
 FEW = 5
 """Fewer are no habit, however few calls a node gets."""
 
+COUNTED = "new connections counted by the server"
 LEDGER_USERS = 8  # a process, beside the run's own users
 
 
@@ -37,6 +41,7 @@ class _Churn:
     open_more: int = 0  # at the end than at the begin
     failed: int = 0  # calls; each may cost a connection
     calls: int = 0
+    steps: list[ConnectionStep] = field(default_factory=list)
 
     def needless(self, most_open: int) -> int:
         """Count the connections that neither a growing pool nor a failed call explains."""
@@ -51,7 +56,9 @@ def connections_kept(view: View) -> CheckResult:
     calls = sum(churn.calls for churn in found)
     if calls < CALLS_NEEDED:
         why = f"{calls:,} calls in steady seconds in which the servers were asked"
-        return inconclusive(NAME, view.because(f"{why}, {CALLS_NEEDED:,} needed"), limit=limit)
+        few = lacking("calls", calls, CALLS_NEEDED)
+        why = view.because(f"{why}, {CALLS_NEEDED:,} needed")
+        return inconclusive(NAME, why, limit=limit, evidence=lambda: few)
     result = worst(NAME, [_judged(view, churn) for churn in found if churn.calls])
     if result.verdict is not Ruling.PASS:
         return result
@@ -67,10 +74,27 @@ def _judged(view: View, churn: _Churn) -> CheckResult:
     why = f"{churn.node}: {churn.opened:,} new connections for {churn.calls:,} calls"
     why += f" ({percent(share)})"
     is_kept = needless <= max(FEW, limit * churn.calls)
+    result = held(NAME, is_kept, why, observed=share, limit=limit, evidence=lambda: _opened(churn))
     if not is_kept and not view.facts.connections_are_ours:
-        why += "; others may have made them, or a worker that was lost"
-        return inconclusive(NAME, why, observed=share, limit=limit)
-    return held(NAME, is_kept, why, observed=share, limit=limit)
+        return taken_back(result, "others may have made them, or a worker that was lost")
+    return result
+
+
+def _opened(churn: _Churn) -> Sequence[Contributor]:
+    """Give the new connections of each stretch of steady seconds, with its worst second."""
+    tallies = Tallies()
+    stretch, end = 0, -1
+    for step in churn.steps:
+        stretch += step.begin != end
+        end = step.end
+        tallies.add("", churn.node, COUNTED, step.grown, step.begin, step.end, stretch)
+    worst_first = sorted(churn.steps, key=lambda step: step.per_second, reverse=True)
+    return tallies.largest(
+        [
+            {"at_s": step.begin, "node": churn.node, "new_connections": step.grown}
+            for step in worst_first[:1]
+        ]
+    )
 
 
 def _most_open(view: View) -> int:
@@ -95,6 +119,7 @@ def _churn(view: View, node: str) -> _Churn:
         seconds = range(step.begin, step.end)
         if step.begin < settled or not steady.issuperset(seconds):
             continue
+        churn.steps.append(step)
         churn.opened += step.grown
         churn.open_more += step.open_more
         for second in seconds:

@@ -10,12 +10,16 @@ from __future__ import annotations
 from collections import Counter
 
 from verdict.answers import held, inconclusive, not_applicable, percent
+from verdict.compare import taken_back
+from verdict.evidence import lacking
 from verdict.ledger import ledgers_of
-from verdict.model import CheckResult
+from verdict.model import CheckResult, Contributor
 from verdict.view import View
 
 NAME = "load_spread"
 KEYS_NEEDED = 300
+PREFILL = (-1.0, 0.0)
+"""Keys are placed before second 0."""
 EXPECTED_NEEDED = 20
 """Keys of a node's even share from which on less than a tenth of it is no chance: one or none of
 20 comes up for one node in twenty million of even rings."""
@@ -35,12 +39,33 @@ def load_spread(view: View) -> CheckResult:
         why = f"the nodes hold {keys} of its keys, {KEYS_NEEDED} needed"
         if any(ledger.hides_keys for ledger in ledgers_of(view)):
             why += ": it gives them names that nobody can tell"
-        return inconclusive(NAME, view.because(why), limit=limit)
+        few = lacking("keys", keys, KEYS_NEEDED, span=PREFILL)
+        return inconclusive(NAME, view.because(why), limit=limit, evidence=lambda: few)
     even = keys / len(nodes)
     least = min(nodes, key=lambda node: placed[node])
     share = placed[least] / even
     why = f"{least} got {placed[least]:,} of {keys:,} keys, {percent(share)} of an even share"
+    result = held(
+        NAME,
+        share >= limit,
+        why,
+        observed=share,
+        limit=limit,
+        evidence=lambda: [
+            _left_out(node, placed[node], keys) for node in nodes if placed[node] < limit * even
+        ],
+    )
     if share < limit and even < EXPECTED_NEEDED:
-        why += f"; {even:.0f} keys a node are too few to tell"
-        return inconclusive(NAME, why, observed=share, limit=limit)
-    return held(NAME, share >= limit, why, observed=share, limit=limit)
+        return taken_back(result, f"{even:.0f} keys a node are too few to tell")
+    return result
+
+
+def _left_out(node: str, keys: int, of: int) -> Contributor:
+    return Contributor(
+        outcome="keys that it holds after the prefill",
+        node=node,
+        from_s=PREFILL[0],
+        to_s=PREFILL[1],
+        count=keys,
+        share=keys / of,
+    )

@@ -53,6 +53,18 @@ def outside_faults(view: View) -> Spans:
     return [(math.floor(begin), math.ceil(end)) for begin, end in pairs]
 
 
+def steady(view: View) -> Spans:
+    """Give the whole seconds that no fault touches, nor the ten seconds after one."""
+    seconds = [
+        second
+        for second in view.phases.full
+        if not any(view.phases.touches(s, second, second + 1, 10.0) for s in view.phases.spans)
+    ]
+    begins = [second for second in seconds if second - 1 not in seconds]
+    ends = [second + 1 for second in seconds if second + 1 not in seconds]
+    return list(zip(begins, ends, strict=True))
+
+
 SPANS: dict[str, Callable[[View], Spans]] = {
     "steady_baseline": baseline,
     "baseline_kept": baseline,
@@ -61,6 +73,9 @@ SPANS: dict[str, Callable[[View], Spans]] = {
     "breaker_opens_within": faults,
     "fails_fast_while_open": faults,
     "batches_fail_fast": faults,
+    "batches_kept": faults,
+    "connections_kept": steady,
+    "load_spread": lambda view: [(-1.0, 0.0)],
     "load_kept": outside_faults,
     "recovers_within": after_heals,
     "after_recovery_as_before": lambda view: [*after_heals(view), *baseline(view)],
