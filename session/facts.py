@@ -43,6 +43,7 @@ def run_facts(run: MasterRun) -> RunFacts:
         half_open_probes=_probes(run),
         wrong_values=list(run.timeline.wrong_values),
         findings=list(run.timeline.findings.kept),
+        samples=list(run.timeline.samples.kept),
         leftovers=run.driver.leftovers() if run.driver and void_s == math.inf else [],
         server_connections={
             name: (before, run.connections_after[name])

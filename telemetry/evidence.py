@@ -1,8 +1,10 @@
 """A bounded collection of things that went wrong.
 
-Its rule: count everything, keep the first few of each kind. A broken client can produce a finding
-per operation, and neither the memory of a load process nor a message to the master may grow with
-it. Details become plain, short values, because they go over the wire and into JSON.
+Its rule: count everything, keep the first few of each kind, and beyond them a few of each stretch
+of the run, so that what happened late is not crowded out by what happened early. A broken client
+can produce a finding per operation, and neither the memory of a load process nor a message to the
+master may grow with it. Details become plain, short values, because they go over the wire and into
+JSON.
 """
 
 from __future__ import annotations
@@ -10,8 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from telemetry.samples import Samples
+
 KEPT_PER_KIND = 20
 """The first ones tell what happened; the thousandth tells nothing new."""
+
+MOST_LATER = 300
+"""Details kept beyond the first, of all kinds together."""
 
 MAX_KINDS = 50
 """Kinds are names from the code; one built from data would otherwise grow without end."""
@@ -62,6 +69,7 @@ class Evidence:
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self._kept: dict[str, list[dict[str, Any]]] = {}
+        self._later = Samples(most=MOST_LATER)
 
     @property
     def total(self) -> int:
@@ -70,21 +78,28 @@ class Evidence:
 
     @property
     def kept(self) -> list[dict[str, Any]]:
-        """The details kept, grouped by kind in the order the kinds first appeared."""
-        return [detail for details in self._kept.values() for detail in details]
+        """The first details, by kind in the order the kinds first appeared, then later ones."""
+        first = [detail for details in self._kept.values() for detail in details]
+        return [*first, *map(dict, self._later.kept)]
 
     def filed_under(self, kind: str) -> str:
         """Give the kind that a new one of this kind counts as."""
         full = kind not in self.counts and len(self.counts) >= MAX_KINDS
         return OTHER_KINDS if full else kind
 
-    def has_room(self, kind: str) -> bool:
-        """Whether one more detail of this kind would be kept."""
-        return len(self._kept.get(self.filed_under(kind), ())) < KEPT_PER_KIND
+    def has_room(self, kind: str, at_s: float | None = None) -> bool:
+        """Whether one more detail of this kind, of that second, would be kept."""
+        kind = self.filed_under(kind)
+        if len(self._kept.get(kind, ())) < KEPT_PER_KIND:
+            return True
+        return at_s is not None and self._later.wants((kind,), at_s)
 
     def add(self, kind: str, detail: Mapping[str, Any] | None, count: int = 1) -> None:
-        """Count one and keep its detail if there is room."""
+        """Count one and keep its detail if there is room, by its `at_s` if it has one."""
         filed = self.filed_under(kind)
-        if detail is not None and self.has_room(filed):
-            self._kept.setdefault(filed, []).append(dict(detail))
+        first = self._kept.setdefault(filed, []) if detail is not None else []
+        if detail is not None and len(first) < KEPT_PER_KIND:
+            first.append(dict(detail))
+        elif detail is not None and (at_s := detail.get("at_s")) is not None:
+            self._later.add((filed,), float(at_s), detail)
         self.counts[filed] = self.counts.get(filed, 0) + count

@@ -18,6 +18,7 @@ from client.operation import Outcome
 from telemetry.counts import ClientCounts
 from telemetry.evidence import ErrorKinds, Evidence, plain
 from telemetry.histogram import bucket_of, merge_into
+from telemetry.samples import Kind, Samples
 from telemetry.seconds import DONE, FAILED, NOT_ATTEMPTED, Second, Tally, add_notable, kind_of
 from telemetry.window import (
     SLICES_A_SECOND,
@@ -52,6 +53,7 @@ class Recorder:
         self.epoch = math.inf  # before `start` everything lies before second 0
         self.findings = Evidence()
         self.wrong = Evidence()
+        self.samples = Samples()
         self._clock = clock
         self._operations = 0  # counted on its own, so that a loss in the cells would show
         self._taken = dict.fromkeys(TOTALS, 0)
@@ -88,14 +90,15 @@ class Recorder:
         ended: float,
         keys: int = 1,
         hits: int = 0,
-    ) -> None:
+    ) -> bool:
         """Count one finished operation; times in seconds of the local clock.
 
-        `node` is "" for a batch over several nodes. Never yields.
+        `node` is "" for a batch over several nodes. Never yields. Return whether it may be worth
+        a sample: it took 5 ms or longer, or was no plain success.
         """
         offset = started - self.epoch
         if not self._from <= offset < self._to and not self._seek(offset):
-            return
+            return False
         self._operations += 1
         try:
             cell = self._cells[op, node, outcome]
@@ -120,8 +123,10 @@ class Recorder:
             kind = cell.kind
             if kind == DONE and us < WAITING_FROM_US:
                 part.calls += 1
-            else:
-                add_notable(part, kind, us, bucket)
+                return False
+            add_notable(part, kind, us, bucket)
+            return True
+        return us >= WAITING_FROM_US or cell.kind != DONE
 
     def _seek(self, offset: float) -> bool:
         """Make the tenth of a second at `offset` current. False before second 0."""
@@ -262,6 +267,18 @@ class Recorder:
             data.origin_calls += calls
             data.origin_peak = max(data.origin_peak, peak)
 
+    def wants_sample(self, kind: Kind, started: float, took_s: float) -> bool:
+        """Whether a call sent at `started` would be kept as an example of its kind."""
+        offset = started - self.epoch
+        return offset >= 0 and self.samples.wants(kind, offset, took_s)
+
+    def sample(self, kind: Kind, started: float, took_s: float, detail: Mapping[str, Any]) -> None:
+        """Keep a call sent at `started` as an example of its kind."""
+        at_s = round(started - self.epoch, 6)
+        took_ms = round(took_s * 1000, 3)
+        kept = {"at_s": at_s, "took_ms": took_ms, **plain(detail)}
+        self.samples.add(kind, at_s, kept, took_s)
+
     def wrong_value(self, evidence: Mapping[str, Any]) -> None:
         """Count one hit that failed verification; its `kind`, if any, groups the evidence."""
         self._note("wrong", self.wrong, str(evidence.get("kind", "wrong_value")), evidence)
@@ -273,8 +290,8 @@ class Recorder:
     def _note(self, what: str, where: Evidence, kind: str, detail: Mapping[str, Any]) -> None:
         kind = where.filed_under(kind)
         kept: dict[str, Any] | None = None
-        if where.has_room(kind):
-            at_s = None if self.epoch == math.inf else round(self._clock() - self.epoch, 6)
+        at_s = None if self.epoch == math.inf else round(self._clock() - self.epoch, 6)
+        if where.has_room(kind, at_s):
             kept = {"kind": kind, "at_s": at_s, **plain(detail)}
             self._fresh.append((what, kind, kept))
         where.add(kind, kept)
@@ -310,9 +327,10 @@ class Recorder:
         """Give what was recorded since the last take, as plain types, and forget it.
 
         Keys: `until` seconds since second 0 up to which everything finished is in, `seconds`
-        (telemetry.wire), `operations`, `evidence` as [what, kind, detail] with `what` of `wrong`
-        and `finding`, `counts` of it as [what, kind, count], `ignored` in total, `client` the
-        clients' own running totals by node, if new.
+        (telemetry.wire), `operations`, `samples` as [kind, weight, detail], `evidence` as
+        [what, kind, detail] with `what` of `wrong` and `finding`, `counts` of it as
+        [what, kind, count], `ignored` in total, `client` the clients' own running totals by node,
+        if new.
         """
         counts = self._count_cells()
         for name in TOTALS:
@@ -327,6 +345,8 @@ class Recorder:
         }
         if self._fresh:
             increment["evidence"] = [list(item) for item in self._fresh]
+        if samples := self.samples.take():
+            increment["samples"] = [[list(kind), weight, kept] for kind, weight, kept in samples]
         if self._fresh_counts:
             increment["counts"] = [[*key, n] for key, n in self._fresh_counts.items()]
         if self._client_counts:

@@ -17,6 +17,7 @@ from telemetry.counts import ClientCounts
 from telemetry.evidence import ErrorKinds, Evidence
 from telemetry.gauges import Gauges
 from telemetry.line import to_line
+from telemetry.samples import Samples
 from telemetry.window import Cell, MachineLoad, Window
 from telemetry.wire import CellKey, Wire, add_cell, add_counts, unpack_state
 from telemetry.writer import TimelineWriter
@@ -63,6 +64,7 @@ class Timeline:
         self.wrong = Evidence()
         self.findings = Evidence()
         self._error_kinds = ErrorKinds()
+        self.samples = Samples()
         self.latest = -1  # newest second that holds anything
         self._clock = clock
         self._full_windows = full_windows
@@ -142,6 +144,9 @@ class Timeline:
         return merged
 
     def _merge_evidence(self, worker: str, increment: Wire) -> None:
+        for packed, weight, detail in increment.get("samples", ()):
+            kept = {**detail, "worker": worker}
+            self.samples.add(tuple(packed), float(detail["at_s"]), kept, weight)
         left = {(what, kind): count for what, kind, count in increment.get("counts", ())}
         for what, kind, detail in increment.get("evidence", ()):
             self._evidence(what).add(kind, {**detail, "worker": worker})

@@ -299,8 +299,8 @@ def test_evidence_is_bounded_and_counted_in_full() -> None:
     assert timeline.wrong.counts == {"torn": 300}
     assert timeline.totals()["wrong_values"] == recorder.totals()["wrong_values"] == 300
     assert timeline.findings.counts == {"raised": 300, "other": 300}
-    assert [e["number"] for e in timeline.wrong_values] == list(range(20))
-    assert len(timeline.findings.kept) == 40
+    assert [e["number"] for e in timeline.wrong_values] == list(range(22))
+    assert len(timeline.findings.kept) == 44
     assert timeline.wrong_values[0]["worker"] == "w"
 
 
@@ -311,8 +311,8 @@ def test_kinds_of_findings_are_bounded() -> None:
         recorder.finding(f"kind {number}", {"text": "x" * 10_000})
     assert len(recorder.findings.counts) <= 51
     assert recorder.findings.total == 1_000
-    assert len(recorder.findings.kept) <= 51 * 20
-    assert len(recorder.take()["evidence"]) <= 51 * 20
+    assert len(recorder.findings.kept) <= 51 * 22
+    assert len(recorder.take()["evidence"]) <= 51 * 22
     assert max(len(detail["text"]) for detail in recorder.findings.kept) <= 500
 
 
