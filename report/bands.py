@@ -1,12 +1,14 @@
-"""Spans of time to shade or to mark: phases, and faults by node."""
+"""Spans of time to shade or to mark: phases, faults by node, and what checks found."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from report.scales import Scale
-from report.words import plain
-from verdict.model import RunFacts
+from report.words import contributor_text, plain
+from verdict.answers import NEEDS_EVIDENCE
+from verdict.model import CheckResult, RunFacts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,3 +42,18 @@ def fault_bands(facts: RunFacts, node: str, x: Scale) -> list[Band]:
         if node in record.nodes and (begin := record.injected_at_s) is not None
         for end in [facts.duration_s if record.healed_at_s is None else record.healed_at_s]
     ]
+
+
+def mark_bands(checks: Sequence[CheckResult], x: Scale) -> dict[str, list[Band]]:
+    """Give the seconds that each check which was not held speaks of, by its name."""
+    found = {
+        check.name: [
+            _band(x, each.from_s, each.from_s if each.to_s is None else each.to_s, text, css)
+            for each in check.evidence
+            if each.from_s is not None
+            for text, css in [(contributor_text(each), f"mark {check.verdict.value.lower()}")]
+        ]
+        for check in checks
+        if check.verdict in NEEDS_EVIDENCE
+    }
+    return {name: bands for name, bands in found.items() if bands}

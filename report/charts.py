@@ -14,11 +14,11 @@ from markupsafe import Markup
 
 from client.operation import Outcome
 from report import series
-from report.bands import Band, fault_bands, phase_bands
+from report.bands import Band, fault_bands, mark_bands, phase_bands
 from report.scales import Scale, Tick, linear_scale, log_scale, time_scale, time_ticks
 from report.series import Bin, Values, bins_of
 from report.words import plain, quantity
-from verdict.model import RunFacts
+from verdict.model import CheckResult, RunFacts
 
 WIDTH = 1000  # units of the stretched viewBox; the height is 100
 _ERROR_CLASSES: Mapping[str, str] = {
@@ -76,10 +76,11 @@ class Timeline:
     x_ticks: Sequence[Tick]
     phases: Sequence[Band]
     faults: Mapping[str, Sequence[Band]]  # node -> its faults
+    marks: Mapping[str, Sequence[Band]]  # check that was not held -> the seconds it speaks of
 
 
-def timeline_of(facts: RunFacts) -> Timeline:
-    """Draw a run."""
+def timeline_of(facts: RunFacts, checks: Sequence[CheckResult] = ()) -> Timeline:
+    """Draw a run, with what the checks found marked."""
     bins = bins_of(facts)
     begin = float(bins[0].begin) if bins else 0.0
     end = float(bins[-1].begin + bins[-1].seconds) if bins else facts.duration_s
@@ -90,6 +91,7 @@ def timeline_of(facts: RunFacts) -> Timeline:
         strips=[draw.strip(node) for node in facts.nodes],
         x_ticks=time_ticks(x),
         phases=phase_bands(facts, x),
+        marks=mark_bands(checks, x),
         faults={node: fault_bands(facts, node, x) for node in facts.nodes},
     )
 

@@ -112,7 +112,7 @@ def _evidence_lines(each: Contributor, lead: str, width: int) -> Iterable[str]:
         subsequent_indent=f"{lead}  ",
     )
     if each.example:
-        shown = f"e.g. {example_text(each.example)}"
+        shown = f"e.g. {example_text(each)}"
         if len(shown) > EXAMPLE_MAX:
             shown = shown[: EXAMPLE_MAX - 3] + "..."
         yield from _wrapped(shown, f"{lead}  ", width)

@@ -14,6 +14,8 @@ import jinja2
 from report.atomic import write_text
 from report.charts import timeline_of
 from report.words import (
+    contributor_text,
+    example_fields,
     headline,
     limit_text,
     load_text,
@@ -43,7 +45,12 @@ def html_text(verdict: Verdict, facts: RunFacts) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["plain"] = plain
-    environment.globals.update(quantity=quantity, limit_text=limit_text)
+    environment.globals.update(
+        quantity=quantity,
+        limit_text=limit_text,
+        contributor_text=contributor_text,
+        example_fields=example_fields,
+    )
     template = environment.get_template("report.html.j2")
     return template.render(**_content(verdict, facts))
 
@@ -63,7 +70,7 @@ def _content(verdict: Verdict, facts: RunFacts) -> dict[str, Any]:
         "css": _WORDS,
         "judged": [c for c in checks if c.verdict is not Ruling.NOT_APPLICABLE],
         "absent": [c for c in checks if c.verdict is Ruling.NOT_APPLICABLE],
-        "timeline": timeline_of(facts),
+        "timeline": timeline_of(facts, checks),
         "figures": _readable(verdict),
         "parameters": _parameters(facts),
         "load": load_text(facts),

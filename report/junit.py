@@ -47,7 +47,7 @@ def _test_case(check: CheckResult, facts: RunFacts) -> TestCase:
     for each in check.evidence:
         detail += f"\n- {contributor_text(each)}"
         if each.example:
-            detail += f"\n  example: {example_text(each.example)}"
+            detail += f"\n  example: {example_text(each)}"
     if check.verdict is Ruling.FAIL:
         case.result = [_with_detail(Failure(why, "FAIL"), detail)]
     elif check.verdict is Ruling.INCONCLUSIVE:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from verdict.model import CheckResult, Contributor, Ruling, RunFacts, Verdict
@@ -131,15 +131,36 @@ def span_text(begin: float | None, end: float | None) -> str:
     return f"{round(begin, 1):g}-{round(end, 1):g} s"
 
 
-def example_text(example: Mapping[str, Any]) -> str:
+def example_text(each: Contributor) -> str:
     """Write one real case on one line: its time first, then whatever is known of it."""
-    parts = [f"at {example['at_s']:g} s"] if isinstance(example.get("at_s"), int | float) else []
-    for name, value in example.items():
-        if name == "at_s" or value in (None, "", [], {}):
-            continue
-        listed = "; ".join(map(str, value)) if isinstance(value, list) else str(value)
-        parts.append(f"{name}={listed}")
-    return " ".join(plain(", ".join(parts)).split())
+    parts = [
+        f"at {value}" if name == "at_s" else f"{name}={value}"
+        for name, value in example_fields(each)
+    ]
+    return " ".join(", ".join(parts).split())
+
+
+def example_fields(each: Contributor) -> list[tuple[str, str]]:
+    """Give name and value of what is known of a case, its time first.
+
+    What its contributor says already is left out.
+    """
+    said = {"op": each.operation, "node": each.node, "outcome": each.outcome}
+    known = {
+        name: value
+        for name, value in each.example.items()
+        if value not in (None, "", [], {}) and value != said.get(name)
+    }
+    ordered = sorted(known.items(), key=lambda item: item[0] != "at_s")
+    return [(plain(name), plain(_value_text(name, value))) for name, value in ordered]
+
+
+def _value_text(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(str, value))
+    if isinstance(value, float):
+        value = f"{value:.6g}"
+    return f"{value} s" if name == "at_s" else str(value)
 
 
 def load_text(facts: RunFacts) -> str:

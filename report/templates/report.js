@@ -31,6 +31,15 @@
     box.addEventListener("pointerdown", show);
     box.addEventListener("pointerleave", hide);
   }
+  const marks = document.querySelectorAll("[data-check]");
+  for (const row of document.querySelectorAll("[data-shows]")) {
+    const point = (on) => () => {
+      document.body.classList.toggle("pointing", on);
+      marks.forEach((mark) => mark.classList.toggle("lit", on && mark.dataset.check === row.dataset.shows));
+    };
+    row.addEventListener("pointerenter", point(true));
+    row.addEventListener("pointerleave", point(false));
+  }
   addEventListener("beforeprint", () => {
     for (const part of document.querySelectorAll("details")) part.open = true;
   });
