@@ -5,7 +5,7 @@ from __future__ import annotations
 from memquake.own_modules import OWN
 
 with OWN.importing():
-    from session import dispatching
+    from session import dispatching, locust_output
     from session.wiring import wire
     from telemetry import locust_stats
     from users.hot_key import HotKeyUser
@@ -15,6 +15,7 @@ with OWN.importing():
 
 locust_stats.install()
 dispatching.install()
+locust_output.install()
 wire()
 
 __all__ = ["HotKeyUser", "MixedUser", "MultiGetUser", "StampedeUser"]

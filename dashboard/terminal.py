@@ -1,14 +1,14 @@
 """The terminal during a headless run: one line that renews itself, or a line every few seconds.
 
 On a terminal the line is rewritten in place; in a log a new one is printed now and then and at
-every change of phase or fault. Standard output only; Locust's own tables stay on standard error.
+every change of phase or fault. Locust's own tables stay on standard error.
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import gevent
 
@@ -24,9 +24,10 @@ COLORS = {"closed": "32", "half_open": "33", "open": "31"}
 class LiveLine:
     """Progress through the phases, with the figures of the last seconds."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, stream: TextIO | None = None) -> None:
         self.session = session
-        self.tty = sys.stdout.isatty()
+        self._stream = stream if stream is not None else sys.stdout
+        self.tty = self._stream.isatty()
         self._stopped = False
         self._shown = ""
         self._key: tuple[str, str] | None = None
@@ -45,8 +46,8 @@ class LiveLine:
             self._stopped = True
             self._tell_news()
             if self.tty and self._shown:
-                sys.stdout.write("\r\x1b[K")
-                sys.stdout.flush()
+                self._stream.write("\r\x1b[K")
+                self._stream.flush()
 
     def _show(self) -> None:
         self._tell_news()
@@ -66,8 +67,8 @@ class LiveLine:
                 self._say(milestone(state, faults))
             width = shutil.get_terminal_size((100, 24)).columns - 1
             self._shown = line(state, faults, color=True, width=width)
-            sys.stdout.write("\r\x1b[K" + self._shown)
-            sys.stdout.flush()
+            self._stream.write("\r\x1b[K" + self._shown)
+            self._stream.flush()
         elif key != self._key or state["t"] - self._last_log >= LOG_EVERY_S:
             self._last_log = state["t"]
             self._say(line(state, faults, color=False, width=200))
@@ -88,8 +89,8 @@ class LiveLine:
         return suite.place if suite is not None else ""
 
     def _say(self, text: str) -> None:
-        sys.stdout.write(("\r\x1b[K" if self.tty else "") + text + "\n")
-        sys.stdout.flush()
+        self._stream.write(("\r\x1b[K" if self.tty else "") + text + "\n")
+        self._stream.flush()
 
 
 def headline(state: dict[str, Any], run: Any, place: str = "") -> str:

@@ -27,6 +27,7 @@ from faults.plan import Plan
 from session import messages
 from session.broken_off import tell_broken_off
 from session.failure import exit_main, say
+from session.locust_output import people
 from session.nodes import given_cluster
 from session.options import USAGE_ERROR, USER_ERRORS, Checked, form_options
 from session.orders import Orders
@@ -317,7 +318,7 @@ class MasterSession:
         self.succession.stopped(None, by_all_means=True)
         self.close()
         if suite := self.succession.suite:
-            print_suite(suite)
+            print_suite(suite, people(self.environment.parsed_options))
             os._exit(suite.result().exit_code)
         os._exit(USAGE_ERROR if run.verdict is None else run.verdict.exit_code)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import copy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cluster.errors import ClusterError
@@ -18,11 +18,13 @@ from faults.errors import FaultError, ScenarioError
 from faults.printing import while_somebody_reads
 from faults.scenario import list_scenarios, scenario_names
 from faults.suite import list_suites, suite_names
+from options.of_locust import check_locust_options, ends_at_once, unknown_user
 from report.reading import OutcomeError
 from session.ports import settle_ports
 from session.suite_plan import SuitePlan, plan_suite
 from settings import MAX_SPAWN_RATE, ConfigError, Settings, check_machine, resolve_settings
 from users.clients import ClientSpecError
+from users.foreign import classes_of, is_foreign, lacks_host
 from users.presets import MixError
 from verdict.budgets import BudgetError
 
@@ -254,23 +256,58 @@ def _check_when_parsed(parser: Any) -> None:
         Checked.done = True
         if options.list_scenarios:
             list_and_end()
-        if not options.worker:
+        if options.worker:
+            _check_worker(options)
+        else:
             _check(options)
         return options
 
     parser.parse_args = parse_and_check
 
 
-def _refuse_what_says_nothing(options: argparse.Namespace) -> None:
-    if options.tags or options.exclude_tags:
-        raise ConfigError("--tags: the users here have no tags: name user classes instead")
+def _check_user_classes(options: argparse.Namespace) -> None:
+    """Look at the user classes that will run, and at what Locust's options say to them."""
+    known = classes_of(options.locustfile)
+    for name in options.user_classes:
+        if name not in known:
+            raise ConfigError(unknown_user(name, list(known)))
+    chosen = {name: known[name] for name in options.user_classes or known}
+    foreign = {name: kind for name, kind in chosen.items() if is_foreign(kind)}
+    check_locust_options(options, chosen.keys() - foreign.keys(), foreign)
+    if ends_at_once(options):
+        return
+    if len(foreign) == len(chosen):
+        raise ConfigError(
+            f"no user class of memquake among {', '.join(sorted(chosen)) or 'none'}: add one, such "
+            "as MixedUser (`from users.mixed import MixedUser` in your locustfile)"
+        )
     if options.mix and options.user_classes and "MixedUser" not in options.user_classes:
         raise ConfigError("--mix is about MixedUser, which is not among the user classes: add it")
+    if options.headless or options.autostart:
+        _check_hosts(foreign, options.host)
+
+
+def _check_hosts(foreign: Mapping[str, type], host: str | None) -> None:
+    for name, kind in foreign.items():
+        if lacks_host(kind, host):
+            raise ConfigError(f"{name} has no base URL: give --host http://..., or set its `host`")
+
+
+def _check_worker(options: argparse.Namespace) -> None:
+    try:
+        _check_user_classes(options)
+    except ConfigError as error:
+        fail(str(error))
 
 
 def _check(options: argparse.Namespace) -> None:
+    if options.headful:
+        options.headless = False
     try:
-        _refuse_what_says_nothing(options)
+        _check_user_classes(options)
+        if ends_at_once(options):
+            options.processes = None  # what is printed is printed once
+            return
         suite = plan_suite(options)
         settings = suite.first[0].settings if suite else resolve_settings(options)
         for each in [turn.settings for turn in suite.first] if suite else [settings]:
@@ -287,10 +324,19 @@ def _check(options: argparse.Namespace) -> None:
     options.num_users = settings.users
     if options.spawn_rate is None:
         options.spawn_rate = min(float(settings.users), MAX_SPAWN_RATE)
+    _name_html(options, settings, is_suite=suite is not None)
     if options.headless or options.autostart:
         options.run_time = None  # the run ends itself, to the second, counted from its second 0
     if options.headless and not options.print_stats:
         options.only_summary = True  # the live view takes the place of Locust's repeated table
+
+
+def _name_html(options: argparse.Namespace, settings: Settings, *, is_suite: bool) -> None:
+    """Put the length of the run into the name of Locust's report, which does not know it."""
+    length = settings.duration_s if settings.plan is None else settings.plan.duration_s
+    length = options.run_time or (None if is_suite else length)
+    if options.html_file and length:
+        options.html_file = options.html_file.replace("{t}", f"{length:g}")
 
 
 def form_options(options: argparse.Namespace) -> argparse.Namespace:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-import sys
 from collections.abc import Callable
+from typing import TextIO
 
 from report.console import summary
 from report.html import write_html
@@ -52,19 +52,19 @@ def write_outcome(
     return unwritten
 
 
-def print_summary(verdict: Verdict, facts: RunFacts, folder: RunFolder) -> None:
-    """Print the end of a run on standard output."""
-    color = sys.stdout.isatty()
+def print_summary(verdict: Verdict, facts: RunFacts, folder: RunFolder, stream: TextIO) -> None:
+    """Print the end of a run."""
+    color = stream.isatty()
     width = shutil.get_terminal_size((100, 24)).columns
     has_report = folder.file("report.html").exists()
     text = summary(verdict, facts, folder.path, color=color, width=width, has_report=has_report)
-    sys.stdout.write("\n" + text.rstrip("\n") + "\n")
-    sys.stdout.flush()
+    stream.write("\n" + text.rstrip("\n") + "\n")
+    stream.flush()
 
 
-def print_suite(suite: SuiteSession) -> None:
-    """Print the table of a suite on standard output."""
-    color = sys.stdout.isatty()
+def print_suite(suite: SuiteSession, stream: TextIO) -> None:
+    """Print the table of a suite."""
+    color = stream.isatty()
     width = shutil.get_terminal_size((100, 24)).columns
-    sys.stdout.write("\n" + suite.text(color=color, width=width) + "\n")
-    sys.stdout.flush()
+    stream.write("\n" + suite.text(color=color, width=width) + "\n")
+    stream.flush()

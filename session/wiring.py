@@ -19,6 +19,8 @@ from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 from cluster.open_files import raise_own_limit
 from dashboard.terminal import LiveLine
 from dashboard.web import address_line, install_web
+from session.interrupts import Interrupts
+from session.locust_output import leave_output_to_the_master, people
 from session.master import MasterSession
 from session.metrics import make_metrics, serve_metrics
 from session.options import Checked, add_options, check_form
@@ -38,6 +40,7 @@ class Process:
     master: MasterSession | None = None
     worker: WorkerSession | None = None
     live: LiveLine | None = None
+    interrupts = Interrupts()
     is_ending = False
 
 
@@ -73,34 +76,36 @@ def _on_parser(parser: Any, **_: Any) -> None:
 def _quiet_when_interrupted(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     """Say an interrupt during start-up in one line; everything else as usual."""
     if issubclass(kind, KeyboardInterrupt):
-        sys.stderr.write("memquake: interrupted before the run began\n")
+        has_begun = Process.master is not None and Process.master.run is not None
+        when = "while the run was ending" if has_begun else "before the run began"
+        sys.stderr.write(f"memquake: interrupted {when}\n")
     else:
         sys.__excepthook__(kind, error, trace)
 
 
-def _on_interrupt(*_: Any) -> None:
-    """Send Ctrl-C to the main greenlet, not into whatever call happens to be running."""
-    hub = gevent.get_hub()
-    hub.loop.run_callback_threadsafe(gevent.kill, hub.parent, KeyboardInterrupt())
-
-
 def _on_init(environment: Any, **_: Any) -> None:
-    signal.signal(signal.SIGINT, _on_interrupt)
     runner = environment.runner
+    # Only a process that was forked by its master has checked the master's options.
+    is_forked = isinstance(runner, WorkerRunner) and Checked.settings is not None
+    options = environment.parsed_options
+    if is_forked:
+        leave_output_to_the_master(options)
+    Process.interrupts = Interrupts(before_leaving=_await_end if is_forked else None)
+    Process.interrupts.install()
     if isinstance(runner, MasterRunner | LocalRunner):
         Process.master = MasterSession(environment)
     if isinstance(runner, WorkerRunner | LocalRunner):
         Process.worker = WorkerSession(environment)
     if isinstance(runner, WorkerRunner):
         gevent.spawn(Process.worker.say_hello if Process.worker else None)
-        if environment.parsed_options.processes:
+        if options.processes:
             gevent.spawn(_end_with_parent, os.getppid())
     if Process.master is not None:
         Process.master.set_up()
         metrics = make_metrics(Process.master)
         serve_metrics(Process.master, metrics)
-        options = environment.parsed_options
-        if options.headless and isinstance(runner, MasterRunner) and Checked.worker_wait_s:
+        starts_itself = options.headless or options.autostart
+        if starts_itself and isinstance(runner, MasterRunner) and Checked.worker_wait_s:
             gevent.spawn(_await_workers, Process.master, Checked.worker_wait_s)
         if environment.web_ui is not None:
             install_web(
@@ -108,10 +113,10 @@ def _on_init(environment: Any, **_: Any) -> None:
                 check_form=check_form,
                 metrics=lambda: (metrics.render(), metrics.content_type),
             )
-            sys.stdout.write(address_line(options) + "\n")
-            sys.stdout.flush()
-        elif environment.parsed_options.headless:
-            Process.live = LiveLine(Process.master)
+            people(options).write(address_line(options) + "\n")
+            people(options).flush()
+        elif options.headless:
+            Process.live = LiveLine(Process.master, people(options))
             gevent.spawn(Process.live.run)
 
 
@@ -126,6 +131,12 @@ def _await_workers(master: MasterSession, limit_s: float) -> None:
             f"{there} of {wanted} workers joined within {limit_s:g} s: start them with --worker "
             "and --master-host, or wait longer with --expect-workers-max-wait"
         )
+
+
+def _await_end(limit_s: float) -> None:
+    """Wait until the master has ended the run this worker is in."""
+    if Process.worker is not None and Process.worker.run is not None:
+        Process.worker.run.ended.wait(limit_s)
 
 
 def _end_with_parent(parent: int) -> None:
@@ -156,6 +167,7 @@ def _on_quitting(environment: Any, **_: Any) -> None:
     if Process.is_ending:  # the main greenlet and a signal's: the first exits for both
         gevent.sleep(ENDING_S)
     Process.is_ending = True
+    Process.interrupts.ending()
     if Process.master is not None:
         Process.master.on_quitting()
     elif Process.worker is not None and environment.process_exit_code is None:
@@ -169,6 +181,7 @@ def _on_quit(**_: Any) -> None:
             Process.live.stop()
         run, suite = Process.master.run, Process.master.succession.suite
         if suite is not None:
-            print_suite(suite)
+            print_suite(suite, people(Process.master.environment.parsed_options))
         elif run.verdict is not None and run.facts is not None:
-            print_summary(run.verdict, run.facts, run.folder)
+            stream = people(Process.master.environment.parsed_options)
+            print_summary(run.verdict, run.facts, run.folder, stream)

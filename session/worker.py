@@ -167,6 +167,7 @@ class WorkerRun:
         self.op_timeout = float(data["client"]["op_timeout"])
         self.rss_baseline = 0.0
         self.finishing = False
+        self.ended = Event()  # the last report is out, or nobody waits for one
         options = environment.parsed_options
         self.own_ports = {options.web_port, options.master_bind_port}
         if str(options.prometheus_port).isdigit():
@@ -326,6 +327,7 @@ class WorkerRun:
             }
         )
         self.clock.unfollow()
+        self.ended.set()
 
     def abandon(self) -> None:
         """Let go of a run that the master no longer speaks of."""
@@ -339,6 +341,7 @@ class WorkerRun:
             self.context.accounts.stop()
             gevent.killall(self.greenlets, block=False)
             self._close_client()
+            self.ended.set()
 
     def _close_client(self) -> None:
         """Close the clients under test; that one raises or hangs is a finding."""

@@ -17,7 +17,10 @@ from typing import Any
 import pytest
 from locust.argument_parser import get_empty_argument_parser, setup_parser_arguments
 
+from session import options as session_options
 from session.options import Checked, add_options
+from users.hot_key import HotKeyUser
+from users.mixed import MixedUser
 
 SUITES = {
     "typo.yaml": "name: typo\nscenarios: [node-crsh]\n",
@@ -112,6 +115,9 @@ def parser(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Give Locust's parser with our options, in a process that has checked nothing yet."""
     for name, value in {"settings": None, "suite": None, "done": False}.items():
         monkeypatch.setattr(Checked, name, value)
+    # What Locust has loaded from a locustfile by then; the tests' own users are none of it.
+    loaded = {"MixedUser": MixedUser, "HotKeyUser": HotKeyUser}
+    monkeypatch.setattr(session_options, "classes_of", lambda _: loaded)
 
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("something was started")
