@@ -68,6 +68,13 @@ def stats(address: Address, timeout_s: float) -> dict[str, int]:
     return numbers
 
 
+def settings(address: Address, timeout_s: float) -> dict[str, str]:
+    """Return the node's `stats settings` by name; raise a ProbeError after at most `timeout_s`."""
+    reply = _ask(address, b"stats settings\r\n", b"END\r\n", timeout_s)
+    words = (line.split(maxsplit=2) for line in reply.decode("latin-1").splitlines())
+    return {line[1]: line[2] for line in words if len(line) == 3 and line[0] == "STAT"}
+
+
 def _ask(address: Address, question: bytes, ending: bytes, timeout_s: float) -> bytes:
     deadline = time.monotonic() + timeout_s
     reply = b""

@@ -72,6 +72,8 @@ def summary(
     for check in reading_order(verdict.checks):
         if check.verdict in (Ruling.FAIL, Ruling.INCONCLUSIVE):
             lines += ["", *_check_lines(check, color, width)]
+    for note in verdict.notes:
+        lines += ["", *_wrapped(plain(note), "note".ljust(_LABEL_WIDTH), width)]
     lines += ["", tally([c for c in verdict.checks if c.verdict not in _DECIDING]) or "no check"]
     if found := _figure_lines(verdict.figures, width):
         lines += ["", *found]

@@ -67,6 +67,7 @@ def verdict_json(verdict: Verdict, facts: RunFacts) -> dict[str, Any]:
             name: {"value": _number(figure.value), "unit": figure.unit}
             for name, figure in verdict.figures.items()
         },
+        "notes": list(verdict.notes),
         "stopped_early": facts.stopped_early,
         "broken_off": facts.broken_off,
     }

@@ -28,11 +28,16 @@ from session.facts import run_facts
 from session.fleet import Fleet
 from session.folder import RunFolder
 from session.machine import watch_machine
+from session.node_monitor import NodeMonitor
 from session.outcome import write_outcome
+from session.room import refuse_what_does_not_fit
 from session.watch import (
+    counted,
     is_silent,
+    look_at_all,
+    look_at_the_end,
+    look_before_the_run,
     lost_while_preparing,
-    server_counts,
     watch_servers,
     watch_workers,
 )
@@ -88,6 +93,7 @@ class MasterRun:
         )
         self.timeline = Timeline()
         self.writer = TimelineWriter(self.folder.file("timeline.jsonl"), self.timeline)
+        self.monitor = NodeMonitor()
         self.journal = Journal(self.folder.file("journal.jsonl"))
         guard.journal(self.folder.file("journal.jsonl"))
         self.scenario: ScenarioRunner | None = None
@@ -108,7 +114,7 @@ class MasterRun:
         self.counted = False  # whether the session has taken the verdict over
         self.spawned = Event()
         self.connections_before: dict[str, int] = {}
-        self.evictions_before: dict[str, int] = {}
+        self.items_before: dict[str, int] = {}
         self.connections_after: dict[str, int] = {}
         self._points: dict[int, dict[str, float]] = {}
         self._greenlets: list[Any] = []
@@ -174,8 +180,11 @@ class MasterRun:
         if self.driver is not None:
             self.driver.heal_all("before the start")
         self.collector.begin(self.id, self.timeline)
-        self.connections_before = server_counts(self.cluster.nodes, CONNECTIONS)
-        self.evictions_before = server_counts(self.cluster.nodes, "evictions")
+        looks = look_at_all(self)
+        self.connections_before = counted(looks, CONNECTIONS)
+        self.items_before = counted(looks, "curr_items")
+        refuse_what_does_not_fit(self)
+        self._greenlets = [gevent.spawn(watch_servers, self)]
         self.runner.send_message(messages.RUN, self.run_message())
 
     def run_message(self) -> dict[str, Any]:
@@ -209,6 +218,10 @@ class MasterRun:
         """Run to the planned end; returns when the load should stop. Raises RunError."""
         self._driving = gevent.getcurrent()
         self._await_users()
+        look_at_all(self)
+        look_before_the_run(self)
+        if self.failure:
+            raise RunError(self.failure)
         self.epoch = time.monotonic() + LEAD_S
         self.journal.begin(self.epoch)
         self.guard.journal(self.folder.file("journal.jsonl"), self.epoch)
@@ -218,8 +231,7 @@ class MasterRun:
         for member in self.fleet.alive:
             data = {"run": self.id, "epoch": self.epoch, "rates": rates[member.id]}
             self._send(messages.GO, data, member.id)
-        watchers = (watch_servers, watch_workers, watch_machine)
-        self._greenlets = [gevent.spawn(watch, self) for watch in watchers]
+        self._greenlets += [gevent.spawn(watch, self) for watch in (watch_workers, watch_machine)]
         gevent.sleep(max(0.0, self.epoch - time.monotonic()))
         if self.scenario is not None:
             self.scenario.run(self.epoch, self._on_phase)
@@ -342,7 +354,7 @@ class MasterRun:
             at_s = self.ended_s if seen is None or self.epoch is None else seen - self.epoch
             self.fleet.lost(worker, at_s)
         gevent.killall(self._greenlets, block=True)
-        self.connections_after = server_counts(self.cluster.nodes, CONNECTIONS)
+        self.connections_after = counted(look_at_the_end(self), CONNECTIONS)
         try:
             self.writer.close()
         except OSError as error:

@@ -7,51 +7,90 @@ more, cut it off; judging is not theirs.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import gevent
 
 from cluster.errors import ClusterError
-from cluster.node import Address, Node
-from cluster.probe import MADE, ProbeError, stats
+from cluster.node import Node
+from cluster.probe import MADE, NotMemcachedError, ProbeError, SilentError, stats
+from session.room import refuse_overflow
 from telemetry.live import REPORT_LAG_S
+from verdict.model import NodeChange
 
 if TYPE_CHECKING:
     from session.run import MasterRun
 
 STATS_EVERY_S = 1.0
 STATS_LIMIT_S = 0.5
+OWN_CONNECTIONS = "own_connections"
 LOST_AFTER_S = 3.5  # a live worker reports every second
 MISSING = "missing"  # Locust's word for a worker without heartbeats
 
 
-def ask(address: Address) -> dict[str, int]:
-    """Give a server's own statistics, nothing where it does not answer."""
-    try:
-        return stats(address, STATS_LIMIT_S)
-    except (ProbeError, OSError):
-        return {}  # a dead node says nothing; the journal knows why
+@dataclass(frozen=True)
+class Look:
+    """What a node answered to a question for its statistics, and when (monotonic clock)."""
+
+    at: float
+    stats: Mapping[str, int] = field(default_factory=dict)
+    trouble: ProbeError | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the node is there, with statistics or without."""
+        return self.trouble is None or isinstance(self.trouble, NotMemcachedError)
 
 
-def server_counts(nodes: Sequence[Node], counter: str) -> dict[str, int]:
-    """Give node -> one of its own counters, of the nodes that answer.
-
-    `curr_connections` includes that of the asker.
-    """
-    answers = {node.name: ask(node.direct) for node in nodes}
-    return {name: said[counter] for name, said in answers.items() if counter in said}
-
-
-def count(node: Node) -> dict[str, int]:
-    """Give a server's statistics, and with them the connections this process ever made to it.
+def look_at(node: Node) -> Look:
+    """Ask a node for its statistics, and with them note the connections ever made to it from here.
 
     Both at the same moment: what the harness itself did can be taken off exactly.
     """
-    said = ask(node.direct)
-    if said:
-        said["own_connections"] = own_connections(node)
-    return said
+    try:
+        said = stats(node.direct, STATS_LIMIT_S)
+    except ProbeError as error:
+        return Look(time.monotonic(), trouble=error)
+    return Look(time.monotonic(), {**said, OWN_CONNECTIONS: own_connections(node)})
+
+
+def look_at_all(run: MasterRun) -> dict[str, Look]:
+    """Look at every node at once, and have the monitor of the run hold it against the last look."""
+    jobs = {node.name: gevent.spawn(look_at, node) for node in run.cluster.nodes}
+    gevent.joinall(list(jobs.values()), timeout=STATS_LIMIT_S + 0.5)
+    looks = {name: job.value or _late(name) for name, job in jobs.items()}
+    for name, look in looks.items():
+        if look.stats:
+            for change in run.monitor.answered(name, look.at, look.stats):
+                if change is not NodeChange.EVICTED:
+                    run.journal.note("node", node=name, change=str(change))
+        elif not look.is_answered and run.monitor.unanswered(
+            name, look.at, refused=not isinstance(look.trouble, SilentError)
+        ):
+            run.journal.note("node", node=name, change="does not answer", why=str(look.trouble))
+    return looks
+
+
+def _late(name: str) -> Look:
+    return Look(time.monotonic(), trouble=SilentError(f"{name} did not answer in time"))
+
+
+def look_at_the_end(run: MasterRun) -> dict[str, Look]:
+    """Take the last looks of a run: what is silent now may only be late, and is asked again."""
+    looks = look_at_all(run)
+    if not all(look.is_answered for look in looks.values()):
+        looks = look_at_all(run)
+    return looks
+
+
+def counted(looks: Mapping[str, Look], counter: str) -> dict[str, int]:
+    """Return node -> one of its own counters, of the nodes that told it.
+
+    `curr_connections` includes that of the asker.
+    """
+    return {name: look.stats[counter] for name, look in looks.items() if counter in look.stats}
 
 
 def own_connections(node: Node) -> int:
@@ -75,19 +114,37 @@ def watch_servers(run: MasterRun) -> None:
 def look_once(run: MasterRun) -> None:
     """Take one look at servers, guard and abort condition; write the seconds that are complete."""
     second = int(run.now_s)
-    jobs = {node.name: gevent.spawn(count, node) for node in run.cluster.nodes}
-    gevent.joinall(list(jobs.values()), timeout=STATS_LIMIT_S + 0.5)
-    for name, job in jobs.items():
-        if job.value:
-            run.timeline.server(second, name, job.value)
+    looks = look_at_all(run)
+    if run.epoch is None or run.now_s < 0:
+        look_before_the_run(run)
+        return
+    for name, look in looks.items():
+        if look.stats:
+            run.timeline.server(second, name, dict(look.stats))
     run.writer.write_complete(run.now_s)
     note_guard(run)
     if why := abort_reason(run):
         run.cut_off(why)
     run.cluster.check()
+    _refuse_several(run)
     guard = run.driver.guard if run.driver is not None else None
     if guard is not None and not guard.alive:
         run.cut_off("the guard process died: without it nothing may be broken")
+
+
+def look_before_the_run(run: MasterRun) -> None:
+    """End a run whose nodes die, or have no room, while the first keys are stored."""
+    try:
+        run.cluster.check()
+        _refuse_several(run)
+        refuse_overflow(run)
+    except ClusterError as error:
+        run.failure = run.failure or str(error)
+
+
+def _refuse_several(run: MasterRun) -> None:
+    for name, why in run.monitor.several.items():
+        raise ClusterError(f"{name} is not one server ({why}): name each server by itself")
 
 
 def note_guard(run: MasterRun) -> None:

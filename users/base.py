@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from client.operation import FAILURES, Outcome
+from cluster.slabs import Items
 from telemetry.window import EMPTY, RAISED
-from users.context import LoadContext
+from users.context import LoadContext, LoadSettings
 from users.keys import make_rng
 from users.lifecycle import PacedUser
 from users.outcomes import classify, of_write, split_batch
@@ -25,6 +26,7 @@ from users.sides import belong
 from users.strangers import ends_the_user, kind_of, words_of
 from users.values import Finding, check, describe, make
 
+KEY_BYTES = 30  # of a key of a user, about
 NEIGHBOURS = 8  # operations of the same user kept as evidence beside a wrong value
 
 # Plain strings: an enum member's attributes are found several times slower.
@@ -59,6 +61,14 @@ class MemcacheUser(PacedUser):
     abstract = True
     kind = ""  # request type in Locust's tables
     pace = 1.0  # part of the target rate of one user, beside one of another class
+
+    @classmethod
+    def kept(cls, settings: LoadSettings, users: int, rate: float) -> list[Items]:
+        """Return what `users` of this class keep in the nodes, each at `rate` iterations a second.
+
+        Keys that all of them share count once.
+        """
+        return []
 
     def join(self, load: LoadContext) -> None:
         """Become a user of this run and bind once what every call needs."""

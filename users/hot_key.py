@@ -6,8 +6,10 @@ first keys carries far more than its share, as a real one does.
 
 from __future__ import annotations
 
+from cluster.slabs import Items
 from users import keys
-from users.base import MemcacheUser
+from users.base import KEY_BYTES, MemcacheUser
+from users.context import LoadSettings
 from users.prefill import Item
 from users.presets import HOT_KEY
 from users.steady import LONG_TTL_S
@@ -20,6 +22,11 @@ class HotKeyUser(MemcacheUser):
 
     kind = "hot_key"
     weight = 2
+
+    @classmethod
+    def kept(cls, settings: LoadSettings, users: int, rate: float) -> list[Items]:
+        """Return the shared keys."""
+        return [Items(count=SHARED_KEYS, key=KEY_BYTES, value=settings.value_size)]
 
     def prepare(self) -> None:
         """Store the shared keys once in this process."""

@@ -15,12 +15,13 @@ from typing import Any
 import gevent
 
 from client.operation import Outcome
+from cluster.slabs import Items
 from users import keys
 from users.accounts import Accounts
-from users.base import FAILED, MemcacheUser
+from users.base import FAILED, KEY_BYTES, MemcacheUser
 from users.book import Book, Page
 from users.bounds import Bounds
-from users.context import LoadContext
+from users.context import LoadContext, LoadSettings
 from users.counting import step
 from users.prefill import Item
 from users.short_lived import ShortLived
@@ -53,6 +54,14 @@ class LedgerUser(MemcacheUser):
 
     abstract = True
     kind = "ledger"
+
+    @classmethod
+    def kept(cls, settings: LoadSettings, users: int, rate: float) -> list[Items]:
+        """Return the keys and counters of all ledger users."""
+        return [
+            Items(count=users * (SETS + CHAINS), key=KEY_BYTES, value=VALUE_SIZE),
+            Items(count=users * 2 * COUNTERS, key=KEY_BYTES, value=len(DOWN_FROM)),
+        ]
 
     def end(self) -> None:
         """Believe the kill that is about to come."""

@@ -7,14 +7,15 @@ steady part of the keys is expired or deleted, and the prefill starts from that 
 
 from __future__ import annotations
 
+from cluster.slabs import Items
 from users import keys
-from users.base import MemcacheUser
+from users.base import KEY_BYTES, MemcacheUser
 from users.bounds import Bounds
-from users.context import LoadContext
+from users.context import LoadContext, LoadSettings
 from users.counting import step
 from users.prefill import Item
 from users.presets import MIXED
-from users.steady import LONG_TTL_S, remaining_ttl
+from users.steady import LONG_TTL_S, remaining_ttl, share_there
 from users.values import names_versions, version_of
 
 HOT_KEYS = 10
@@ -31,6 +32,22 @@ class MixedUser(MemcacheUser):
 
     kind = "mixed"
     weight = 6
+
+    @classmethod
+    def kept(cls, settings: LoadSettings, users: int, rate: float) -> list[Items]:
+        """Return the hot keys, counters, and those of its own keys that are there at a time."""
+        mix = dict(settings.mix or MIXED)
+        per_key = (rate or CLOSED_LOOP_RATE / users) * (1 - HOT_SHARE) / OWN_KEYS
+        there = OWN_KEYS * share_there(
+            sets_a_s=per_key * (mix.get("set", 0) + mix.get("add", 0)) / sum(mix.values()),
+            deletes_a_s=per_key * mix.get("delete", 0) / sum(mix.values()),
+            low_s=TTL_S[0],
+            high_s=TTL_S[1],
+        )
+        return [
+            Items(count=HOT_KEYS + users * there, key=KEY_BYTES, value=settings.value_size),
+            Items(count=users * COUNTERS, key=KEY_BYTES, value=len(ZERO)),
+        ]
 
     def join(self, load: LoadContext) -> None:
         """Become a user of this run, with a book for the keys that nobody else writes."""

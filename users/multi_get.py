@@ -7,8 +7,10 @@ node lost them.
 
 from __future__ import annotations
 
+from cluster.slabs import Items
 from users import keys
-from users.base import MemcacheUser
+from users.base import KEY_BYTES, MemcacheUser
+from users.context import LoadSettings
 from users.prefill import Item
 from users.steady import LONG_TTL_S
 
@@ -21,6 +23,11 @@ class MultiGetUser(MemcacheUser):
 
     kind = "multi_get"
     weight = 1
+
+    @classmethod
+    def kept(cls, settings: LoadSettings, users: int, rate: float) -> list[Items]:
+        """Return the shared keys."""
+        return [Items(count=SHARED_KEYS, key=KEY_BYTES, value=settings.value_size)]
 
     def prepare(self) -> None:
         """Store the shared keys once in this process."""

@@ -16,7 +16,9 @@ from client.errors import MetaUnsupported
 from client.items import Item as Leased
 from client.operation import Outcome
 from client.protection import LOCK_TTL_S, fetch, lock_key
-from users.base import FAILED, MemcacheUser
+from cluster.slabs import Items
+from users.base import FAILED, KEY_BYTES, MemcacheUser
+from users.context import LoadSettings
 from users.prefill import Item
 from users.strangers import offers
 from users.values import check
@@ -81,6 +83,11 @@ class StampedeUser(MemcacheUser):
     # Without the cache every iteration spends the origin's 50 ms: at this pace four users of a
     # default run keep up with their schedule while the node of their key is gone.
     pace = 0.25
+
+    @classmethod
+    def kept(cls, settings: LoadSettings, users: int, rate: float) -> list[Items]:
+        """Return the one key."""
+        return [Items(count=1, key=KEY_BYTES, value=settings.value_size)]
 
     def prepare(self) -> None:
         """Store the key once in this process."""

@@ -8,6 +8,7 @@ drawn from this state starts the run where it would end up anyway.
 
 from __future__ import annotations
 
+import math
 import random
 
 LONG_TTL_S = 86_400  # outlives any run; below the 30 days from which memcached reads a date
@@ -32,3 +33,15 @@ def remaining_ttl(
     if not written or left_s <= 0:
         return None
     return int(left_s / TTL_STEP_S) * TTL_STEP_S + (TTL_STEP_S + 1) // 2
+
+
+def share_there(*, sets_a_s: float, deletes_a_s: float, low_s: float, high_s: float) -> float:
+    """Return the share of keys that `remaining_ttl` finds there, on average."""
+    if sets_a_s <= 0:
+        return 1.0
+    changes_a_s = sets_a_s + deletes_a_s
+    # The age must be below a TTL that is uniform from low_s to high_s.
+    longer = (math.exp(-changes_a_s * low_s) - math.exp(-changes_a_s * high_s)) / (
+        changes_a_s * (high_s - low_s)
+    )
+    return sets_a_s / changes_a_s * (1 - longer)

@@ -33,6 +33,7 @@ from verdict.evidence import (
     unconfirmed,
 )
 from verdict.model import CheckResult, Contributor, Ruling
+from verdict.node_events import incidents, notes
 from verdict.view import CPU_LIMIT, View
 
 STEADY_SECONDS_NEEDED = 5
@@ -48,7 +49,8 @@ def enough_requests(view: View) -> CheckResult:
     """Judge by at least 1,000 operations and 5 full steady seconds of the planned load."""
     name = "enough_requests"
     needed = view.limit(name)
-    operations = view.total(view.windows).operations
+    all_operations = view.total(view.windows).operations
+    operations = all_operations - view.total(view.phases.disturbed).operations
     steady = sum(1 for second in view.phases.baseline if view.sums(second).operations)
     found: list[Contributor] = []
     reasons = []
@@ -63,18 +65,21 @@ def enough_requests(view: View) -> CheckResult:
         reasons.append("the run did not go as planned")
         end = view.facts.duration_s
         found.append(Contributor(outcome=f"stopped: {view.facts.stopped_early}", from_s=end))
-    losses, unreported = _lost_load(view), _lost_reports(view, operations)
+    losses, unreported = _lost_load(view), _lost_reports(view, all_operations)
     found += lost_workers(view) if losses else ()
     found += [Contributor(outcome=line) for line in unreported]
     reasons += losses + unreported
     if reasons:
+        met = incidents(view.facts)
+        reasons += [incident.words for incident in met]
+        found = [*(incident.contributor for incident in met), *found]
         why = view.because("; ".join(reasons))
         return inconclusive(name, why, observed=operations, limit=needed, evidence=lambda: found)
     why = f"{operations:,} operations, {steady} steady seconds"
     lost = _lost_workers(view)
     if lost:
         why += f"; lost {lost}, the load was kept"
-    why += "".join(f"; {line}" for line in _comings_and_goings(view))
+    why += "".join(f"; {line}" for line in [*_comings_and_goings(view), *notes(view.facts)])
     return held(name, True, why, observed=operations, limit=needed)
 
 

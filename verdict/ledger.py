@@ -12,23 +12,25 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from telemetry.window import Window
 from verdict.answers import held, inconclusive, not_applicable
+from verdict.compare import taken_back
 from verdict.correctness import evidence_line
 from verdict.evidence import Triple, by_second, kept_findings, lacking
 from verdict.model import CheckResult, Contributor, Figure, LedgerFacts, Ruling
+from verdict.node_events import (
+    incidents,
+    is_away_at_the_end,
+    last_loss_s,
+    lost_before_the_run,
+    was_flushed_by_others,
+    words_of,
+)
 from verdict.view import View
 
 WRITES_NEEDED = 100
 UPDATES_NEEDED = 100
 READS_NEEDED = 1_000
 EXPIRIES_NEEDED = 5
-
-LOSING = ("pid", "evictions", "cmd_flush", "slab_reassign_evictions_nomem")
-"""What a server counts when it loses items by itself; a new process has another pid."""
-
-SAME_START_S = 1
-"""Both of the numbers that give a server's start are whole seconds."""
 
 _EVIDENCE_CHARACTERS = 200
 
@@ -46,43 +48,6 @@ def evidence_of(view: View, kind: str, **wanted: Any) -> str:
                 shown = {name: value for name, value in item.items() if name != "kind"}
                 return f", first: {evidence_line(shown, _EVIDENCE_CHARACTERS)}"
     return ""
-
-
-def last_loss_s(windows: Sequence[Window], node: str) -> float:
-    """Give the end of the last second in which a server lost items by itself; -inf for never.
-
-    Restarts, evictions and flushes, as the server's own statistics show them from look to look.
-    """
-    latest, before = -math.inf, None
-    for window in windows:
-        stats = window.server.get(node)
-        if not stats:
-            continue
-        # In a container every process is the first one, its pid is always 1: its start tells.
-        now = (
-            [stats.get(name, 0) for name in LOSING],
-            stats.get("time", 0) - stats.get("uptime", 0),
-        )
-        if before is not None and (now[0] != before[0] or abs(now[1] - before[1]) > SAME_START_S):
-            latest = float(window.end)
-        before = now
-    return latest
-
-
-def is_silent_at_the_end(windows: Sequence[Window], node: str) -> bool:
-    """Tell whether a server did not answer the last look: it may have gone, with all it had."""
-    looks = [window.server for window in windows if window.server]
-    return bool(looks) and node not in looks[-1]
-
-
-def had_to_evict(view: View) -> bool:
-    """Tell whether a server pushed items out while keys were stored, before the run."""
-    first: dict[str, int] = {}
-    for window in view.facts.windows:
-        for node, stats in window.server.items():
-            first.setdefault(node, stats.get("evictions", 0))
-    before = view.facts.evictions_before
-    return any(count > before.get(node, 0) for node, count in first.items())
 
 
 def keys_moved(view: View) -> bool:
@@ -109,17 +74,17 @@ def no_lost_writes(view: View) -> CheckResult:
     """Keep acknowledged writes: a direct read finds each on a node that lost nothing by itself."""
     name = "no_lost_writes"
     writes = sum(ledger.writes for ledger in ledgers_of(view))
-    losses = {node: last_loss_s(view.facts.windows, node) for node in view.facts.nodes}
-    silent = {n for n in view.facts.nodes if is_silent_at_the_end(view.facts.windows, n)}
+    losses = {node: last_loss_s(view.facts, node) for node in view.facts.nodes}
+    doubts = {node: doubt for node in view.facts.nodes if (doubt := _doubt(view, node))}
     excused = 0
     lost_where: list[Triple] = []
     unsure_where: list[Triple] = []
-    if had_to_evict(view):
+    if lost_before_the_run(view.facts):
         losses[""] = math.inf  # keys of before the run, which were found on no node
     for node, since, count in (item for ledger in ledgers_of(view) for item in ledger.lost):
         if since <= losses.get(node, -math.inf) or _moved_then(view, since):
             excused += count
-        elif node in silent:
+        elif node in doubts:
             unsure_where.append((node, since, count))
         else:
             lost_where.append((node, since, count))
@@ -153,7 +118,8 @@ def no_lost_writes(view: View) -> CheckResult:
         return result
     unasked = sum(ledger.unasked for ledger in ledgers_of(view))
     if unsure:
-        why = f"{unsure} more lost on {', '.join(sorted(silent))}, which did not answer at the end"
+        nodes = sorted({node for node, _, _ in unsure_where})
+        why = f"{unsure} more lost on " + "; ".join(f"{node}, {doubts[node]}" for node in nodes)
         return inconclusive(
             name,
             f"{seen}; {why}",
@@ -169,6 +135,15 @@ def no_lost_writes(view: View) -> CheckResult:
         few = lacking("acknowledged writes that a server was asked for", asked, WRITES_NEEDED)
         return inconclusive(name, why, observed=lost, limit=limit, evidence=lambda: few)
     return held(name, True, seen, observed=lost, limit=limit)
+
+
+def _doubt(view: View, node: str) -> str:
+    """Say why nobody can tell what a node lost by itself, "" where its statistics tell."""
+    if is_away_at_the_end(view.facts, node):
+        return "which did not answer at the end"
+    if was_flushed_by_others(view.facts, node):
+        return "which was flushed, not by memquake: that may take effect later"
+    return ""
 
 
 def _moved_then(view: View, second: int) -> bool:
@@ -197,6 +172,25 @@ def no_stale_reads(view: View) -> CheckResult:
     why = f"{stale} stale reads of {reads:,} checked"
     of = "checked reads", reads, READS_NEEDED
     return _where_keys_stay(view, name, stale, why, evidence="stale_read", of=of)
+
+
+def _unless_keys_moved(view: View, result: CheckResult, kind: str) -> CheckResult:
+    """Take a conviction back when a node went away without a plan before all that was found.
+
+    Keys may have moved to other nodes meanwhile, and back to what a node still had.
+    """
+    if view.facts.is_void:
+        return taken_back(result, "a server died by itself, and keys may have moved")
+    met = incidents(view.facts)
+    found = [
+        at
+        for ledger in ledgers_of(view)
+        for item in ledger.evidence
+        if item.get("kind") == kind and isinstance(at := item.get("at_s"), int)
+    ]
+    if not met or any(0 <= at < met[0].begin - 1 for at in found):
+        return result
+    return taken_back(result, words_of(met), *(incident.contributor for incident in met))
 
 
 def ttl_kept(view: View) -> CheckResult:
@@ -244,7 +238,7 @@ def _where_keys_stay(
         return not_applicable(name, f"keys move between nodes, a figure without limit: {why}")
     if found > limit:
         shown = evidence_of(view, evidence)
-        return held(
+        result = held(
             name,
             False,
             why + shown,
@@ -252,6 +246,7 @@ def _where_keys_stay(
             limit=limit,
             evidence=lambda: _found(view, evidence, found),
         )
+        return _unless_keys_moved(view, result, evidence)
     what, count, needed = of
     if count < needed:
         few = lacking(what, count, needed)

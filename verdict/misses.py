@@ -130,6 +130,7 @@ def _outside_faults(view: View, items: Iterable[Triple]) -> list[Triple]:
         (node, second, count)
         for node, second, count in items
         if second >= WARM_UP_S
+        and second not in view.phases.disturbed
         and not view.phases.is_affected(node, second - 1, second + 1, view.recovery_s)
     ]
 

@@ -23,6 +23,27 @@ class Ruling(StrEnum):
 EXIT_CODES: Mapping[Ruling, int] = {Ruling.PASS: 0, Ruling.FAIL: 1, Ruling.INCONCLUSIVE: 3}
 
 
+class NodeChange(StrEnum):
+    """What a node's own statistics show to have happened to it between two looks."""
+
+    AWAY = "away"  # it did not answer
+    RESTARTED = "restarted"  # another process answers, without the items of the one before
+    FLUSHED = "flushed"
+    EVICTED = "evicted"
+    RESET = "reset"  # its statistics began anew: what it counted in between is not known
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeEvent:
+    """A change of a node, planned or not, between two moments (seconds, negative before 0)."""
+
+    node: str
+    change: NodeChange
+    from_s: float  # the last look before it
+    until_s: float | None  # the first look after it; None where there was none
+    count: int = 1  # of items or commands
+
+
 @dataclass(frozen=True, kw_only=True)
 class LedgerFacts:
     """What the single writers of one load process found out. Triples are (node, second, count)."""
@@ -106,7 +127,7 @@ class RunFacts:
     leftovers: Sequence[str] = ()  # what was still there after the last heal
     server_connections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     # node -> the server's curr_connections (before any client, after all clients were closed)
-    evictions_before: Mapping[str, int] = field(default_factory=dict)  # before any key was stored
+    node_events: Sequence[NodeEvent] = ()  # from before the first key was stored to the end
     connections_are_ours: bool = True  # nobody else connects to the nodes, no worker was lost
     stopped_early: str = ""  # why the run did not last as long as planned, "" when it did
     is_void: bool = False  # a server of ours died: windows from then on, and what it had, are gone
@@ -164,6 +185,7 @@ class Verdict:
     checks: Sequence[CheckResult]
     figures: Mapping[str, Figure]
     totals: Mapping[str, int]  # operations, keys, errors, wrong_values
+    notes: Sequence[str] = ()  # what else happened that the reader has to know, a line each
     trace: str = ""  # traceback when the figures could not be made; they decide nothing
 
     @property

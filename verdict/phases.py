@@ -93,12 +93,13 @@ class Phases:
     stabilization: tuple[float, float] | None
     load_end: float
     has_faults: bool
+    disturbed: frozenset[int] = frozenset()  # a node was away or new without a plan
 
     @cached_property
     def touched(self) -> frozenset[int]:
-        """Windows that an edge of any fault touches."""
+        """Windows that an edge of any fault touches, or what happened to a node without a plan."""
         edges = [edge for span in self.spans for edge in span.edges()]
-        return frozenset(
+        return self.disturbed | frozenset(
             second
             for begin, end in edges
             for second in range(math.floor(begin), math.floor(end) + 1)
@@ -165,7 +166,10 @@ class Phases:
 
 
 def calendar(
-    phases: Sequence[PhaseRecord], faults: Sequence[FaultRecord], duration_s: float
+    phases: Sequence[PhaseRecord],
+    faults: Sequence[FaultRecord],
+    duration_s: float,
+    disturbed: frozenset[int] = frozenset(),
 ) -> Phases:
     """Build the calendar of a run from its journal."""
     ends = [phase.end_s for phase in phases if phase.end_s is not None]
@@ -182,4 +186,5 @@ def calendar(
         stabilization=stabilization,
         load_end=load_end,
         has_faults=bool(faults),
+        disturbed=disturbed,
     )

@@ -42,6 +42,7 @@ from verdict.evidence import (
     unhealed,
 )
 from verdict.model import CheckResult, Contributor, Ruling
+from verdict.node_events import last_loss_s
 from verdict.phases import EDGE_LEAD_S, FaultSpan
 from verdict.view import BATCHES, View
 
@@ -343,7 +344,9 @@ def _throughput_part(view: View, after: Sequence[int]) -> CheckResult | None:
 
 
 def _lost_its_cache(view: View) -> bool:
-    return any("cold" in span.record.effects for span in view.phases.spans)
+    """Tell whether items are gone, by a fault of the plan or by what a node did itself."""
+    by_plan = any("cold" in span.record.effects for span in view.phases.spans)
+    return by_plan or any(last_loss_s(view.facts, node) > 0 for node in view.facts.nodes)
 
 
 def _hit_ratio_part(view: View, after: Sequence[int]) -> CheckResult | None:

@@ -14,21 +14,42 @@ from collections.abc import Mapping, Sequence
 from client.operation import Outcome
 from verdict.answers import SEVERITY, inconclusive
 from verdict.checks import CHECKS, Check, rule_of
+from verdict.compare import taken_back
 from verdict.figures import figures
 from verdict.model import CheckResult, Figure, Ruling, RunFacts, Verdict
+from verdict.node_events import hid_faults, met_with_faults, notes, without_disturbed, words_of
 from verdict.view import View
+
+WHOLE_RUN = frozenset({"no_wrong_values", "predictable_errors", "enough_requests"})
+"""Checks of single answers, which no node that goes away makes wrong, and of what was sent."""
+
+OF_FAULTS = frozenset(
+    {
+        *("breaker_opens_within", "fails_fast_while_open", "batches_fail_fast"),
+        *("breaker_spares_healthy_nodes", "unaffected_nodes_healthy", "no_masked_misses"),
+        *("recovers_within", "after_recovery_as_before", "no_second_dip", "no_reconnect_storm"),
+        *("retry_amplification", "batches_kept", "all_faults_healed"),
+    }
+)
+"""Checks of how a client bears a fault: a node that goes away by itself in the middle of it makes
+them fail for any client, or hides what would make them fail."""
 
 
 def judge(facts: RunFacts, checks: Mapping[str, Check] = CHECKS) -> Verdict:
     """Judge a run. Never raises: whatever cannot be judged is INCONCLUSIVE."""
     view = View(facts)
+    calm = without_disturbed(facts)
+    judged = view if calm is facts else View(calm)
     found, trace = _figures(view)
-    results = [_run(name, check, view) for name, check in checks.items()]
+    results = [
+        _run(name, check, view if name in WHOLE_RUN else judged) for name, check in checks.items()
+    ]
     return Verdict(
         ruling=worst_of([result.verdict for result in results]),
         checks=tuple(results),
         figures=found,
         totals=_totals(view),
+        notes=notes(facts),
         trace=trace,
     )
 
@@ -56,6 +77,10 @@ def _run(name: str, check: Check, view: View) -> CheckResult:
         result = dataclasses.replace(
             inconclusive(name, f"the check crashed: {line}"), trace=traceback.format_exc()
         )
+    if name in OF_FAULTS and result.verdict in (Ruling.FAIL, Ruling.PASS):
+        failed = result.verdict is Ruling.FAIL
+        if met := met_with_faults(view.facts) if failed else hid_faults(view.facts):
+            result = taken_back(result, words_of(met), *(each.contributor for each in met))
     return dataclasses.replace(result, rule=rule_of(check))
 
 

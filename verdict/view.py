@@ -22,8 +22,9 @@ from telemetry.window import (
     Slice,
     Window,
 )
-from verdict.budgets import LIMITS, limit_of
+from verdict.budgets import limit_of
 from verdict.model import RunFacts
+from verdict.node_events import disturbed_seconds, recovery_s
 from verdict.phases import WARM_UP_S, Phases, calendar
 from verdict.sums import Sums, sum_cells
 
@@ -61,7 +62,9 @@ class View:
 
     def __init__(self, facts: RunFacts) -> None:
         self.facts = facts
-        self.phases: Phases = calendar(facts.phases, facts.faults, facts.duration_s)
+        self.phases: Phases = calendar(
+            facts.phases, facts.faults, facts.duration_s, disturbed_seconds(facts)
+        )
         self.windows: dict[int, Window] = {window.second: window for window in facts.windows}
         self._sums: dict[tuple[int, tuple[str, ...] | None], Sums] = {}
         self._slices: dict[str, list[tuple[float, Slice]]] = {}
@@ -82,12 +85,8 @@ class View:
 
     @property
     def recovery_s(self) -> float:
-        """Give the time after a heal in which a node's errors are part of its fault.
-
-        A budget under the default convicts by `recovers_within` alone, not a second time by the
-        errors of the same recovery.
-        """
-        return max(self.limit("recovers_within"), LIMITS["recovers_within"].default or 0.0)
+        """Give the time after a heal in which a node's errors are part of its fault."""
+        return recovery_s(self.facts)
 
     def sums(self, second: int, *nodes: str) -> Sums:
         """Add up one window: of the named nodes, or of everything, batches included."""

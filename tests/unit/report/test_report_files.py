@@ -102,6 +102,7 @@ def test_json_has_the_fields_of_the_contract_in_order(judged: tuple[Verdict, Run
         "checks",
         "faults",
         "figures",
+        "notes",
         "stopped_early",
         "broken_off",
     ]

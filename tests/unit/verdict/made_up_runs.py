@@ -259,9 +259,11 @@ def _add(window: Window, op: str, node: str, fate: Fate, count: int, *, keys: in
     )
 
 
-def run_with_outage(seconds: int = 40, **changes: Any) -> MadeUpRun:
+def run_with_outage(
+    seconds: int = 40, *, effects: tuple[str, ...] = ("unavailable",), **changes: Any
+) -> MadeUpRun:
     """Give a run in which node2 is cut off from 10 s to 20 s, with a client that copes."""
-    return MadeUpRun(seconds, **changes).fault("node2").outage("node2")
+    return MadeUpRun(seconds, **changes).fault("node2", effects=effects).outage("node2")
 
 
 def earlier(**figures: float | None) -> EarlierRun:

@@ -1,0 +1,141 @@
+"""What a node's statistics, look after look, say has happened to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from session.node_monitor import NodeMonitor
+from verdict.model import NodeChange, NodeEvent
+
+BORN = 1_700_000_000
+Look = tuple[float, Mapping[str, int]]
+
+
+def stats(at: float, *, pid: int = 7, born: int = BORN, **counters: int) -> dict[str, int]:
+    """Give what a memcached that began at second `born` says at a moment."""
+    now = BORN + 100 + int(at)
+    return {"pid": pid, "time": now, "uptime": now - born, "total_connections": 9} | counters
+
+
+def monitored(*looks: Look) -> NodeMonitor:
+    monitor = NodeMonitor()
+    for at, said in looks:
+        if said:
+            monitor.answered("node1", at, said)
+        else:
+            monitor.unanswered("node1", at, refused=True)
+    return monitor
+
+
+def event(change: NodeChange, from_s: float, until_s: float | None, count: int = 1) -> NodeEvent:
+    return NodeEvent(node="node1", change=change, from_s=from_s, until_s=until_s, count=count)
+
+
+@pytest.mark.parametrize(
+    ("looks", "expected"),
+    [
+        pytest.param([(0, stats(0)), (1, stats(1))], [], id="nothing"),
+        pytest.param(
+            [(0, stats(0)), (1, stats(1, evictions=3)), (2, stats(2, evictions=5))],
+            [event(NodeChange.EVICTED, 0, 2, 5)],
+            id="evictions that go on are one event",
+        ),
+        pytest.param(
+            [
+                (0, stats(0)),
+                (1, stats(1, evictions=3)),
+                (2, stats(2, evictions=3)),
+                (3, stats(3, evictions=4)),
+            ],
+            [event(NodeChange.EVICTED, 0, 1, 3), event(NodeChange.EVICTED, 2, 3, 1)],
+            id="evictions with a pause are two",
+        ),
+        pytest.param(
+            [(0, stats(0)), (1, stats(1, slab_reassign_busy_deletes=1))],
+            [event(NodeChange.EVICTED, 0, 1)],
+            id="an item deleted because its page had to move",
+        ),
+        pytest.param(
+            [(0, stats(0)), (1, stats(1, cmd_flush=1))],
+            [event(NodeChange.FLUSHED, 0, 1)],
+            id="a flush",
+        ),
+        pytest.param(
+            [(0, stats(0)), (1, stats(1, pid=8, born=BORN + 98))],
+            [event(NodeChange.RESTARTED, 0, 1)],
+            id="a restart between two looks",
+        ),
+        pytest.param(
+            [(0, stats(0, pid=1)), (1, stats(1, pid=1, born=BORN + 98))],
+            [event(NodeChange.RESTARTED, 0, 1)],
+            id="a restart in a container, where every pid is 1",
+        ),
+        pytest.param(
+            [(0, stats(0)), (1, stats(1, born=BORN + 1)), (2, stats(2))],
+            [],
+            id="whole seconds that do not meet",
+        ),
+        pytest.param(
+            [(0, stats(0)), (1, {}), (2, {}), (3, stats(3, pid=8, born=BORN + 99))],
+            [event(NodeChange.AWAY, 0, 3), event(NodeChange.RESTARTED, 0, 3)],
+            id="away and back as another process",
+        ),
+        pytest.param(
+            [(0, stats(0)), (1, {}), (2, stats(2))],
+            [event(NodeChange.AWAY, 0, 2)],
+            id="away and back as it was",
+        ),
+        pytest.param(
+            [(0, stats(0)), (1, {})], [event(NodeChange.AWAY, 0, None)], id="away to the end"
+        ),
+        pytest.param(
+            [(0, stats(0, evictions=9)), (1, stats(1, total_connections=2))],
+            [event(NodeChange.RESET, 0, 1)],
+            id="statistics reset",
+        ),
+    ],
+)
+def test_changes(looks: list[Look], expected: list[NodeEvent]) -> None:
+    """Each change is dated from the last look before it to the first one after it."""
+    monitor = monitored(*looks)
+    assert monitor.events(0.0) == expected
+    assert not monitor.several
+
+
+def test_times_count_from_the_epoch() -> None:
+    """What happened while keys were stored has negative seconds."""
+    monitor = monitored((100.0, stats(0)), (101.0, stats(1, evictions=2)))
+    assert monitor.events(110.0) == [event(NodeChange.EVICTED, -10.0, -9.0, 2)]
+    assert monitor.evicted(["node1", "node2"]) == {"node1": 2}
+
+
+def test_one_late_answer_is_no_absence() -> None:
+    """A busy machine may be late for one look; two in a row, and a refusal, are an absence."""
+    monitor = monitored((0, stats(0)))
+    assert not monitor.unanswered("node1", 1.0, refused=False)
+    assert monitor.events(0.0) == []
+    assert monitor.unanswered("node1", 2.0, refused=False)
+    assert monitor.events(0.0) == [event(NodeChange.AWAY, 0, None)]
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        pytest.param([(0, stats(0)), (1, stats(1, pid=8, born=BORN - 5_000))], id="an older one"),
+        pytest.param(
+            [
+                (0, stats(0, born=BORN + 97)),
+                (1, stats(1, pid=8, born=BORN + 98)),
+                (2, stats(2, born=BORN + 97)),
+            ],
+            id="two young ones in turn",
+        ),
+    ],
+)
+def test_several_servers(looks: list[Look]) -> None:
+    """A process that was there before is no restart: several servers answer under one address."""
+    monitor = monitored(*looks)
+    assert "process 7" in monitor.several["node1"]
+    assert "process 8" in monitor.several["node1"]

@@ -1,0 +1,109 @@
+"""What happens to a node without a plan convicts no client, and is named."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from client.operation import Outcome
+from tests.unit.verdict.ledger_cases import happened
+from tests.unit.verdict.made_up_runs import TIMED_OUT, MadeUpRun, run_with_outage
+from verdict.model import NodeChange, Ruling, Verdict
+from verdict.node_events import incidents, notes, unplanned_events
+from verdict.verdict import judge
+
+REFUSED = (Outcome.REFUSED, 300)
+
+
+def failed(verdict: Verdict) -> list[str]:
+    return [check.name for check in verdict.checks if check.verdict is Ruling.FAIL]
+
+
+def ruling(verdict: Verdict, name: str) -> Ruling:
+    return next(check.verdict for check in verdict.checks if check.name == name)
+
+
+def restarts(run: MadeUpRun, at: float, until: float, node: str = "node1") -> MadeUpRun:
+    """Let a node be gone, and all its calls fail, until it is back as a new process."""
+    run.all_calls(node, at, until, REFUSED)
+    away = happened(run, NodeChange.AWAY, at - 0.5, until, node)
+    return happened(away, NodeChange.RESTARTED, at - 0.5, until, node)
+
+
+def test_a_restart_by_others_is_named_and_convicts_nobody() -> None:
+    """The rest of the run is judged, and holds; the same failures without a restart do not."""
+    verdict = judge(restarts(MadeUpRun(40), 6, 9).facts())
+    assert verdict.ruling is Ruling.PASS
+    assert list(verdict.notes) == ["node1 was away from 6 s to 9 s, and restarted, not by memquake"]
+    assert "error_budget" in failed(judge(MadeUpRun(40).all_calls("node1", 6, 9, REFUSED).facts()))
+
+
+def test_what_fails_long_after_it_is_still_the_clients() -> None:
+    """An incident excuses its own time and the time to recover, nothing else."""
+    run = restarts(MadeUpRun(40), 6, 9).all_calls("node1", 30, 31, REFUSED)
+    assert "error_budget" in failed(judge(run.facts()))
+
+
+def test_wrong_values_are_never_excused() -> None:
+    """No node that goes away makes a client give a wrong value."""
+    run = restarts(MadeUpRun(40), 6, 9).all_calls("node2", 7, 8, (Outcome.WRONG_VALUE, 200))
+    assert "no_wrong_values" in failed(judge(run.facts()))
+
+
+def test_a_run_of_which_nothing_is_left_is_inconclusive() -> None:
+    """A node that stays away leaves nothing to judge, and the verdict says which one it was."""
+    run = MadeUpRun(20).all_calls("node1", 4, 20, REFUSED)
+    verdict = judge(happened(run, NodeChange.AWAY, 3.5, None, "node1").facts())
+    assert verdict.ruling is Ruling.INCONCLUSIVE
+    told = next(check.why for check in verdict.checks if check.name == "enough_requests")
+    assert "node1 was away from 4 s to the end, not by memquake" in told
+
+
+@pytest.mark.parametrize("at", [11.0, 15.0, 25.0])
+def test_a_fault_that_met_with_it_is_not_judged_by_its_failures(at: float) -> None:
+    """A healthy node that goes away in a fault of another one is no harm done by the client."""
+    verdict = judge(restarts(run_with_outage(), at, at + 3).facts())
+    assert not failed(verdict), [c for c in verdict.checks if c.verdict is Ruling.FAIL]
+    assert verdict.ruling is Ruling.INCONCLUSIVE
+
+
+def test_a_client_that_does_not_recover_is_convicted_in_spite_of_an_earlier_one() -> None:
+    """What was over before the fault began excuses nothing of it."""
+    run = MadeUpRun(60).fault("node2", at=30.0, to=40.0)
+    run.outage("node2", 30.0, 40.0).all_calls("node2", 40, 60, TIMED_OUT)
+    run.phases = []
+    assert "recovers_within" in failed(judge(restarts(run, 5, 6).facts()))
+
+
+def test_what_the_plan_did_is_no_incident() -> None:
+    """A crash explains that its node is away and comes back anew; only what exceeds it counts."""
+    crash = MadeUpRun().fault("node2", effects=("unavailable", "cold"))
+    run = happened(crash, NodeChange.AWAY, 9.6, 21.0)
+    facts = happened(run, NodeChange.RESTARTED, 9.6, 21.0).facts()
+    assert unplanned_events(facts) == []
+    assert notes(facts) == []
+    longer = happened(crash.but(node_events=[]), NodeChange.AWAY, 9.6, 30.0).facts()
+    (incident,) = incidents(longer)
+    assert (incident.node, incident.begin, incident.end) == ("node2", pytest.approx(22.6), 30.0)
+    other = happened(crash.but(node_events=[]), NodeChange.AWAY, 9.6, None, "node1").facts()
+    assert [each.end for each in incidents(other)] == [math.inf]
+
+
+def test_a_hang_explains_no_restart() -> None:
+    """A process that was only halted comes back with its items."""
+    run = MadeUpRun().fault("node2", effects=("unavailable",))
+    facts = happened(run, NodeChange.RESTARTED, 12, 13).facts()
+    assert [each.is_restart for each in incidents(facts)] == [True]
+
+
+def test_flushes_and_evictions_are_named() -> None:
+    """They excuse what is lost, and no second of the run."""
+    run = happened(MadeUpRun(30), NodeChange.FLUSHED, 6, 7)
+    run = happened(run, NodeChange.EVICTED, 9, 12, "node1")
+    verdict = judge(run.facts())
+    assert verdict.ruling is Ruling.PASS
+    assert list(verdict.notes) == [
+        "node1 evicted 3 items, the first at 9 s",
+        "node2 was flushed at 6 s, not by memquake",
+    ]

@@ -1,0 +1,246 @@
+"""What happened to nodes without a plan: restarts, absences, flushes, evictions.
+
+A run may go on beside them, but no client is convicted of them. Whatever a node lost is excused up
+to that moment; the seconds in which it was away or new, and the time allowed to recover from that,
+decide nothing; and a fault of the plan that met with it is not judged by its failures. Changes that
+a fault of the plan explains are none of this module's business.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from faults.journal import FaultRecord
+from telemetry.window import Pacing, Window
+from verdict.budgets import LIMITS, limit_of
+from verdict.model import Contributor, NodeChange, NodeEvent, RunFacts
+
+BEFORE_FAULT_S = 1.5
+"""A change is dated from the look before it, and there is a look a second."""
+
+AFTER_FAULT_S = 2.5
+"""It is seen by the first look after it, which a busy machine may answer late."""
+
+LOSSES = frozenset({NodeChange.RESTARTED, NodeChange.FLUSHED, NodeChange.EVICTED, NodeChange.RESET})
+"""Changes after which items may be gone."""
+
+ABSENCES = frozenset({NodeChange.AWAY, NodeChange.RESTARTED})
+"""Changes that fail the calls of any client."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incident:
+    """A node that went away or restarted without a plan; `end` is infinite where it stayed away."""
+
+    node: str
+    begin: float
+    end: float
+    is_restart: bool
+
+    @property
+    def words(self) -> str:
+        """What happened, in half a line."""
+        if self.is_restart and self.end - self.begin <= BEFORE_FAULT_S:
+            return f"{self.node} restarted at {self.begin:.0f} s, not by memquake"
+        until = "to the end" if math.isinf(self.end) else f"to {self.end:.0f} s"
+        also = ", and restarted" if self.is_restart else ""
+        return f"{self.node} was away from {self.begin:.0f} s {until}{also}, not by memquake"
+
+    @property
+    def contributor(self) -> Contributor:
+        """The same as a part of what a check found."""
+        end = None if math.isinf(self.end) else self.end
+        return Contributor(outcome=self.words, node=self.node, from_s=self.begin, to_s=end)
+
+
+def last_loss_s(facts: RunFacts, node: str) -> float:
+    """Return until when a node may have lost items by itself, by plan or not; -inf for never."""
+    ends = [event.until_s for event in facts.node_events if event.node == node and _loses(event)]
+    return max((math.inf if end is None else end for end in ends), default=-math.inf)
+
+
+def lost_before_the_run(facts: RunFacts) -> bool:
+    """Tell whether any node may have lost items while they were stored."""
+    return any(event.from_s < 0 and _loses(event) for event in facts.node_events)
+
+
+def is_away_at_the_end(facts: RunFacts, node: str) -> bool:
+    """Tell whether a node did not answer the last look: it may have gone, with all it had."""
+    return any(
+        event.node == node and event.change is NodeChange.AWAY and event.until_s is None
+        for event in facts.node_events
+    )
+
+
+def was_flushed_by_others(facts: RunFacts, node: str) -> bool:
+    """Tell whether a node was flushed without a plan: `flush_all` may also take effect later."""
+    return any(
+        event.node == node and event.change is NodeChange.FLUSHED
+        for event in unplanned_events(facts)
+    )
+
+
+def unplanned_events(facts: RunFacts) -> list[NodeEvent]:
+    """Return the changes that no fault of the plan explains, as far as none does."""
+    found = []
+    for event in facts.node_events:
+        covers = _covers(facts.faults, event)
+        until = math.inf if event.until_s is None else event.until_s
+        cover = next((c for c in covers if c[0] <= event.from_s <= c[1]), None)
+        if cover is None:
+            found.append(event)
+        elif until > cover[1]:  # away for longer than its fault
+            found.append(replace(event, from_s=cover[1]))
+    return found
+
+
+def incidents(facts: RunFacts) -> list[Incident]:
+    """Return the absences and restarts that no fault of the plan explains, one after the other."""
+    found: list[Incident] = []
+    events = [event for event in unplanned_events(facts) if event.change in ABSENCES]
+    for event in sorted(events, key=lambda event: (event.node, event.from_s)):
+        end = math.inf if event.until_s is None else event.until_s
+        is_restart = event.change is NodeChange.RESTARTED
+        last = found[-1] if found else None
+        if last is not None and last.node == event.node and event.from_s <= last.end:
+            found[-1] = replace(
+                last, end=max(last.end, end), is_restart=last.is_restart or is_restart
+            )
+        else:
+            found.append(
+                Incident(node=event.node, begin=event.from_s, end=end, is_restart=is_restart)
+            )
+    return sorted(found, key=lambda incident: incident.begin)
+
+
+def notes(facts: RunFacts) -> list[str]:
+    """Return a line for each node and kind of change that was not planned."""
+    lines = [incident.words for incident in incidents(facts)]
+    events = unplanned_events(facts)
+    for node in facts.nodes:
+        own = [event for event in events if event.node == node]
+        for event in own:
+            if event.change is NodeChange.FLUSHED:
+                lines.append(f"{node} was flushed at {event.from_s:.0f} s, not by memquake")
+            elif event.change is NodeChange.RESET:
+                lines.append(f"{node}: its statistics were reset at {event.from_s:.0f} s")
+        if evicted := sum(event.count for event in own if event.change is NodeChange.EVICTED):
+            first = min(e.from_s for e in own if e.change is NodeChange.EVICTED)
+            lines.append(f"{node} evicted {evicted:,} items, the first at {first:.0f} s")
+    return lines
+
+
+def recovery_s(facts: RunFacts) -> float:
+    """Return the time after a node is back in which its errors are part of what happened to it.
+
+    A budget under the default convicts by `recovers_within` alone, not a second time by the errors
+    of the same recovery.
+    """
+    return max(limit_of(facts, "recovers_within"), LIMITS["recovers_within"].default or 0.0)
+
+
+def disturbed_seconds(facts: RunFacts) -> frozenset[int]:
+    """Return the seconds that decide nothing because of an incident, or of recovery from it."""
+    wait_s = recovery_s(facts)
+    return frozenset(
+        second
+        for incident in incidents(facts)
+        for second in range(
+            math.floor(incident.begin - facts.op_timeout_s),
+            math.ceil(min(incident.end + wait_s, facts.duration_s)),
+        )
+    )
+
+
+def without_disturbed(facts: RunFacts) -> RunFacts:
+    """Return the facts with nothing seen in the seconds that decide nothing."""
+    left_out = disturbed_seconds(facts)
+    if not left_out:
+        return facts
+    return replace(
+        facts,
+        windows=[
+            _emptied(window) if left_out & set(range(window.second, window.end)) else window
+            for window in facts.windows
+        ],
+    )
+
+
+def words_of(found: Iterable[Incident]) -> str:
+    """Say in one line what happened."""
+    return "; ".join(incident.words for incident in found)
+
+
+def met_with_faults(facts: RunFacts) -> list[Incident]:
+    """Return what happened between the first fault of the plan and the end of the run."""
+    return _met(facts, lasting=False)
+
+
+def hid_faults(facts: RunFacts) -> list[Incident]:
+    """Return what hides a part of a fault, or of the time to recover from it."""
+    return _met(facts, lasting=True)
+
+
+def _met(facts: RunFacts, *, lasting: bool) -> list[Incident]:
+    spans = [
+        (fault.injected_at_s, fault.healed_at_s)
+        for fault in facts.faults
+        if fault.injected_at_s is not None
+    ]
+    wait_s = recovery_s(facts)
+    return [
+        incident
+        for incident in incidents(facts)
+        if any(
+            incident.end + wait_s >= begin
+            and (not lasting or end is None or incident.begin <= end + wait_s)
+            for begin, end in spans
+        )
+    ]
+
+
+def _loses(event: NodeEvent) -> bool:
+    return event.change in LOSSES
+
+
+def _covers(faults: Iterable[FaultRecord], event: NodeEvent) -> Sequence[tuple[float, float]]:
+    """Return the spans of time in which a fault explains a change of this kind, merged."""
+    spans = sorted(
+        (
+            fault.injected_at_s - BEFORE_FAULT_S,
+            math.inf if fault.healed_at_s is None else fault.healed_at_s + AFTER_FAULT_S,
+        )
+        for fault in faults
+        if fault.injected_at_s is not None and event.node in fault.nodes and _explains(fault, event)
+    )
+    merged: list[tuple[float, float]] = []
+    for begin, end in spans:
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((begin, end))
+    return merged
+
+
+def _explains(fault: FaultRecord, event: NodeEvent) -> bool:
+    if event.change in (NodeChange.RESTARTED, NodeChange.FLUSHED):
+        return "cold" in fault.effects
+    if event.change is NodeChange.EVICTED:
+        return "pressure" in fault.effects
+    return bool(fault.effects)
+
+
+def _emptied(window: Window) -> Window:
+    """Return a window in which nothing was asked, with what the machine did meanwhile."""
+    return replace(
+        window,
+        cells={},
+        slices={},
+        batch_failed={},
+        batch_keys={},
+        pacing=Pacing(),
+        nodes={},
+        server={},
+    )
