@@ -66,6 +66,11 @@ class MemcacheClient(Reading, Writing, Counting, Many, Serving):
         value = node.fetch(wire)
         return default if value is None else value
 
+    @property
+    def moves_keys(self) -> bool:
+        """Whether keys go to other nodes while their own is out, as `failover` says."""
+        return self.settings.failover != "fail"
+
     def node_for(self, key: Key) -> str:
         """Give the `host:port` of the node the key lives on, whoever answers for it just now."""
         return self._routes[key][0].label

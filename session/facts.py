@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from client.breaker_settings import BreakerSettings
 from faults.journal import PhaseRecord
 from session.resources import bytes_of_windows
+from users.findings import BY_NODE
 from verdict.model import LedgerFacts, RunFacts, WorkerFacts
 from verdict.short_faults import confirmed_by_calls
 
@@ -57,8 +58,6 @@ def run_facts(run: MasterRun) -> RunFacts:
         connections_are_ours=settings.addresses is None
         and run.epoch is not None
         and all(member.lost_at_s is None for member in run.fleet.members.values()),
-        # A split sends writes of one key to two nodes, by whatever failover the client has.
-        moves_keys=options.failover != "fail" or run.groups > 1,
         groups=run.groups,
         earlier=settings.earlier,
     )
@@ -105,7 +104,7 @@ def _ledger(told: Any) -> LedgerFacts | None:
     if not told:
         return None
     found = dict(told)
-    for name in ("lost", "masked", "unproven"):
+    for name in BY_NODE:
         found[name] = [(str(node), int(second), int(n)) for node, second, n in told[name]]
     return LedgerFacts(**found)
 

@@ -1,12 +1,13 @@
-"""The cluster of nodes that the user named, as the settings say how it is reached."""
+"""The nodes that the user named: a cluster as the settings say how it is reached, or others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from cluster.agents import AgentCluster
 from cluster.external import ExternalCluster
+from cluster.node import Address, Node, spell
 from cluster.processes import Keeper
 from settings import Settings
 
@@ -25,3 +26,9 @@ def given_cluster(settings: Settings, guard: Keeper) -> ExternalCluster:
         with_proxies=settings.needs_proxies,
         guard=guard,
     )
+
+
+def nodes_at(addresses: Sequence[Address]) -> list[Node]:
+    """Return nodes that are no part of the cluster, such as gutters, named by their addresses."""
+    places = [(str(host), int(port)) for host, port in addresses]
+    return [Node(name=spell(place), address=place, direct=place) for place in places]

@@ -16,6 +16,7 @@ import gevent
 from cluster.errors import ClusterError
 from cluster.node import Node
 from cluster.probe import MADE, NotMemcachedError, ProbeError, SilentError, stats
+from session.nodes import nodes_at
 from session.room import refuse_overflow
 from telemetry.live import REPORT_LAG_S
 from verdict.model import NodeChange
@@ -73,6 +74,14 @@ def look_at_all(run: MasterRun) -> dict[str, Look]:
     return looks
 
 
+def look_beside(run: MasterRun) -> dict[str, Look]:
+    """Look at the gutters: keys that move go there, and what is missed there is no node's."""
+    nodes = nodes_at(run.settings.client_options.gutter_nodes)
+    jobs = {node.name: gevent.spawn(look_at, node) for node in nodes}
+    gevent.joinall(list(jobs.values()), timeout=STATS_LIMIT_S + 0.5)
+    return {name: job.value or _late(name) for name, job in jobs.items()}
+
+
 def _late(name: str) -> Look:
     return Look(time.monotonic(), trouble=SilentError(f"{name} did not answer in time"))
 
@@ -118,7 +127,7 @@ def look_once(run: MasterRun) -> None:
     if run.epoch is None or run.now_s < 0:
         look_before_the_run(run)
         return
-    for name, look in looks.items():
+    for name, look in (looks | look_beside(run)).items():
         if look.stats:
             run.timeline.server(second, name, dict(look.stats))
     run.writer.write_complete(run.now_s)

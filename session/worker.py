@@ -24,6 +24,7 @@ from locust.runners import MASTER_HEARTBEAT_TIMEOUT, WorkerRunner
 from cluster.node import Node
 from session import messages, resources, ways
 from session.clientside import OrderBook
+from session.nodes import nodes_at
 from session.options import USER_ERRORS
 from session.riders import Riders
 from session.sampling import TICK_S, Sampler
@@ -32,7 +33,7 @@ from session.watchdog import Watchdog
 from telemetry.clock_sync import ClockSync
 from telemetry.recorder import Recorder
 from telemetry.report import Reporter
-from users.clients import ClientOptions, resolve
+from users.clients import ClientOptions, declares_moves, resolve
 from users.context import LoadContext, LoadSettings
 from users.naming import Names
 from users.origin import Origin
@@ -183,6 +184,7 @@ class WorkerRun:
             clients=self.clients,
             recorder=self.recorder,
             nodes=self.nodes,
+            beside=nodes_at(data["client"]["gutter_nodes"]),
             settings=LoadSettings(
                 **data["load"],
                 op_timeout=self.op_timeout,
@@ -195,6 +197,9 @@ class WorkerRun:
         )
         self.context.records = self.names if isinstance(self.names, Records) else None
         self.context.expected_rate = float(data["rate_a_user"])
+        self.context.accounts.declares_moves = declares_moves(
+            resolve(data["client_spec"]), self.clients[0]
+        )
         environment.memquake = self.context
         self.riders = Riders(environment)
         self.riders.start()

@@ -5,8 +5,8 @@ servers are asked, directly, what they have; what contradicts an acknowledgement
 evidence is counted whole and kept by the first few, and leaves with the last report of the worker.
 
 Rule: a finding needs the servers' word wherever they can be asked. Excuses that only the master can
-see (a node that restarted, evicted or was flushed) are not applied here: findings carry the node
-and the seconds for it.
+see (a node that restarted, evicted or was flushed, keys that moved for a fault) are not applied
+here: findings carry the node and the seconds for it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cluster.node import Node
-from telemetry.evidence import Evidence
 from users.audit import About, Answer, Auditor, Question
 from users.book import Book, Page
 from users.bounds import Bounds
+from users.findings import Findings
 from users.spelling import Spelling
 from users.values import version_of
 
@@ -29,6 +29,7 @@ MOVED_KEPT = 100  # the next reads take them up; more is no use
 BEFORE = -1  # the second of what was acknowledged before the run
 IN_VAIN = 20, 0.05  # so many, and such a share, of a single writer's own updates is no accident
 OVERWRITTEN = 20, 0.5  # a node that comes back empty takes a few adds rightly
+MOVING_S = 3  # a counter is denied within so many seconds of a write that moved: it may have too
 FINAL_LIMIT_S = 3.0  # for all that is asked at the end: some 100,000 keys on an idle machine
 FINAL_MOST_BYTES = 32 * 1024 * 1024  # values read at the end; large ones are looked at by sample
 
@@ -59,22 +60,20 @@ class Accounts:
         self.adds_refused = 0  # of keys that are there
         self.adds_stored: Counter[str] = Counter()  # the same, by key: over what was there
         self.steps_done = 0  # of counters
-        self.steps_denied: Counter[str] = Counter()  # by counter: not there to move, there to add
+        self.steps_denied: Counter[tuple[str, int]] = Counter()
+        # (counter, second): not there to move, there to add
         self.held: Counter[str] = Counter()  # how many questions about the key are open
         self.gone: set[str] = set()
         self.moved: deque[str] = deque(maxlen=MOVED_KEPT)
         self.is_ready = True  # False while ledger users still store their keys
         self.encodes_values = False  # the client stores them in a form of its own
         self.hides_keys = False  # the client stores them under names that nobody knows
+        self.declares_moves = False  # the client says that it moves keys between nodes
         self.auditor = Auditor(nodes, self._is_right, self._settle, clock=clock)
         self._locations = locations
         self._clock = clock
         self._epoch: Callable[[], float] = lambda: math.inf
-        self._evidence = Evidence()
-        self._lost: Counter[tuple[str, int]] = Counter()  # (node, second of the acknowledgement)
-        self._masked: Counter[tuple[str, int]] = Counter()  # (node, second of the read)
-        self._unproven: Counter[tuple[str, int]] = Counter()
-        self._stale = self._wrong_updates = self._unasked = self._outlived = 0
+        self.findings = Findings()
 
     def open_book(self, writer: str) -> Book:
         """Give a new writer its book."""
@@ -93,7 +92,7 @@ class Accounts:
 
     def lost_before(self, key: str) -> None:
         """Note a key of the prefill that was acknowledged and that no server has."""
-        self._lost["", BEFORE] += 1
+        self.findings.count("lost", "", BEFORE)
         what = "stored before the run and acknowledged, no server has it"
         self._keep("lost_write", key, what, {"node": "", "acknowledged_s": BEFORE})
 
@@ -107,6 +106,24 @@ class Accounts:
     def wrote(self, book: Book, key: str) -> None:
         """Have an acknowledged write of a ledger user looked for on its node."""
         self._ask(About.WRITE, book, key, book.pages[key])
+
+    def added(self, book: Book, key: str) -> None:
+        """Take an add that was acknowledged although the key is there, as far as anybody knows.
+
+        One that went to another node stored over nothing.
+        """
+        self.adds_stored[key] += 1
+        self._ask(About.ADD, book, key, book.pages[key])
+
+    def denied_step(self, key: str) -> None:
+        """Take a step of a counter that was not there to move and was there to add."""
+        self.steps_denied[key, self._second(self._clock())] += 1
+
+    def older_counter(self, key: str, what: str) -> None:
+        """Note that the counter from before a new beginning was met again: a node has kept it."""
+        home, at = self._locations.get(key, ""), self._second(self._clock())
+        self.findings.count("older_counters", home, at)
+        self._keep("older_counter", key, f"{what}, of before it began again", {})
 
     def look(self, book: Book, key: str, page: Page, value: object) -> None:
         """Take a read that did not begin like `page`, the key's page when the read began.
@@ -137,12 +154,12 @@ class Accounts:
 
     def wrong_update(self, key: str, what: str) -> None:
         """Note an update that was lost, or happened although it must not have."""
-        self._wrong_updates += 1
+        self.findings.wrong_updates += 1
         self._keep("lost_update", key, what, {})
 
     def outlived(self, key: str, what: str) -> None:
         """Note a key that was still there long after its time was over."""
-        self._outlived += 1
+        self.findings.outlived += 1
         self._keep("outlived", key, f"stored for a second, {what}", {})
 
     # What the servers say ------------------------------------------------------------------------
@@ -156,13 +173,13 @@ class Accounts:
         context = (book, page, stale)
         question = Question(about, key, home, page.version, now, context)
         if not self.auditor.ask(question):
-            self._unasked += 1
+            self.findings.unasked += 1
         elif key in self.keys:
             self.held[key] += 1
 
     def _is_right(self, question: Question, value: bytes) -> bool:
         if question.about is About.COUNT:
-            return True
+            return value.strip().isdigit() and self.counters[question.key].is_current(int(value))
         book: Book = question.context[0]
         version = version_of(value, book.writer)
         if version is None:
@@ -174,20 +191,28 @@ class Accounts:
         if question.about is About.COUNT:
             self._counted(question, answer)
             return
-        book, page, stale = question.context
+        book, page, _ = question.context
         found = None if answer.value is None else version_of(answer.value, book.writer)
-        if answer.where not in ("", question.home) and question.key in self.keys:
-            self.moved.append(question.key)
+        if answer.where not in ("", question.home):
+            self._moved(question, page)
         if question.about is About.MISS:
             self._missed(question, answer, found)
         if question.about is About.STALE and self._shows_stale(question, answer, found):
-            self._stale_read(question.key, page, stale, answer.where or "none")
+            self._stale_read(question, answer.where or "none")
         elif not answer.where and book.is_there(question.key, page, self._clock()):
             self._lost_write(question, page, found)
         if not answer.where:
             book.lost(question.key, page)
             if answer.value is None and question.key in self.keys:
                 self.gone.add(question.key)
+
+    def _moved(self, question: Question, page: Page) -> None:
+        """Note an acknowledged version that is on another node than the key's own."""
+        self.findings.count("moved", question.home, self._second(page.since))
+        if question.key in self.keys:
+            self.moved.append(question.key)
+        if question.about is About.ADD:
+            self.adds_stored[question.key] -= 1
 
     def _release(self, key: str) -> None:
         if self.held[key] > 1:
@@ -201,7 +226,10 @@ class Accounts:
         One that nobody has was lost, or has gone since: whatever else is there now does not prove
         the read wrong. After a delete there is nothing to look for.
         """
-        page: Page = question.context[1]
+        book, page, _ = question.context
+        held = [version_of(value, book.writer) or 0 for value in answer.held.values()]
+        if max(held, default=0) > question.version:
+            return False  # written over since, and so may be what was read
         unread = self.encodes_values and found is None and bool(answer.where)
         return page.is_deleted or found == question.version or unread
 
@@ -210,43 +238,66 @@ class Accounts:
         at = (question.home, self._second(question.asked_at))
         unread = self.encodes_values and found is None
         if answer.where == question.home and (unread or found == question.version):
-            self._masked[at] += 1
+            self.findings.count("masked", *at)
             what = f"a miss, while {question.home} has " + ("it" if unread else f"version {found}")
             self._keep("masked_miss", question.key, what, {"read_s": at[1]})
         elif question.was_out and not answer.where:
-            self._unproven[at] += 1
+            self.findings.count("unproven", *at)
 
-    def _stale_read(self, key: str, page: Page, stale: int, where: str) -> None:
-        self._stale += 1
+    def _stale_read(self, question: Question, where: str) -> None:
+        """Count a read of an older version, by whether another node than `where` still holds it.
+
+        Only while nobody writes the key can it be said that none does.
+        """
+        _, page, stale = question.context
+        copies = self._copies(question, where, stale)
+        at = question.home, self._second(question.asked_at)
+        more = {"acknowledged_s": self._second(page.since), "newer_on": where, "read_s": at[1]}
+        kind = "stale_read"
+        if copies:
+            kind = "left_over"
+            self.findings.count(kind, *at)
+            if question.where:
+                self.findings.count("moved", *at)  # one of the two versions was stored elsewhere
+            more["held_by"] = ", ".join(copies)
+        elif where and question.key in self.keys:
+            self.findings.stale += 1
+        else:
+            self.findings.count("stale_unsure", *at)
         what = f"version {stale} was read after {page.version} was acknowledged"
-        since = self._second(page.since)
-        self._keep("stale_read", key, what, {"acknowledged_s": since, "newer_on": where})
+        self._keep(kind, question.key, what, more)
+
+    def _copies(self, question: Question, where: str, version: int) -> list[str]:
+        """Return the nodes besides `where` that hold a version, or a form that nobody can read."""
+        writer = question.context[0].writer
+        found = {n: version_of(v, writer) for n, v in question.held.items() if n != where}
+        return [n for n, held in found.items() if held == version or held is None]
 
     def _lost_write(self, question: Question, page: Page, found: int | None) -> None:
         there = "nothing" if found is None else f"version {found}"
         what = f"version {page.version} was acknowledged, the servers have {there}"
-        if question.key in self.chains and found is not None:
+        since = self._second(page.since)
+        has_stayed = not self._has_moved(question.key, since)
+        if question.key in self.chains and found is not None and has_stayed:
             self.wrong_update(question.key, f"cas: {what}")  # a key that is gone begins a new chain
             return
-        since = self._second(page.since)
-        self._lost[question.home, since] += 1
+        self.findings.count("lost", question.home, since)
         self._keep("lost_write", question.key, what, {"acknowledged_s": since})
 
     def _counted(self, question: Question, answer: Answer) -> None:
-        try:
-            value = int(answer.value or b"")
-        except ValueError:
-            return  # gone with its node, or not a number: wrong values are another matter
-        wrong = self.counters[question.key].seen(value)
-        if wrong:
-            self.wrong_update(question.key, f"the server has {wrong}")
+        """Hold what servers have of a counter against its bounds."""
+        if answer.where and answer.value is not None:
+            wrong = self.counters[question.key].seen(int(answer.value))
+            if wrong:
+                self.wrong_update(question.key, f"the server has {wrong}")
+        # Else it is gone with its node, or not a number: wrong values are another matter.
+        elif any(value.strip().isdigit() for value in answer.held.values()):
+            self.older_counter(question.key, "at the end servers have only one")
 
     def _keep(self, kind: str, key: str, what: str, more: Mapping[str, Any]) -> None:
-        node = self._locations.get(key, "")
-        at = self._second(self._clock())
-        detail = {"kind": kind, "key": key, "node": node, "what": what, "at_s": at, **more}
-        # By node: what is excused on one node must not crowd out what is not on another.
-        self._evidence.add(f"{kind} {node}", detail)
+        node, at_s = self._locations.get(key, ""), self._second(self._clock())
+        detail = {"kind": kind, "key": key, "node": node, "what": what, "at_s": at_s, **more}
+        self.findings.keep(detail)
 
     def _second(self, at: float) -> int:
         epoch = self._epoch()
@@ -268,21 +319,16 @@ class Accounts:
         for question in self.auditor.waiting():
             self._unanswered(question)
         self._judge_updates_in_vain()
-        reads = sum(book.agreed for book in self.books) + self._stale
+        found = self.findings
+        told = found.stale + found.total("left_over", "stale_unsure")
         return {
+            **found.report(),
             "writes": sum(book.writes for book in self.books),
             "updates": self.updates,
-            "reads": reads,
-            "stale": self._stale,
-            "wrong_updates": self._wrong_updates,
-            "unasked": self._unasked,
+            "reads": sum(book.agreed for book in self.books) + told,
             "hides_keys": self.hides_keys,
+            "declares_moves": self.declares_moves,
             "expired": self.expired,
-            "outlived": self._outlived,
-            "lost": [[*at, count] for at, count in sorted(self._lost.items())],
-            "masked": [[*at, count] for at, count in sorted(self._masked.items())],
-            "unproven": [[*at, count] for at, count in sorted(self._unproven.items())],
-            "evidence": self._evidence.kept,
         }
 
     def stop(self) -> None:
@@ -319,7 +365,7 @@ class Accounts:
         """
         links = [key for book in self.books for key in book.links_in_vain.elements()]
         stored = sum(book.links_stored for book in self.books)
-        steps = [*self.steps_denied.elements()]
+        steps = [key for key, at in self.steps_denied.elements() if not self._has_moved(key, at)]
         adds = [*self.adds_stored.elements()]
         for keys, done, (least, share), what in (
             (links, stored, IN_VAIN, "cas: {} of {} links refused, each with a token just read"),
@@ -330,12 +376,17 @@ class Accounts:
                 for key in dict.fromkeys(keys):
                     self.wrong_update(key, what.format(len(keys), len(keys) + done))
 
+    def _has_moved(self, key: str, at_s: int) -> bool:
+        """Tell whether writes of the key's node went to another one at about that second."""
+        moved = self.findings.seconds("moved", self._locations.get(key, ""))
+        return any(abs(second - at_s) <= MOVING_S for second in moved)
+
     def _unanswered(self, question: Question) -> None:
         """Judge by the read alone what no server could be asked about."""
         if question.about is About.STALE:
-            _, page, stale = question.context
-            self._stale_read(question.key, page, stale, "nobody could be asked")
+            self._stale_read(question, question.where)
         elif question.about is About.MISS:
-            self._unproven[question.home, self._second(question.asked_at)] += 1
+            at = question.home, self._second(question.asked_at)
+            self.findings.count("unproven", *at)
         else:
-            self._unasked += 1
+            self.findings.unasked += 1

@@ -3,7 +3,8 @@
 Each node has a queue of questions and a greenlet that asks them on a plain connection of its own,
 a moment after they came up; a node that cannot be asked keeps its questions until it can. A key
 that is not where it lives is looked for on the other nodes before anything is said of it, because
-clients may move keys. What an answer means is for whoever asked to say.
+clients may move keys; meanwhile so is one whose own node cannot be asked. What an answer means is
+for whoever asked to say.
 
 Rule: a version that is missing is asked for twice, some time apart, before it counts as missing.
 """
@@ -39,6 +40,11 @@ class About(StrEnum):
     STALE = "stale"  # a read gave an older version: does the server have the newer one?
     MISS = "miss"  # a read gave nothing: does the server have it?
     COUNT = "count"  # what does the counter say?
+    ADD = "add"  # acknowledged although the key is there: over what is there, or elsewhere?
+
+
+ASK_ALL = frozenset({About.STALE, About.COUNT})
+"""What is only answered when every node has said what it holds: copies tell where keys moved."""
 
 
 @dataclass(slots=True)
@@ -52,8 +58,9 @@ class Question:
     asked_at: float  # when it came up
     context: Any = None  # for whoever asked
     was_out: bool = False  # its home could not be asked at first
-    found_at_home: bytes | None = None
-    left: list[str] = field(default_factory=list)  # nodes still to be asked
+    where: str = ""  # the first node that was found to have it
+    held: dict[str, bytes] = field(default_factory=dict)  # what nodes that were asked have
+    left: list[str] = field(default_factory=list)  # nodes still to be asked, the next one first
     times: int = 0  # how often all nodes have been asked in vain
     due: float = 0.0
 
@@ -62,11 +69,13 @@ class Question:
 class Answer:
     """What the servers said: the value on the node that has it, or the one at home.
 
-    `where` is the node with the wanted version, "" when none has it.
+    `where` is the node with the wanted version, "" when none has it. `held` is what all nodes have
+    that were asked.
     """
 
     where: str
     value: bytes | None
+    held: Mapping[str, bytes] = field(default_factory=dict)
 
 
 Judge = Callable[[Question, bytes], bool]  # whether a value is what the question asks for
@@ -102,7 +111,7 @@ class Auditor:
         queue = self._queues.get(question.home)
         if queue is None or (len(queue) >= MOST_WAITING and not however_many):
             return False
-        queue.append(question)
+        self._begin_round(question)
         self.asked += 1
         return True
 
@@ -148,8 +157,7 @@ class Auditor:
             except (LocationError, ValueError):  # gone, or no memcached any more
                 self._hang_up(name)
                 for question in due:
-                    question.was_out = True
-                queue.extendleft(reversed(due))
+                    self._put_off(name, question)
                 return False
             except BaseException:  # killed in between: the next turn needs a line in order
                 queue.extendleft(reversed(due))
@@ -172,26 +180,39 @@ class Auditor:
                 break
         return due
 
+    def _begin_round(self, question: Question) -> None:
+        others = [name for name in self._nodes if name != question.home]
+        question.held.clear()
+        question.left = [question.home, *others]
+        self._queues[question.home].append(question)
+
+    def _put_off(self, name: str, question: Question) -> None:
+        """Let a node that cannot be asked be the last of the round."""
+        question.was_out |= name == question.home
+        question.left.remove(name)
+        question.left.append(name)
+        self._queues[question.left[0]].append(question)
+
     def _answered(self, name: str, question: Question, value: bytes | None) -> None:
-        # The cases: 1. the right version is here; 2. other nodes are still to be asked; 3. nobody
-        # has it, for the first time; 4. nobody has it.
-        if value is not None and self._is_right(question, value):
-            self._settle(question, Answer(where=name, value=value))
-            return
-        if name == question.home and not question.left:
-            question.found_at_home = value
-            question.left = [other for other in self._nodes if other != name]
-        elif name in question.left:
-            question.left.remove(name)
-        if question.left:
+        # The cases: 1. the right version is here; 2. other nodes are still to be asked; 3. all
+        # were, and one has it; 4. nobody has it, for the first time; 5. nobody has it.
+        question.left.remove(name)
+        if value is not None:
+            question.held[name] = value
+            if not question.where and self._is_right(question, value):
+                question.where = name
+        if question.left and not (question.where and question.about not in ASK_ALL):
             self._queues[question.left[0]].append(question)
             return
-        question.times += 1
-        if question.times == 1:
-            question.due = self._clock() + self._confirm_s
-            self._queues[question.home].append(question)
-            return
-        self._settle(question, Answer(where="", value=question.found_at_home))
+        if not question.where:
+            question.times += 1
+            if question.times == 1:
+                question.due = self._clock() + self._confirm_s
+                self._begin_round(question)
+                return
+        value = question.held.get(question.where or question.home)
+        answer = Answer(where=question.where, value=value, held=question.held)
+        self._settle(question, answer)
 
     def _line(self, name: str) -> DirectNode:
         line = self._lines.get(name)

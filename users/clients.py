@@ -163,5 +163,13 @@ def construct(factory: Factory, nodes: Sequence[Address], settings: Any) -> Any:
     return built
 
 
+def declares_moves(factory: Factory, built: Any) -> bool:
+    """Tell whether a client, or the callable that made it, says that it moves keys between nodes.
+
+    Only True itself is believed: an attribute by a catch-all `__getattr__` says nothing.
+    """
+    return any(part_of(thing, "moves_keys") is True for thing in (built, factory))
+
+
 def _line(error: BaseException) -> str:
     return " ".join(words_of(error).split())

@@ -55,6 +55,7 @@ class LoadContext:
     """One run as the users of one process know it.
 
     `clients` are the clients under test, one for each group of users, `client` the first of them.
+    `beside` are nodes that keys may go to and do not live on.
     `locations` says on which node a key lives, as read directly after the prefill, `keys_placed`
     how many each node then held, a key on two nodes counting for both. `users` and
     `inside` count, by user class, who is there and who is inside a call of the client.
@@ -72,6 +73,7 @@ class LoadContext:
         clients: Sequence[Any] = (),
         recorder: Recorder,
         nodes: Sequence[Node],
+        beside: Sequence[Node] = (),
         settings: LoadSettings,
         origin: Origin,
         go: Event | None = None,
@@ -101,7 +103,7 @@ class LoadContext:
         self.has_sought_spelling = False
         self.shared: dict[str, Event] = {}  # keys of several users: set once they are stored
         self.is_stopping = False  # set by `stop`: users must begin nothing new
-        self.accounts = Accounts(self.nodes, self.locations, clock=clock)
+        self.accounts = Accounts([*self.nodes, *beside], self.locations, clock=clock)
         self.accounts.value_bytes = settings.value_size
         self._arrived = 0
         self._dealt: Counter[str] = Counter()

@@ -176,8 +176,8 @@ class LedgerUser(MemcacheUser):
         book.begin(key, version)
         added = self.add(key, value, LONG_TTL_S)
         if added is True:
-            self.accounts.adds_stored[key] += 1
             book.acknowledged(key, version, value, asked_at, LONG_TTL_S)
+            self.accounts.added(book, key)
         elif added is False:
             self.accounts.adds_refused += 1
             book.undecided(key)
@@ -240,9 +240,9 @@ class LedgerUser(MemcacheUser):
         few = self.rng.sample([*self._up, *self._down], 4)
         key = min(few, key=lambda name: counters[name].pending)
         if counters[key].sign > 0:
-            step(self, self.accounts, self.incr, key, UP_FROM)
+            step(self, self.accounts, self.incr, key)
         else:
-            step(self, self.accounts, self.decr, key, DOWN_FROM)
+            step(self, self.accounts, self.decr, key)
 
     def _link(self, key: str, *, is_again: bool = False) -> None:
         """Add a link to a chain of cas: read, then replace exactly what was read."""

@@ -135,7 +135,7 @@ class MixedUser(MemcacheUser):
             else:
                 self._accounts.look(self._book, key, page, value)
         elif op == "incr":
-            step(self, self._accounts, self.incr, next(self._counter), ZERO)
+            step(self, self._accounts, self.incr, next(self._counter))
         elif op == "delete":
             self._delete(next(self._keys))
         else:

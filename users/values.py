@@ -73,9 +73,13 @@ def names_versions(key: str, writer: str, size: int) -> bool:
 
 
 def version_of(value: bytes, writer: str) -> int | None:
-    """Give the version that a value names, None when it names none or another writer."""
-    parts = value[:1024].split(b" ", 4)
-    if len(parts) < 5 or not value.startswith(MAGIC) or parts[2] != writer.encode():
+    """Return the version that a value names, None when it names none or another writer.
+
+    A form of the client's own, such as a pickle, may have put something before it.
+    """
+    begin = max(0, value.find(MAGIC, 0, _EVIDENCE_BYTES))
+    parts = value[begin : begin + 1024].split(b" ", 4)
+    if len(parts) < 5 or parts[0] + b" " != MAGIC or parts[2] != writer.encode():
         return None
     return int(parts[3]) if parts[3].isdigit() else None
 

@@ -22,6 +22,7 @@ from verdict import (
     ledger,
     misses,
     recovery,
+    versions,
     witness_commands,
     witness_connections,
     witness_hub,
@@ -36,8 +37,8 @@ Check = Callable[[View], CheckResult]
 _JUDGED: Mapping[str, Check] = {
     "no_wrong_values": correctness.no_wrong_values,
     "no_lost_writes": ledger.no_lost_writes,
-    "no_lost_updates": ledger.no_lost_updates,
-    "no_stale_reads": ledger.no_stale_reads,
+    "no_lost_updates": versions.no_lost_updates,
+    "no_stale_reads": versions.no_stale_reads,
     "ttl_kept": ledger.ttl_kept,
     "no_masked_misses": misses.no_masked_misses,
     "no_false_misses": misses.no_false_misses,

@@ -1,8 +1,8 @@
-"""Checks of what single writers remember: lost writes and updates, stale reads.
+"""Checks of what single writers remember: lost writes, and keys that outlive their time.
 
 The load processes bring what they found, with node and second; this module applies the excuses that
 only the whole run shows. A node that restarted, evicted or was flushed may lose what it was given
-before; where keys move between nodes, an older value or a counter of long ago is no surprise.
+before; where keys were seen to move (verdict.moved_keys), another node may have had it.
 """
 
 from __future__ import annotations
@@ -13,23 +13,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from verdict.answers import held, inconclusive, not_applicable
-from verdict.compare import taken_back
 from verdict.correctness import evidence_line
 from verdict.evidence import Triple, by_second, kept_findings, lacking
 from verdict.model import CheckResult, Contributor, Figure, LedgerFacts, Ruling
+from verdict.moved_keys import MovedKeys
 from verdict.node_events import (
-    incidents,
     is_away_at_the_end,
     last_loss_s,
     lost_before_the_run,
     was_flushed_by_others,
-    words_of,
 )
 from verdict.view import View
 
 WRITES_NEEDED = 100
-UPDATES_NEEDED = 100
-READS_NEEDED = 1_000
 EXPIRIES_NEEDED = 5
 
 _EVIDENCE_CHARACTERS = 200
@@ -50,9 +46,14 @@ def evidence_of(view: View, kind: str, **wanted: Any) -> str:
     return ""
 
 
-def keys_moved(view: View) -> bool:
-    """Tell whether keys may have been on other nodes than usual."""
-    return view.facts.moves_keys and bool(view.phases.spans)
+def moved_keys(view: View) -> MovedKeys:
+    """Return where keys were on other nodes than usual, as the ledgers saw it."""
+    return MovedKeys(view, ledgers_of(view))
+
+
+def stale_reads_of(ledger: LedgerFacts) -> int:
+    """Count the reads of older versions, whatever explains them."""
+    return ledger.stale + sum(n for _, _, n in (*ledger.left_over, *ledger.stale_unsure))
 
 
 def ledger_figures(view: View) -> dict[str, Figure]:
@@ -60,14 +61,12 @@ def ledger_figures(view: View) -> dict[str, Figure]:
     ledgers = ledgers_of(view)
     return {
         "checked_reads": Figure(value=float(sum(x.reads for x in ledgers)), unit="reads"),
-        "stale_reads": Figure(value=float(sum(x.stale for x in ledgers)), unit="reads"),
+        "stale_reads": Figure(value=float(sum(map(stale_reads_of, ledgers))), unit="reads"),
         "acknowledged_writes": Figure(value=float(sum(x.writes for x in ledgers)), unit="writes"),
+        "moved_writes": Figure(
+            value=float(sum(count for x in ledgers for _, _, count in x.moved)), unit="writes"
+        ),
     }
-
-
-def _is_figure_only(view: View, name: str) -> bool:
-    """Tell whether a limit has no say: keys moved, and nobody asked for a limit."""
-    return keys_moved(view) and name not in view.facts.budgets
 
 
 def no_lost_writes(view: View) -> CheckResult:
@@ -79,10 +78,11 @@ def no_lost_writes(view: View) -> CheckResult:
     excused = 0
     lost_where: list[Triple] = []
     unsure_where: list[Triple] = []
+    moved = moved_keys(view)
     if lost_before_the_run(view.facts):
         losses[""] = math.inf  # keys of before the run, which were found on no node
     for node, since, count in (item for ledger in ledgers_of(view) for item in ledger.lost):
-        if since <= losses.get(node, -math.inf) or _moved_then(view, since):
+        if since <= losses.get(node, -math.inf) or moved.covers(node, since):
             excused += count
         elif node in doubts:
             unsure_where.append((node, since, count))
@@ -146,53 +146,6 @@ def _doubt(view: View, node: str) -> str:
     return ""
 
 
-def _moved_then(view: View, second: int) -> bool:
-    """Tell whether keys were moving while a write of this second was acknowledged."""
-    return keys_moved(view) and any(
-        span.injected - 1 <= second <= view.phases.blamed_until(span, view.recovery_s)
-        for span in view.phases.spans
-    )
-
-
-def no_lost_updates(view: View) -> CheckResult:
-    """Lose and double no update: counters and cas chains stay within what was acknowledged."""
-    name = "no_lost_updates"
-    updates = sum(ledger.updates for ledger in ledgers_of(view))
-    wrong = sum(ledger.wrong_updates for ledger in ledgers_of(view))
-    why = f"{wrong} of {updates:,} updates lost or doubled"
-    of = "updates", updates, UPDATES_NEEDED
-    return _where_keys_stay(view, name, wrong, why, evidence="lost_update", of=of)
-
-
-def no_stale_reads(view: View) -> CheckResult:
-    """Read nothing older than the writer's last acknowledged version."""
-    name = "no_stale_reads"
-    reads = sum(ledger.reads for ledger in ledgers_of(view))
-    stale = sum(ledger.stale for ledger in ledgers_of(view))
-    why = f"{stale} stale reads of {reads:,} checked"
-    of = "checked reads", reads, READS_NEEDED
-    return _where_keys_stay(view, name, stale, why, evidence="stale_read", of=of)
-
-
-def _unless_keys_moved(view: View, result: CheckResult, kind: str) -> CheckResult:
-    """Take a conviction back when a node went away without a plan before all that was found.
-
-    Keys may have moved to other nodes meanwhile, and back to what a node still had.
-    """
-    if view.facts.is_void:
-        return taken_back(result, "a server died by itself, and keys may have moved")
-    met = incidents(view.facts)
-    found = [
-        at
-        for ledger in ledgers_of(view)
-        for item in ledger.evidence
-        if item.get("kind") == kind and isinstance(at := item.get("at_s"), int)
-    ]
-    if not met or any(0 <= at < met[0].begin - 1 for at in found):
-        return result
-    return taken_back(result, words_of(met), *(incident.contributor for incident in met))
-
-
 def ttl_kept(view: View) -> CheckResult:
     """Give no value 5.5 s after it was stored with a TTL of one second."""
     name = "ttl_kept"
@@ -209,7 +162,7 @@ def ttl_kept(view: View) -> CheckResult:
         why + shown,
         observed=outlived,
         limit=limit,
-        evidence=lambda: _found(view, "outlived", outlived),
+        evidence=lambda: cases_of(view, "outlived", outlived),
     )
 
 
@@ -223,33 +176,7 @@ def ledger_examples(view: View, kind: str, *, at: str = "at_s") -> list[Mapping[
     ]
 
 
-def _found(view: View, kind: str, count: int) -> Sequence[Contributor]:
+def cases_of(view: View, kind: str, count: int) -> Sequence[Contributor]:
     """Give where the ledgers' cases of a kind were; of a kind without cases only the count."""
     found = kept_findings(ledger_examples(view, kind))
     return found or [Contributor(outcome=kind.replace("_", " "), count=count)]
-
-
-def _where_keys_stay(
-    view: View, name: str, found: int, why: str, *, evidence: str, of: tuple[str, int, int]
-) -> CheckResult:
-    """Judge a count of findings that means something only as long as keys keep their node."""
-    limit = view.limit(name)
-    if _is_figure_only(view, name):
-        return not_applicable(name, f"keys move between nodes, a figure without limit: {why}")
-    if found > limit:
-        shown = evidence_of(view, evidence)
-        result = held(
-            name,
-            False,
-            why + shown,
-            observed=found,
-            limit=limit,
-            evidence=lambda: _found(view, evidence, found),
-        )
-        return _unless_keys_moved(view, result, evidence)
-    what, count, needed = of
-    if count < needed:
-        few = lacking(what, count, needed)
-        reason = view.because(f"{count:,} {what}, {needed:,} needed")
-        return inconclusive(name, reason, observed=found, limit=limit, evidence=lambda: few)
-    return held(name, True, why, observed=found, limit=limit)

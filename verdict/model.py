@@ -51,7 +51,7 @@ class LedgerFacts:
     writes: int = 0  # acknowledged
     updates: int = 0  # acknowledged: steps of counters, links of cas chains
     reads: int = 0  # held against the last acknowledged version
-    stale: int = 0
+    stale: int = 0  # reads of an older version, while no other node held that
     wrong_updates: int = 0
     unasked: int = 0  # questions that no server could be asked
     expired: int = 0  # keys that were gone when their TTL was over
@@ -61,6 +61,12 @@ class LedgerFacts:
     # on node "" and before second 0: what was stored before the run, and found nowhere
     masked: Sequence[tuple[str, int, int]] = ()  # misses, by the second of the read
     unproven: Sequence[tuple[str, int, int]] = ()  # misses while the node could not be asked
+    moved: Sequence[tuple[str, int, int]] = ()  # acknowledged versions that another node than the
+    # key's own was found to have, by the second of the acknowledgement or of the read that showed
+    left_over: Sequence[tuple[str, int, int]] = ()  # stale reads of what another node still holds
+    stale_unsure: Sequence[tuple[str, int, int]] = ()  # those of which that cannot be said
+    older_counters: Sequence[tuple[str, int, int]] = ()  # answers of one that had begun again
+    declares_moves: bool = False  # the client says that it moves keys between nodes
     evidence: Sequence[Mapping[str, Any]] = ()  # the first of each kind
 
 
@@ -132,7 +138,6 @@ class RunFacts:
     stopped_early: str = ""  # why the run did not last as long as planned, "" when it did
     is_void: bool = False  # a server of ours died: windows from then on, and what it had, are gone
     broken_off: bool = False  # its master ended without a word; nothing is judged
-    moves_keys: bool = False  # failover or a split moves keys between nodes
     earlier: EarlierRun | None = None  # the run given as baseline
     groups: int = 1  # of users, each with a client of its own in every process
 

@@ -63,15 +63,73 @@ def test_a_reader_that_sees_too_little_has_found_a_lost_step() -> None:
     assert bounds.seen(5) == "5 where 6 is due: steps are missing"
 
 
-def test_a_counter_that_began_again_is_no_finding() -> None:
-    """Nobody can say what a counter is that may have begun again, until it is seen."""
-    bounds = Bounds(40)
-    assert bounds.forget() == 40
+@pytest.mark.parametrize("sign", [1, -1], ids=["up", "down"])
+def test_a_counter_that_began_again_is_no_finding(sign: int) -> None:
+    """It goes on in a range of numbers of its own, whether that was acknowledged or not."""
+    bounds = Bounds(40, sign=sign)
+    for is_acknowledged in (True, False):
+        start = bounds.begin_again()
+        assert bounds.value is None
+        if is_acknowledged:
+            bounds.restarted()
+        bounds.begin()
+        assert bounds.answered(start + sign) == ""
+    assert bounds.older == 0
+
+
+def moved(sign: int) -> tuple[Bounds, int]:
+    """Give a counter that was at 40 on one node, and goes on on another: at 1 there."""
+    bounds = Bounds(40, sign=sign)
+    start = bounds.begin_again()
+    bounds.restarted()
     bounds.begin()
-    assert bounds.answered(7) == ""
-    bounds.restarted(0)
+    bounds.answered(start + sign)
+    return bounds, start
+
+
+@pytest.mark.parametrize("sign", [1, -1], ids=["up", "down"])
+def test_a_counter_that_a_left_out_node_has_kept_is_told_from_steps(sign: int) -> None:
+    """Met again it goes on from where it was, and so does the one of meanwhile after it."""
+    bounds, start = moved(sign)
+    for answer in (40 + sign, 40 + 2 * sign, start + 2 * sign):
+        bounds.begin()
+        assert bounds.answered(answer) == ""
+    assert bounds.older == 1
+
+
+@pytest.mark.parametrize("sign", [1, -1], ids=["up", "down"])
+@pytest.mark.parametrize("where", ["there", "kept"])
+@pytest.mark.parametrize(("by", "words"), [(2, "more steps"), (0, "missing")])
+def test_a_step_made_twice_is_found_on_either_node(
+    sign: int, where: str, by: int, words: str
+) -> None:
+    """That keys have moved excuses no count that is wrong where it is kept."""
+    bounds, start = moved(sign)
     bounds.begin()
-    assert bounds.answered(1) == ""
+    known = start + sign if where == "there" else 40
+    assert words in bounds.answered(known + by * sign)
+
+
+def test_a_retry_of_the_new_beginning_may_have_met_itself() -> None:
+    """Denied, and there all the same: its steps are no finding, and it is not an older counter."""
+    bounds = Bounds(5)
+    start = bounds.begin_again()
+    bounds.denied()
+    assert bounds.value == 5
+    bounds.begin()
+    assert bounds.answered(start + 1) == ""
+    assert bounds.older == 0
+
+
+def test_beginnings_do_not_run_out() -> None:
+    """A counter that goes down does not come below nothing, however often it is lost."""
+    bounds = Bounds(1_000_000_000, sign=-1)
+    for _ in range(2_000):
+        start = bounds.begin_again()
+        bounds.restarted()
+        assert start > 0
+        bounds.begin()
+        assert bounds.answered(start - 1) == ""
 
 
 @dataclass

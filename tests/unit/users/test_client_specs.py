@@ -15,6 +15,7 @@ from users.clients import (
     ClientOptions,
     ClientSpecError,
     construct,
+    declares_moves,
     resolve,
 )
 from users.pooled import PooledRing
@@ -65,6 +66,35 @@ def test_a_spec_that_cannot_be_used_ends_in_one_line(
     with pytest.raises(ClientSpecError, match=says) as refusal:
         resolve(spec)
     assert "\n" not in str(refusal.value)
+
+
+class Everything:
+    """Has every attribute that it is asked for, as a wrapper with a catch-all does."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args: None
+
+
+@pytest.mark.parametrize(
+    ("attributes", "built", "declares"),
+    [
+        pytest.param({}, SimpleNamespace(moves_keys=True), True, id="the client"),
+        pytest.param({"moves_keys": True}, SimpleNamespace(), True, id="the callable"),
+        pytest.param({}, SimpleNamespace(moves_keys=False), False, id="says no"),
+        pytest.param({}, SimpleNamespace(), False, id="says nothing"),
+        pytest.param({}, Everything(), False, id="has every attribute"),
+    ],
+)
+def test_a_client_may_say_that_it_moves_keys(
+    attributes: dict[str, Any], built: Any, declares: bool
+) -> None:
+    """True itself, on the client or on the callable that makes it."""
+
+    def factory(nodes: Any, settings: Any) -> Any:
+        return built
+
+    vars(factory).update(attributes)
+    assert declares_moves(factory, built) is declares
 
 
 def raising(error: BaseException) -> Any:

@@ -22,6 +22,7 @@ from tests.unit.verdict.made_up_runs import (
     earlier,
     run_with_outage,
 )
+from tests.unit.verdict.moved_keys_cases import MOVING
 from tests.unit.verdict.saturated_cases import (
     AFTERMATH_CASES,
     CROWDED_CASES,
@@ -204,6 +205,7 @@ def told_openings(opened: int, probes: int, waits: int) -> MadeUpRun:
 
 CASES: list[tuple[str, str, Make, str]] = [
     *LEDGER,
+    *MOVING,
     *SATURATED_CASES,
     *CROWDED_CASES,
     *AFTERMATH_CASES,
