@@ -23,6 +23,9 @@ MOST = 1_000
 MAX_KINDS = 100
 """Kinds hold names of error classes; classes made while a client runs would otherwise never end."""
 
+KEYS_NAMED = "keys named in .failed"
+"""Stands for the outcome of a node's keys in a batch that has none of its own for them."""
+
 Kind = tuple[str, ...]
 OTHER_KINDS: Kind = ("other",)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from client.operation import FAILURES, Outcome
 from cluster.slabs import Items
+from telemetry.samples import KEYS_NAMED
 from telemetry.window import EMPTY, RAISED
 from users.context import LoadContext, LoadSettings
 from users.keys import make_rng
@@ -22,6 +23,7 @@ from users.lifecycle import PacedUser
 from users.outcomes import classify, of_write, split_batch
 from users.prefill import Prefill
 from users.requests import requests_of
+from users.samples import Sampling
 from users.sides import belong
 from users.strangers import ends_the_user, kind_of, words_of
 from users.values import Finding, check, describe, make
@@ -85,6 +87,7 @@ class MemcacheUser(PacedUser):
         self._recent: deque[tuple[str, str, str, float]] = deque(maxlen=NEIGHBOURS)
         self._inside, self._locations = load.inside, load.locations
         self._record = load.recorder.record
+        self._sample = Sampling(load.recorder, self.writer, self._ends).keep
         self._requests = requests_of(self.environment, _ERRORS)
         self._gets = self._requests.tally(self.kind, "get")
         load.merge_requests = self._requests.merge
@@ -134,7 +137,9 @@ class MemcacheUser(PacedUser):
                 intended = started
             else:
                 self._intended = None
-            self._record("get", self._locations.get(key, ""), _HIT, intended, started, ended, 1, 1)
+            node = self._locations.get(key, "")
+            if self._record("get", node, _HIT, intended, started, ended, 1, 1):
+                self._sample("get", node, _HIT, (key,), started, ended)
             self._recent.append(("get", key, _HIT, started))
             requests, tally = self._requests, self._gets
             if requests.listeners == requests.expected and ended < requests.merge_at:
@@ -213,14 +218,14 @@ class MemcacheUser(PacedUser):
             result = getattr(self._client, op)(key, *args)
             ended = clock()
         except BaseException as error:
-            return self._raised(op, key, started, clock(), error)
+            return self._raised(op, key, started, clock(), error, args=args)
         finally:
             inside[name] -= 1
         outcome = of_write(op, result)
         if outcome is Outcome.BAD_RESULT:
             self._find_bad_result(op, key, self._described(result))
         swallowed = f"{op} returned {result}" if outcome is Outcome.OTHER_ERROR else ""
-        self._finish(op, key, outcome, started, ended, error=swallowed)
+        self._finish(op, key, outcome, started, ended, error=swallowed, args=args)
         return FAILED if outcome in FAILURES else result
 
     def _finish_batch(
@@ -243,12 +248,12 @@ class MemcacheUser(PacedUser):
                 outcome = self._blame("get_many", key, value, ended)
         if not values and not failed:
             self._recorder.batch_gave_nothing(EMPTY, self._nodes_of(keys), started)
-        by_node: dict[str, int] = {}
+        by_node: dict[str, list[str]] = {}
         for key in failed:
-            node = self._locations.get(key, "")
-            by_node[node] = by_node.get(node, 0) + 1
-        for node, count in by_node.items():
-            self._recorder.batch_failed(node, started, count)
+            by_node.setdefault(self._locations.get(key, ""), []).append(key)
+        for node, named in by_node.items():
+            self._recorder.batch_failed(node, started, len(named))
+            self._sample("get_many", node, KEYS_NAMED, named[:1], started, ended, keys=len(keys))
         if outcome is None:
             outcome = Outcome.PARTIAL if failed else Outcome.HIT if hits else Outcome.MISS
         self._finish(
@@ -275,11 +280,13 @@ class MemcacheUser(PacedUser):
         hits: int = 0,
         keys: int = 1,
         error: str = "",
+        raised: BaseException | None = None,
+        args: Sequence[Any] = (),
     ) -> None:
         """Write one operation to the recorder and to Locust.
 
         Only the first call of an iteration had an intended start of its own. `error` names the
-        class of what was raised.
+        class of what was raised; `args` are those after the key.
         """
         intended = self._intended
         if intended is None:
@@ -287,7 +294,18 @@ class MemcacheUser(PacedUser):
         else:
             self._intended = None
         node = self._locations.get(key, "") if op != "get_many" else ""
-        self._record(op, node, outcome, intended, started, ended, keys, hits)
+        if self._record(op, node, outcome, intended, started, ended, keys, hits):
+            self._sample(
+                op,
+                node,
+                outcome,
+                (key, *args),
+                started,
+                ended,
+                keys=keys,
+                error=error,
+                raised=raised,
+            )
         self._recent.append((op, key, outcome, started))
         shown = str(outcome)
         if error:
@@ -308,10 +326,11 @@ class MemcacheUser(PacedUser):
         error: BaseException,
         *,
         nodes: Sequence[str] = (),
+        args: Sequence[Any] = (),
     ) -> _Failed:
         """Turn what a call raised into its outcome; pass the harness's own kill on.
 
-        `nodes` are those of the keys of a batch.
+        `nodes` are those of the keys of a batch, `args` what the call took after the key.
         """
         keys = len(nodes) or 1
         if ends_the_user(error, self._ends()):
@@ -323,10 +342,18 @@ class MemcacheUser(PacedUser):
             return FAILED
         if outcome is Outcome.BUG:
             said = words_of(error, is_ending=self._ends)
-            self._recorder.finding("programming_error", {"op": op, "key": key, "error": said})
+            node = self._locations.get(key, "")
+            found = {"op": op, "key": key, "node": node, "error": said}
+            self._recorder.finding("programming_error", found)
         if nodes:
             self._recorder.batch_gave_nothing(RAISED, nodes, started)
-        self._finish(op, key, outcome, started, ended, keys=keys, error=kind_of(error))
+        self._finish(
+            *(op, key, outcome, started, ended),
+            keys=keys,
+            error=kind_of(error),
+            raised=error,
+            args=args,
+        )
         return FAILED
 
     def _cut_off(self, op: str, key: str, started: float, ended: float, keys: int) -> None:
@@ -334,7 +361,8 @@ class MemcacheUser(PacedUser):
         intended = started if self._intended is None else self._intended
         self._intended = None
         node = self._locations.get(key, "") if op != "get_many" else ""
-        self._record(op, node, Outcome.ABORTED, intended, started, ended, keys, 0)
+        if self._record(op, node, Outcome.ABORTED, intended, started, ended, keys, 0):
+            self._sample(op, node, Outcome.ABORTED, (key,), started, ended, keys=keys)
 
     def _blame(self, op: str, key: str, value: object, ended: float) -> Outcome:
         """Keep the evidence for a hit that is not right, and name its outcome."""
@@ -372,4 +400,5 @@ class MemcacheUser(PacedUser):
         return self._is_ending or self.load is None or self.load.is_stopping
 
     def _find_bad_result(self, op: str, key: str, what: str) -> None:
-        self._recorder.finding("bad_result", {"op": op, "key": key, "got": what})
+        node = self._locations.get(key, "")
+        self._recorder.finding("bad_result", {"op": op, "key": key, "node": node, "got": what})

@@ -8,17 +8,64 @@ from __future__ import annotations
 
 import gc
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType, TracebackType
 from typing import Any
 
 import gevent.socket
 
+from client.operation import Outcome
+from telemetry.recorder import Recorder
 from users.strangers import kind_of, module_of, part_of, text_of
 
 _SOCKETS: tuple[type, ...] = (socket.socket, gevent.socket.socket)
 _FRAMES = 20  # the innermost ones of a call: a client is not deeper
 _HELD = 50  # attributes of an object that are looked at
+
+
+class Sampling:
+    """Keeps calls of one user as examples, as long as the recorder wants any of their kind."""
+
+    def __init__(self, recorder: Recorder, user: str, ends: Callable[[], bool]) -> None:
+        self._recorder = recorder
+        self._user = user
+        self._ends = ends
+
+    def keep(  # noqa: PLR0917 - positional arguments as in `Recorder.record`
+        self,
+        op: str,
+        node: str,
+        outcome: str,
+        args: Sequence[Any],
+        started: float,
+        ended: float,
+        *,
+        keys: int = 1,
+        error: str = "",
+        raised: BaseException | None = None,
+    ) -> None:
+        """Keep a call with its first arguments; `error` names the class of what was raised.
+
+        A value that is wrong is kept elsewhere, with what it should have been.
+        """
+        if outcome == Outcome.WRONG_VALUE:
+            return
+        kind = (op, node, str(outcome), error)
+        took_s = ended - started
+        if not self._recorder.wants_sample(kind, started, took_s):
+            return
+        detail = {
+            "op": op,
+            "node": node,
+            "outcome": str(outcome),
+            "key": args[0],
+            "request": request_text(op, args, keys),
+            "user": self._user,
+            "error": error,
+        }
+        if raised is not None:
+            detail |= error_fields(raised, self._ends)
+        self._recorder.sample(kind, started, took_s, detail)
 
 
 def request_text(op: str, args: Sequence[Any], keys: int = 1) -> str:
@@ -28,14 +75,15 @@ def request_text(op: str, args: Sequence[Any], keys: int = 1) -> str:
     return f"{op}({', '.join([*shown, *more])})"
 
 
-def error_fields(error: BaseException | None) -> dict[str, str]:
-    """Give class and text of what was raised, what it was raised from, and the connection."""
-    if error is None:
-        return {}
-    fields = {"error": kind_of(error), "text": text_of(error)}
+def error_fields(error: BaseException, ends: Callable[[], bool]) -> dict[str, str]:
+    """Give class and text of what was raised, what it was raised from, and the connection.
+
+    `ends` says whether a kill would be the harness's own.
+    """
+    fields = {"error": kind_of(error), "text": text_of(error, is_ending=ends)}
     cause = part_of(error, "__cause__") or part_of(error, "__context__")
     if issubclass(type(cause), BaseException):
-        fields["cause"] = f"{kind_of(cause)}: {text_of(cause)}"
+        fields["cause"] = f"{kind_of(cause)}: {text_of(cause, is_ending=ends)}"
     if found := connection_of(error):
         fields["connection"] = found
     return fields

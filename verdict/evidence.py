@@ -14,7 +14,8 @@ from typing import Any
 
 from client.operation import FAILURES, Outcome
 from telemetry.histogram import lowest_us, percentile_us
-from telemetry.window import SLICES_A_SECOND, WAITING_FROM_US, Cell
+from telemetry.samples import KEYS_NAMED
+from telemetry.window import SLICES_A_SECOND, WAITING_FROM_US, Cell, Window
 from verdict.answers import MOST_CONTRIBUTORS
 from verdict.model import CheckResult, Contributor
 from verdict.phases import FaultSpan
@@ -26,7 +27,8 @@ CountOf = Callable[[int, str, str, str, Cell], int]
 
 Triple = tuple[str, int, int]  # node, second, count
 
-KEYS_NAMED = "keys named in .failed"
+VAGUE = frozenset({Outcome.OTHER_ERROR, Outcome.BUG})
+"""Outcomes that say less than the class of what was raised."""
 
 FINDING_OUTCOMES: Mapping[str, str] = {
     "programming_error": Outcome.BUG,
@@ -95,11 +97,17 @@ class Tallies:
                     longest=longest,
                     op=operation,
                     node=node,
-                    outcome=outcome,
+                    **_outcome_fields(outcome),
                 ),
             )
             for (operation, node, outcome, _), tally in ranked[:MOST_CONTRIBUTORS]
         )
+
+
+def _outcome_fields(outcome: str) -> dict[str, str]:
+    """Give the fields of an example that a name of `_by_class` stands for."""
+    name, colon, kind = outcome.partition(": ")
+    return {"outcome": name, "error": kind} if colon and name in VAGUE else {"outcome": outcome}
 
 
 def example(
@@ -146,9 +154,26 @@ def calls(
         window = view.windows.get(second)
         for (op, node, outcome), cell in window.cells.items() if window is not None else ():
             count = count_of(second, op, node, outcome, cell)
-            if count and window is not None:
-                tallies.add(op, node, outcome, count, second, window.end, stretch)
+            if not count or window is None:
+                continue
+            for name, part in _by_class(window, op, node, outcome, count):
+                tallies.add(op, node, name, part, second, window.end, stretch)
     return tallies.largest(examples_of(view), longest=longest)
+
+
+def _by_class(
+    window: Window, op: str, node: str, outcome: str, count: int
+) -> list[tuple[str, int]]:
+    """Give (outcome, count), with the classes of what was raised where the outcome says little."""
+    if outcome not in VAGUE:
+        return [(outcome, count)]
+    named = {
+        f"{outcome}: {kind}": min(count, raised)
+        for (of, on, like, kind), raised in window.raised.items()
+        if (of, on, like) == (op, node, outcome)
+    }
+    rest = count - sum(named.values())
+    return [*named.items(), *([(outcome, rest)] if rest > 0 else [])]
 
 
 def failures(view: View, seconds: Iterable[int], *nodes: str) -> tuple[Contributor, ...]:

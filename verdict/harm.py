@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from client.operation import FAILURES
 from telemetry.histogram import lowest_us
+from telemetry.samples import KEYS_NAMED
 from telemetry.window import RAISED, Cell, Window
 from verdict.answers import (
     answer,
@@ -34,7 +35,6 @@ from verdict.compare import (
     taken_back,
 )
 from verdict.evidence import (
-    KEYS_NAMED,
     Tallies,
     by_second,
     calls,

@@ -80,10 +80,21 @@ class KeepingRecorder:
     nothing: list[tuple[str, list[str]]] = field(default_factory=list)
     kinds: list[tuple[str, str, str, str]] = field(default_factory=list)
     sent: list[float] = field(default_factory=list)
+    samples: list[tuple[tuple[str, ...], dict[str, Any]]] = field(default_factory=list)
     paced: bool = False
 
-    def record(self, *values: Any) -> None:
-        self.operations.append(Operation(*values))
+    def record(self, *values: Any) -> bool:
+        operation = Operation(*values)
+        self.operations.append(operation)
+        return operation.is_failure or operation.service_s >= 0.005
+
+    def wants_sample(self, kind: tuple[str, ...], started: float, took_s: float) -> bool:
+        return True
+
+    def sample(
+        self, kind: tuple[str, ...], started: float, took_s: float, detail: dict[str, Any]
+    ) -> None:
+        self.samples.append((kind, detail))
 
     def wrong_value(self, evidence: dict[str, Any]) -> None:
         self.wrong.append(evidence)

@@ -112,3 +112,27 @@ def test_example_lacking_a_field_fits() -> None:
         "key": "k",
     }
     assert evidence.example([{"at_s": 3.0, "node": "node2"}], 2, 4, node="node1") == {}
+
+
+def test_errors_of_no_known_kind_are_told_by_their_class() -> None:
+    """`other_error` says nothing; the class of what was raised does, and picks the example."""
+
+    def classes(windows: dict) -> None:  # type: ignore[type-arg]
+        windows[5].raised = {
+            ("get", "node1", "other_error", "CacheDown"): 6,
+            ("get", "node1", "other_error", "Stale"): 2,
+            ("get", "node1", "timeout", "SocketTimeout"): 1,
+        }
+
+    run = MadeUpRun(20).some_calls("node1", 5.0, (Outcome.OTHER_ERROR, MS), 9).poke(classes)
+    run.some_calls("node1", 5.0, TIMED_OUT, 1)
+    samples = [
+        sample(5.0 + at, outcome="other_error", error=kind)
+        for at, kind in ((0.1, "Stale"), (0.2, "CacheDown"))
+    ]
+    found = evidence.failures(View(run.but(samples=samples).facts()), [5])
+    assert [(c.outcome, c.count, c.example.get("error")) for c in found] == [
+        ("other_error: CacheDown", 6, "CacheDown"),
+        ("other_error: Stale", 2, "Stale"),
+        ("other_error", 1, "Stale"),
+    ]
