@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from report.words import (
+    client_text,
     contributor_text,
     example_text,
     limit_text,
@@ -69,6 +70,8 @@ def summary(
     """Give the summary of a run as text, without a final newline; it ends with where to read on."""
     width = max(NARROWEST, width)
     lines = [_paint(verdict.ruling.value, verdict.ruling, color) + "  " + _title(verdict, facts)]
+    if client := client_text(facts):
+        lines += _wrapped(client, "client    ", width, break_on_hyphens=False)  # a path stays whole
     for check in reading_order(verdict.checks):
         if check.verdict in (Ruling.FAIL, Ruling.INCONCLUSIVE):
             lines += ["", *_check_lines(check, color, width)]
@@ -141,8 +144,14 @@ def _figure_lines(figures: Mapping[str, Figure], width: int) -> list[str]:
     return lines
 
 
-def _wrapped(text: str, lead: str, width: int) -> Iterable[str]:
-    return textwrap.wrap(text, width=width, initial_indent=lead, subsequent_indent=" " * len(lead))
+def _wrapped(text: str, lead: str, width: int, *, break_on_hyphens: bool = True) -> Iterable[str]:
+    return textwrap.wrap(
+        text,
+        width=width,
+        initial_indent=lead,
+        subsequent_indent=" " * len(lead),
+        break_on_hyphens=break_on_hyphens,
+    )
 
 
 def _paint(text: str, ruling: Ruling, color: bool) -> str:

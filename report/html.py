@@ -14,6 +14,7 @@ import jinja2
 from report.atomic import write_text
 from report.charts import timeline_of
 from report.words import (
+    client_rows,
     contributor_text,
     example_fields,
     headline,
@@ -86,6 +87,7 @@ def _parameters(facts: RunFacts) -> list[tuple[str, str]]:
     rows = [
         ("scenario", facts.scenario),
         ("client", facts.client),
+        *client_rows(facts),
         ("seed", str(facts.seed)),
         ("nodes", ", ".join(facts.nodes)),
         ("load", load_text(facts)),

@@ -70,6 +70,8 @@ def verdict_json(verdict: Verdict, facts: RunFacts) -> dict[str, Any]:
         "notes": list(verdict.notes),
         "stopped_early": facts.stopped_early,
         "broken_off": facts.broken_off,
+        "client_under_test": dict(facts.client_under_test),
+        "versions": dict(facts.versions),
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from report.atomic import write_text
-from report.words import contributor_text, example_text, limit_text, plain, quantity
+from report.words import client_rows, contributor_text, example_text, limit_text, plain, quantity
 from verdict.model import CheckResult, Ruling, RunFacts, Verdict
 
 
@@ -19,6 +19,8 @@ def junit_text(verdict: Verdict, facts: RunFacts) -> str:
     suite = TestSuite(plain(facts.scenario))
     suite.timestamp = facts.started
     suite.add_property("client", plain(facts.client))
+    for name, value in client_rows(facts):
+        suite.add_property(name.replace(" ", "_"), value)
     suite.add_property("seed", str(facts.seed))
     suite.add_property("verdict", verdict.ruling.value)
     for check in verdict.checks:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from verdict.model import CheckResult, Contributor, Ruling, RunFacts, Verdict
@@ -167,3 +167,38 @@ def load_text(facts: RunFacts) -> str:
     """Say what load was planned."""
     rate = f"{facts.target_rate:,.0f} iterations/s" if facts.target_rate else "closed loop"
     return f"{facts.users} users, {rate}"
+
+
+def client_rows(facts: RunFacts) -> list[tuple[str, str]]:
+    """Give who the client under test was and what ran it, as (name, text), without what is unknown.
+
+    `facts.client` is only what was asked for; this is what came of it.
+    """
+    told = facts.client_under_test
+    package = " ".join(str(told[name]) for name in ("package", "version") if told.get(name))
+    rows = [
+        ("client class", told.get("class")),
+        ("client file", told.get("file")),
+        ("client built in", told.get("factory_file")),
+        ("client version", package),
+        ("client libraries", _versions_text(told.get("libraries") or {})),
+        ("versions", _versions_text(facts.versions)),
+    ]
+    return [(name, plain(str(value))) for name, value in rows if value]
+
+
+def client_text(facts: RunFacts) -> str:
+    """Write the client under test on one line, "" where nothing is known of it."""
+    rows = dict(client_rows(facts))
+    built = rows.get("client built in", "")
+    parts = [
+        rows.get("client class", ""),
+        rows.get("client version", ""),
+        f"with {rows['client libraries']}" if "client libraries" in rows else "",
+        f"from {built or rows.get('client file', '')}" if "client class" in rows else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _versions_text(versions: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items() if version)

@@ -9,6 +9,7 @@ from client.breaker_settings import BreakerSettings
 from faults.journal import PhaseRecord
 from session.resources import bytes_of_windows
 from users.findings import BY_NODE
+from users.identity import agreed
 from verdict.model import LedgerFacts, RunFacts, WorkerFacts
 from verdict.short_faults import confirmed_by_calls
 
@@ -59,6 +60,11 @@ def run_facts(run: MasterRun) -> RunFacts:
         and run.epoch is not None
         and all(member.lost_at_s is None for member in run.fleet.members.values()),
         groups=run.groups,
+        client_under_test=agreed([member.client for member in run.fleet.members.values()]),
+        versions={
+            **agreed([member.versions for member in run.fleet.members.values()]),
+            "memcached": ", ".join(sorted(set(run.node_versions.values()))),
+        },
         earlier=settings.earlier,
     )
     return confirmed_by_calls(facts)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from session.riders import rate_of_riders
 
@@ -23,6 +24,8 @@ class Member:
     joined_at_s: float = 0.0  # 0 for those the run began with
     lost_at_s: float | None = None
     away: list[tuple[float, float]] = field(default_factory=list)  # lost, and back again
+    client: Mapping[str, Any] = field(default_factory=dict)  # who its client under test is
+    versions: Mapping[str, str] = field(default_factory=dict)  # of what runs there
 
     @property
     def user_count(self) -> int:

@@ -38,6 +38,7 @@ from session.watch import (
     look_at_the_end,
     look_before_the_run,
     lost_while_preparing,
+    server_versions,
     watch_servers,
     watch_workers,
 )
@@ -116,6 +117,7 @@ class MasterRun:
         self.connections_before: dict[str, int] = {}
         self.items_before: dict[str, int] = {}
         self.connections_after: dict[str, int] = {}
+        self.node_versions: dict[str, str] = {}
         self._points: dict[int, dict[str, float]] = {}
         self._greenlets: list[Any] = []
         self._driving: Any = None
@@ -183,6 +185,7 @@ class MasterRun:
         looks = look_at_all(self)
         self.connections_before = counted(looks, CONNECTIONS)
         self.items_before = counted(looks, "curr_items")
+        self.node_versions = server_versions(self.cluster.nodes)
         refuse_what_does_not_fit(self)
         self._greenlets = [gevent.spawn(watch_servers, self)]
         self.runner.send_message(messages.RUN, self.run_message())
@@ -279,6 +282,9 @@ class MasterRun:
         """Take a worker's word about its users; late ones are told to go at once."""
         known = worker in self.fleet.members
         changed = self.fleet.heard(worker, data["users"], data["ready"], data["problem"])
+        member = self.fleet.members[worker]
+        member.client = data.get("client", member.client)
+        member.versions = data.get("versions", member.versions)
         if self.epoch is None or self.finishing:
             return
         # What it said while it was cut off comes first; it is back when its reports are.

@@ -6,8 +6,9 @@ more, cut it off; judging is not theirs.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import gevent
 
 from cluster.errors import ClusterError
 from cluster.node import Node
-from cluster.probe import MADE, NotMemcachedError, ProbeError, SilentError, stats
+from cluster.probe import MADE, NotMemcachedError, ProbeError, SilentError, stats, version
 from session.nodes import nodes_at
 from session.room import refuse_overflow
 from telemetry.live import REPORT_LAG_S
@@ -43,6 +44,15 @@ class Look:
     def is_answered(self) -> bool:
         """Whether the node is there, with statistics or without."""
         return self.trouble is None or isinstance(self.trouble, NotMemcachedError)
+
+
+def server_versions(nodes: Iterable[Node]) -> dict[str, str]:
+    """Give node -> the version it tells, of the nodes that answer."""
+    found = {}
+    for node in nodes:
+        with contextlib.suppress(ProbeError, OSError):
+            found[node.name] = version(node.direct, STATS_LIMIT_S)
+    return found
 
 
 def look_at(node: Node) -> Look:

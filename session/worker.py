@@ -33,8 +33,9 @@ from session.watchdog import Watchdog
 from telemetry.clock_sync import ClockSync
 from telemetry.recorder import Recorder
 from telemetry.report import Reporter
-from users.clients import ClientOptions, declares_moves, resolve
+from users.clients import ClientOptions, Factory, declares_moves, resolve
 from users.context import LoadContext, LoadSettings
+from users.identity import identify, versions
 from users.naming import Names
 from users.origin import Origin
 from users.pacing import Schedule, poisson
@@ -176,7 +177,10 @@ class WorkerRun:
         self.before = resources.held(self.own_ports)
         self.ran_before = resources.running()
         self.names = self._make_names(data)
-        self.clients = self._build_clients(data)
+        factory = resolve(data["client_spec"])
+        self.clients = self._build_clients(data, factory)
+        self.identity = identify(self.clients[0], factory, messages.VERSION)
+        self.versions = versions(messages.VERSION)
         self.recorder = Recorder()
         self.recorder.paced = bool(data["paced"])
         self.context = LoadContext(
@@ -197,9 +201,7 @@ class WorkerRun:
         )
         self.context.records = self.names if isinstance(self.names, Records) else None
         self.context.expected_rate = float(data["rate_a_user"])
-        self.context.accounts.declares_moves = declares_moves(
-            resolve(data["client_spec"]), self.clients[0]
-        )
+        self.context.accounts.declares_moves = declares_moves(factory, self.clients[0])
         environment.memquake = self.context
         self.riders = Riders(environment)
         self.riders.start()
@@ -224,9 +226,8 @@ class WorkerRun:
             {node.client_address[0]: [door.address[0] for door in node.doors] for node in named}
         )
 
-    def _build_clients(self, data: Mapping[str, Any]) -> list[Any]:
+    def _build_clients(self, data: Mapping[str, Any], factory: Factory) -> list[Any]:
         """Build the client under test, once for each group of users."""
-        factory = resolve(data["client_spec"])
         addresses = [node.client_address for node in self.nodes]
         return [
             build_bounded(
@@ -247,6 +248,8 @@ class WorkerRun:
                     "users": dict(self.context.users),
                     "ready": self.context.ready_count,
                     "problem": self.context.problem,
+                    "client": self.identity,
+                    "versions": self.versions,
                 },
             )
             gevent.sleep(READY_EVERY_S)

@@ -15,7 +15,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import gevent
@@ -65,18 +65,27 @@ def module_of(kind: type) -> str:
     return found if type(found) is str else ""
 
 
-def file_of(kind: type) -> str:
-    """Give the file that a class was made in, "" where no file of Python's tells.
+def space_of(thing: Any) -> dict[str, Any]:
+    """Give the names of the module that a class or function was made in, {} where nothing tells.
 
-    By its functions, for the module's name may lead to another module of that name.
+    By functions first, for the module's name may lead to another module of that name.
     """
-    module = module_of(kind)
-    for value in list(_members.__get__(kind).values()):
+    if type(thing) is FunctionType:
+        return thing.__globals__
+    if not issubclass(type(thing), type):
+        return {}
+    module = module_of(thing)
+    for value in list(_members.__get__(thing).values()):
         function = value if type(value) is FunctionType else part_of(value, "__func__")
         if type(function) is FunctionType and function.__globals__.get("__name__") == module:
-            file = function.__globals__.get("__file__")
-            return file if type(file) is str else ""
-    file = part_of(sys.modules.get(module), "__file__")
+            return function.__globals__
+    found = sys.modules.get(module)
+    return vars(found) if type(found) is ModuleType else {}
+
+
+def file_of(thing: Any) -> str:
+    """Give the file that a class or function was made in, "" where no file of Python's tells."""
+    file = space_of(thing).get("__file__")
     return file if type(file) is str else ""
 
 

@@ -140,6 +140,9 @@ class RunFacts:
     broken_off: bool = False  # its master ended without a word; nothing is judged
     earlier: EarlierRun | None = None  # the run given as baseline
     groups: int = 1  # of users, each with a client of its own in every process
+    client_under_test: Mapping[str, Any] = field(default_factory=dict)
+    # class, file, package, version, factory_file, libraries (distribution -> version)
+    versions: Mapping[str, str] = field(default_factory=dict)  # memquake, python, memcached, ...
 
 
 @dataclass(frozen=True, kw_only=True)

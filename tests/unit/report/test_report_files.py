@@ -61,7 +61,9 @@ def failing() -> MadeUpRun:
 def weird() -> MadeUpRun:
     run = MadeUpRun().fault("node2", kind=WEIRD, why_not=WEIRD, emulated_by=WEIRD)
     run.faults[0].id = WEIRD
-    return run.but(scenario=WEIRD, client=WEIRD, stopped_early=WEIRD, findings=[{"kind": WEIRD}])
+    told = {"class": WEIRD, "file": WEIRD, "libraries": {WEIRD: WEIRD}}
+    run.but(scenario=WEIRD, client=WEIRD, stopped_early=WEIRD, findings=[{"kind": WEIRD}])
+    return run.but(client_under_test=told, versions={WEIRD: WEIRD})
 
 
 RUNS: dict[str, Callable[[], MadeUpRun]] = {
@@ -105,6 +107,8 @@ def test_json_has_the_fields_of_the_contract_in_order(judged: tuple[Verdict, Run
         "notes",
         "stopped_early",
         "broken_off",
+        "client_under_test",
+        "versions",
     ]
     assert list(data["totals"]) == ["operations", "keys", "errors", "wrong_values"]
     assert [check["name"] for check in data["checks"]] == list(known_checks())
