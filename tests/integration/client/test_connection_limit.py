@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,29 @@ REFUSAL = b"ERROR Too many open connections\r\n"
 PATIENT = {"op_timeout": 10.0, "connect_timeout": 10.0}  # this is not about time
 
 
-def fill(address: tuple[str, int], held: ExitStack, *, free: int) -> None:
+@dataclass(frozen=True)
+class FullNode:
+    """A memcached whose places are taken, and one of these connections, which sees its counts."""
+
+    address: tuple[str, int]
+    eyes: socket.socket
+    taken_when_full: int
+
+    def free(self) -> int:
+        """Return how many places are free; memcached sees the end of a connection late."""
+        return self.taken_when_full - connections(self.eyes)
+
+
+def connections(sock: socket.socket) -> int:
+    """Return how many connections a memcached counts."""
+    sock.sendall(b"stats\r\n")
+    said = b""
+    while not said.endswith(b"END\r\n"):
+        said += sock.recv(65536)
+    return int(said.partition(b"STAT curr_connections ")[2].split()[0])
+
+
+def fill(address: tuple[str, int], held: ExitStack, *, free: int) -> FullNode:
     """Take every place of a memcached but some."""
     taken: list[socket.socket] = []
     while len(taken) < 200:
@@ -34,18 +57,20 @@ def fill(address: tuple[str, int], held: ExitStack, *, free: int) -> None:
             break
         taken.append(sock)
     assert len(taken) > free, "the node has no limit"
+    node = FullNode(address, taken[-1], connections(taken[-1]))
     for sock in taken[:free]:
         sock.close()
+    return node
 
 
 @pytest.fixture
 def full_node(
     memcached_with: Start, free_port: Callable[[], int], bounded: Callable[..., object]
-) -> Iterator[Callable[..., tuple[str, int]]]:
+) -> Iterator[Callable[..., FullNode]]:
     """Give a function that starts a node with `free` places left; they are given back last."""
     with ExitStack() as held:
 
-        def start(*options: str, free: int) -> tuple[str, int]:
+        def start(*options: str, free: int) -> FullNode:
             address = ("127.0.0.1", free_port())
 
             def listens() -> bool:
@@ -55,30 +80,19 @@ def full_node(
             memcached_with(
                 listens, "-l", address[0], "-p", str(address[1]), "-U", "0", "-c", "40", *options
             )
-            fill(address, held, free=free)
-            bounded(lambda: served(address, free), what=f"{free} free places")
-            return address
+            node = fill(address, held, free=free)
+            bounded(lambda: node.free() == free, what=f"{free} free places")
+            return node
 
         yield start
 
 
-def served(address: tuple[str, int], count: int) -> bool:
-    """Return whether that many connections are served at once; memcached sees an end late."""
-    with ExitStack() as held:
-        for _ in range(count):
-            sock = held.enter_context(socket.create_connection(address, timeout=5.0))
-            sock.sendall(b"version\r\n")
-            if sock.recv(100) == REFUSAL:
-                return False
-    return True
-
-
 @pytest.mark.parametrize("kind", ["get", "set", "get_many", "set_many"])
 def test_callers_beyond_the_limit_take_turns(
-    full_node: Callable[..., tuple[str, int]], client: MakeClient, kind: str
+    full_node: Callable[..., FullNode], client: MakeClient, kind: str
 ) -> None:
     """No call fails, nothing is blamed, and the dialect is the one that the node speaks."""
-    address = full_node(free=FREE)
+    address = full_node(free=FREE).address
     cache = client(address, pool_size=CALLERS, **PATIENT)
     assert cache.set("k", b"v")
     calls: dict[str, Callable[[], Any]] = {
@@ -101,19 +115,19 @@ def test_callers_beyond_the_limit_take_turns(
 
 
 def test_without_any_place_the_call_says_so_and_the_next_connection_asks(
-    full_node: Callable[..., tuple[str, int]],
+    full_node: Callable[..., FullNode],
     client: MakeClient,
     bounded: Callable[..., object],
 ) -> None:
     """The refusal is told in memcached's words; once there is a place, meta is spoken."""
-    address = full_node(free=1)
-    with socket.create_connection(address, timeout=5.0) as last:
+    node = full_node(free=1)
+    with socket.create_connection(node.address, timeout=5.0) as last:
         last.sendall(b"version\r\n")
         assert last.recv(100).startswith(b"VERSION")
-        cache = client(address, **PATIENT)
+        cache = client(node.address, **PATIENT)
         with pytest.raises(TooManyConnections, match="Too many open connections"):
             cache.get("k")
-    bounded(lambda: served(address, 1), what="the place is free again")
+    bounded(lambda: node.free() == 1, what="the place is free again")
     lease = cache.get_or_lease("k", 5)
     assert lease.won
 
