@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run ui test test-unit prove check bench power monitoring compose-test \
-	k8s-test bad-states clean
+	k8s-test setup-test bad-states clean
 
 # Servers built by the set-up win over others of their name, which were found unfit.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
@@ -68,6 +68,9 @@ compose-test: setup-dev ## docker-compose.yml on a real Docker engine, up, judge
 # LOAD='kind load docker-image' brings the images, one after the other, onto the nodes first.
 k8s-test: setup-dev ## k8s/ on the cluster of the current kubectl context, in namespaces of its own
 	@MEMQUAKE_LOAD="$(LOAD)" $(PYTHON_BIN) -m pytest -m k8s tests/k8s
+
+setup-test: setup-dev ## README's commands from nothing, in bare containers of a Docker engine (15 minutes)
+	@$(PYTHON_BIN) -m pytest -m bare tests/setup
 
 bad-states: setup-dev ## each bad state of a client: provoked, detected, and what others do in it
 	@$(PYTHON_BIN) -m tests.integration.client.bad_states

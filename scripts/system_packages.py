@@ -46,7 +46,7 @@ PROGRAMS = (
         name="nft",
         apt="nftables",
         brew=None,
-        without="faults of the packet filter are carried out by stand-ins (docs/faults.md)",
+        without="faults of the packet filter are carried out by stand-ins, in tests as well",
     ),
     Program(
         name="openssl",
