@@ -34,7 +34,7 @@ class Bin:
 
     def a_second(self, count: float) -> float:
         """Give a count of the bin as one of a second."""
-        return count / max(1, len(self.windows))
+        return count / max(1, sum(window.length_s for window in self.windows))
 
 
 def bins_of(facts: RunFacts) -> list[Bin]:

@@ -23,7 +23,7 @@ from faults.journal import FaultRecord
 from report.json import write_json
 from report.junit import write_junit
 from session.folder import hold, let_go
-from telemetry.writer import read_lines
+from telemetry.writer import read_series
 from verdict.model import RunFacts, WorkerFacts
 from verdict.verdict import unjudged
 
@@ -63,7 +63,7 @@ def _tell(folder: Path) -> str:
     if remains.has_ended:
         return ""
     with contextlib.suppress(FileNotFoundError):
-        for line in read_lines(folder / TIMELINE):
+        for line in read_series(folder / TIMELINE):
             remains.add(line)
     facts = _facts(folder, remains)
     verdict = unjudged(facts.stopped_early, remains.totals)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from client.breaker_settings import BreakerSettings
 from faults.journal import PhaseRecord
-from session.resources import bytes_of_windows
 from users.findings import BY_NODE
 from users.identity import agreed
 from verdict.model import LedgerFacts, RunFacts, WorkerFacts
@@ -65,6 +64,7 @@ def run_facts(run: MasterRun) -> RunFacts:
             **agreed([member.versions for member in run.fleet.members.values()]),
             "memcached": ", ".join(sorted(set(run.node_versions.values()))),
         },
+        timeline_growth=_timeline_growth(run),
         earlier=settings.earlier,
     )
     return confirmed_by_calls(facts)
@@ -98,8 +98,12 @@ def _rss_end(run: MasterRun, worker: str, extra: dict[str, Any]) -> float:
     end = float(extra.get("rss_end", 0.0))
     if worker != LOCAL or not end:
         return end
-    since = [window for window in run.timeline.windows() if window.second >= run.marked_s]
-    return max(0.0, end - bytes_of_windows(since))
+    return max(0.0, end - _timeline_growth(run))
+
+
+def _timeline_growth(run: MasterRun) -> float:
+    """Return by how much the timeline grew since the memory was marked, in bytes."""
+    return max(0.0, float(run.timeline.bytes_held() - run.marked_bytes))
 
 
 def _finite(value: float) -> float:

@@ -8,9 +8,8 @@ module of the function they run.
 from __future__ import annotations
 
 import gc
-import sys
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import gevent
@@ -19,7 +18,6 @@ from gevent import Greenlet
 from greenlet import greenlet
 
 from session.frames import CHECKOUT
-from telemetry.window import Window
 from users.strangers import kind_of, part_of
 
 # By file and not by name: the client's module may be called `session` too.
@@ -28,10 +26,6 @@ HARNESS = tuple(
     for name in ("session", "telemetry", "dashboard", "faults", "cluster", "users")
 )
 SERVED = ("locust.", "gevent.baseserver", "gevent.pywsgi")  # a browser's connections to the web UI
-
-SAMPLED_WINDOWS = 20
-BYTES_AN_ENTRY = 56  # two integers above the interpreter's cache of small ones
-BYTES_A_PART = 300  # a cell or slice with its key
 
 
 def held(own_ports: Collection[int] = ()) -> dict[str, float]:
@@ -89,28 +83,6 @@ def _is_foreign(thing: Any) -> bool:
         (type(module) is str and module.startswith(SERVED))
         or (type(file) is str and file.startswith(HARNESS))
     )
-
-
-def bytes_of_windows(windows: Sequence[Window]) -> float:
-    """Estimate the memory that windows of the timeline hold, from a sample of them.
-
-    In a local run the timeline grows in the process whose memory is judged, and is no leak.
-    """
-    if not windows:
-        return 0.0
-    sample = windows[:: max(1, len(windows) // SAMPLED_WINDOWS)]
-    return len(windows) * sum(_bytes_of(window) for window in sample) / len(sample)
-
-
-def _bytes_of(window: Window) -> int:
-    histograms = [window.lag]
-    for cell in window.cells.values():
-        histograms += [cell.service, cell.response]
-    for part in window.slices.values():
-        histograms += [part.waiting, part.waiting_failed]
-    tables = sum(sys.getsizeof(h) + BYTES_AN_ENTRY * len(h) for h in histograms)
-    parts = len(window.cells) + len(window.slices)
-    return tables + BYTES_A_PART * parts
 
 
 def rss_bytes() -> float:

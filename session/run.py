@@ -8,6 +8,7 @@ a folder behind.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -55,6 +56,8 @@ READY_LIMIT_S = 120.0  # prefilling 40,000 keys takes a few seconds; this is a h
 LEAD_S = 0.3  # from "go" to second 0: the message has to be everywhere by then
 DEATH_NOTICED_S = 2.5  # a look a second, half a second for servers that are slow to answer
 CONNECTIONS = "curr_connections"
+WHOLE_S = 3_600.0  # a scenario up to this long is kept second by second
+AROUND_S = 300.0  # of a longer one, what lies so near to an edge of a fault
 MARK_AFTER_S = 5.0  # memory baseline of a run without phases
 FINAL_GRACE_S = 12.0  # beyond the deadline of the calls: closing, last report, its repeats
 
@@ -104,7 +107,7 @@ class MasterRun:
         self.epoch: float | None = None
         self.ended_s = 0.0
         self.void_from_s: float | None = None  # from here on the cluster itself was broken
-        self.marked_s = 0.0  # when the workers took their baseline of memory
+        self.marked_bytes = 0  # of the timeline, when the workers took their baseline of memory
         self.stopped_early = ""
         self.failure = ""
         self.finishing = False
@@ -230,6 +233,7 @@ class MasterRun:
         self.guard.journal(self.folder.file("journal.jsonl"), self.epoch)
         self.journal.note("run", scenario=self.settings.scenario.name, client=self.settings.client)
         self.timeline.start(self.epoch)
+        self._protect_faults()
         rates = self.fleet.split(self.settings.target_rate)
         for member in self.fleet.alive:
             data = {"run": self.id, "epoch": self.epoch, "rates": rates[member.id]}
@@ -240,6 +244,19 @@ class MasterRun:
             self.scenario.run(self.epoch, self._on_phase)
         else:
             self._run_plain()
+
+    def _protect_faults(self) -> None:
+        """Keep the seconds around faults one by one: all of a scenario of usual length."""
+        plan = self.settings.plan
+        if plan is None:
+            return
+        if plan.duration_s <= WHOLE_S:
+            self.timeline.protect(0.0, math.inf)
+            return
+        for fault in plan.faults:
+            for edge in (fault.at_s, fault.end_s):
+                at = plan.stabilization_s + edge
+                self.timeline.protect(at - AROUND_S, at + AROUND_S)
 
     def _run_plain(self) -> None:
         assert self.epoch is not None
@@ -271,7 +288,7 @@ class MasterRun:
             self._mark()
 
     def _mark(self) -> None:
-        self.marked_s = self.now_s
+        self.marked_bytes = self.timeline.bytes_held()
         for member in self.fleet.alive:
             self._send(messages.MARK, {"run": self.id}, member.id)
 

@@ -1,9 +1,8 @@
 """The master's one picture of a run: what all load processes reported, in windows.
 
 Its rule: every increment is added once (who delivers sees to that) and nothing is lost by age.
-The newest part of a run is kept second by second. What is older than that is merged into windows
-of 10 s, and when those become too many, pairs of them are merged, again and again, so memory stays
-bounded for a run of any length. The full series is on disk (telemetry.writer). It judges nothing.
+Memory stays bounded for a run of any length (telemetry.window_store): old seconds far from any
+fault are folded. The full series is on disk (telemetry.writer). It judges nothing.
 """
 
 from __future__ import annotations
@@ -18,20 +17,12 @@ from telemetry.evidence import ErrorKinds, Evidence
 from telemetry.gauges import Gauges
 from telemetry.line import to_line
 from telemetry.samples import Samples
-from telemetry.window import Cell, MachineLoad, Window
+from telemetry.window import SERVER_COUNTERS, Cell, MachineLoad, Window
+from telemetry.window_store import WindowStore
 from telemetry.wire import CellKey, Wire, add_cell, add_counts, unpack_state
 from telemetry.writer import TimelineWriter
 
 __all__ = ["Timeline", "TimelineWriter"]
-
-FULL_WINDOWS = 3_600
-"""Seconds kept one by one, more than any scenario has. At 2,000 op/s one takes 0.1 MB."""
-
-COARSE_S = 10
-"""Length of the first merged windows, and how many seconds are merged at once."""
-
-COARSE_WINDOWS = 360
-"""Merged windows kept: an hour at 10 s, two at 20 s, and so on."""
 
 AHEAD_S = 5
 """A second further ahead than this comes from a broken clock; it is filed under now instead."""
@@ -53,9 +44,6 @@ class Timeline:
     def __init__(
         self,
         clock: Callable[[], float] = time.monotonic,
-        *,
-        full_windows: int = FULL_WINDOWS,
-        coarse_windows: int = COARSE_WINDOWS,
     ) -> None:
         self.operations: dict[str, int] = {}  # worker -> operations merged
         self.ignored: dict[str, int] = {}  # worker -> operations it saw before second 0
@@ -67,15 +55,10 @@ class Timeline:
         self.samples = Samples()
         self.latest = -1  # newest second that holds anything
         self._clock = clock
-        self._full_windows = full_windows
-        self._coarse_windows = coarse_windows
         self._epoch: float | None = None
         self._started = False
         self._until: dict[str, float] = {}
-        self._windows: dict[int, Window] = {}
-        self._first = 0  # first second that is kept on its own
-        self._coarse: list[Window] = []
-        self._step = COARSE_S
+        self._store = WindowStore()
         self._gauges = Gauges(self._at)
 
     # Time --------------------------------------------------------------------------------------
@@ -121,7 +104,7 @@ class Timeline:
             self.client_counts[worker_id] = {
                 node: ClientCounts.unpack(packed) for node, packed in increment["client"].items()
             }
-        self._compact()
+        self._store.settle(self.latest)
 
     def _merge_second(self, worker: str, packed: Wire) -> int:
         second = self._placed(int(packed["t"]))
@@ -161,8 +144,9 @@ class Timeline:
     def server(self, second: int, node: str, stats: Mapping[str, int]) -> None:
         """Note what the server itself counted, asked directly, in `second`."""
         if second >= 0:
-            self._at(self._placed(second)).server[node] = dict(stats)
-            self._compact()
+            kept = {name: value for name, value in stats.items() if name in SERVER_COUNTERS}
+            self._at(self._placed(second)).server[node] = kept
+            self._store.settle(self.latest)
 
     def machine(self, second: int, load: MachineLoad) -> None:
         """Note what the master's machine was doing in `second`."""
@@ -176,59 +160,34 @@ class Timeline:
 
     def _at(self, second: int) -> Window:
         """Give the window that holds the second, making it."""
-        if second < self._first:
-            return self._coarse[second // self._step]
         self.latest = max(self.latest, second)
-        window = self._windows.get(second)
-        if window is None:
-            window = self._windows[second] = Window(second)
-        return window
+        return self._store.at(second)
 
-    def _compact(self) -> None:
-        """Merge the oldest seconds, ten at a time, once there are too many."""
-        while self.latest - self._first + 1 >= self._full_windows + COARSE_S:
-            index = self._first // self._step
-            if index == len(self._coarse):
-                self._coarse.append(Window(self._first, length_s=0))
-            for second in range(self._first, self._first + COARSE_S):
-                window = self._windows.pop(second, None)
-                self._coarse[index].absorb(window or Window(second))
-            self._first += COARSE_S
-            if len(self._coarse) > self._coarse_windows:
-                self._halve()
-
-    def _halve(self) -> None:
-        self._step *= 2
-        pairs = zip(self._coarse[::2], [*self._coarse[1::2], None], strict=False)
-        kept = []
-        for early, late in pairs:
-            if late is not None:
-                early.absorb(late)
-            kept.append(early)
-        self._coarse = kept
+    def protect(self, begin_s: float, end_s: float) -> None:
+        """Keep the seconds between two moments one by one, however long the run becomes."""
+        self._store.protect(begin_s, end_s)
 
     # Reading -----------------------------------------------------------------------------------
 
-    @property
-    def first_full_second(self) -> int:
-        """First second that still has a window of its own."""
-        return self._first
-
     def windows(self) -> list[Window]:
-        """Give all windows from second 0 to the newest, in order and without gaps.
+        """Return all windows from second 0 to the newest, in order and without gaps.
 
-        A second in which nothing was reported is an empty window. In a run longer than
-        `full_windows` the oldest windows span more than one second (`length_s`, a multiple of
-        10 s); each begins where the one before it ends. Read only.
+        A second in which nothing was reported is an empty window. Windows of a long run may span
+        more than one second (`length_s`); each begins where the one before it ends. Read only.
         """
-        full = [self.window(second) for second in range(self._first, self.latest + 1)]
-        return [*self._coarse, *full]
+        return list(self._store.windows(self.latest))
 
     def window(self, second: int) -> Window:
-        """Give the window that holds the second, an empty one when nothing is known of it."""
-        if 0 <= second < self._first:
-            return self._coarse[second // self._step]
-        return self._windows.get(second) or Window(second)
+        """Return the window that holds the second, an empty one when nothing is known of it."""
+        return self._store.window(second)
+
+    def is_folded(self, second: int) -> bool:
+        """Tell whether the second is known only as part of a coarser window."""
+        return self._store.is_folded(second)
+
+    def bytes_held(self) -> int:
+        """Return the memory that the windows of closed seconds take, in bytes."""
+        return self._store.bytes_held()
 
     def totals(self) -> dict[str, int]:
         """Give operations, keys, errors, wrong_values and verified_hits of the whole run."""

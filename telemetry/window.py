@@ -30,6 +30,18 @@ Nothing = tuple[str, tuple[str, ...]]
 """Batches that gave nothing: (RAISED or EMPTY, the nodes of their keys, "" for unknown)."""
 
 
+SERVER_COUNTERS = frozenset(
+    (
+        *("pid", "time", "uptime", "max_connections", "curr_connections", "total_connections"),
+        *("rejected_connections", "listen_disabled_num", "own_connections", "threads"),
+        *("cmd_get", "cmd_set", "cmd_touch", "cmd_meta", "cmd_flush", "get_hits", "get_misses"),
+        *("curr_items", "total_items", "bytes", "limit_maxbytes"),
+        *("evictions", "slab_reassign_evictions_nomem"),
+    )
+)
+"""What of a server's own statistics is kept each second: all that a check or a screen reads."""
+
+
 @dataclass(slots=True)
 class Cell:
     """Operations of one kind, on one node, with one outcome, in one second."""
@@ -128,9 +140,11 @@ class MachineLoad:
 class Window:
     """One second of a run, or several when `length_s` is above 1.
 
-    A long run keeps only its newest part second by second (telemetry.timeline says how much). An
-    older window then begins at `second`, spans `length_s` seconds, holds all its slices under tenth
-    0, and of what is a state rather than a count the newest value (the highest for cpu and users).
+    A long run keeps second by second only what a check may ask about (telemetry.window_store). A
+    folded window begins at `second`, spans `length_s` seconds, holds all its slices under tenth 0,
+    of a state the newest value (the highest for cpu and users), and of the servers' own counts,
+    which are read when a second begins, those of its first second. `is_sample` tells whether the
+    window stands for others like it: medians over seconds are taken from these alone.
     """
 
     second: int
@@ -157,6 +171,7 @@ class Window:
     origin_calls: int = 0
     origin_peak: int = 0  # highest concurrency of origin calls in one process
     length_s: int = 1
+    is_sample: bool = True
 
     @property
     def end(self) -> int:
@@ -191,7 +206,8 @@ class Window:
         for worker, share in later.cpu.items():
             self.cpu[worker] = max(self.cpu.get(worker, 0.0), share)
         self.nodes.update(later.nodes)
-        self.server.update(later.server)
+        for node, stats in later.server.items():
+            self.server.setdefault(node, stats)
         self.machine = later.machine or self.machine
         self.users = max(self.users, later.users)
         self.origin_calls += later.origin_calls

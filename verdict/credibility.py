@@ -156,7 +156,7 @@ def steady_baseline(view: View) -> CheckResult:
     name = "steady_baseline"
     limit = view.limit(name)
     baseline = view.phases.baseline
-    sums = view.total(baseline)
+    sums = view.total(view.covering(baseline))
     quiet = view.unrobbed(baseline, STEADY_SECONDS_NEEDED)
     medians = [value for s in quiet if (value := view.sums(s).p50_ms()) is not None]
     if not sums.operations or len(medians) < 2:
@@ -270,10 +270,10 @@ def load_kept(view: View) -> CheckResult:
     limit = view.limit(name)
     if not view.is_paced:
         return not_applicable(name, "closed loop: no load was planned")
-    outside = [second for second in view.phases.full if not view.phases.is_under_fault(second)]
+    outside = [second for second in view.row if not view.phases.is_under_fault(second)]
     planned = sent = busy = late = 0
     unsent: list[Triple] = []
-    for stretch in _stretches(outside):
+    for stretch in _stretches(view, outside):
         pacings = [view.windows[second].pacing for second in stretch if second in view.windows]
         due = sum(pacing.planned for pacing in pacings)
         planned += due
@@ -327,10 +327,10 @@ def _unsent(view: View, stretch: Sequence[int]) -> list[Triple]:
     ]
 
 
-def _stretches(seconds: Iterable[int]) -> list[list[int]]:
+def _stretches(view: View, seconds: Iterable[int]) -> list[list[int]]:
     stretches: list[list[int]] = []
     for second in seconds:
-        if stretches and stretches[-1][-1] == second - 1:
+        if stretches and view.ends(stretches[-1][-1]) == second:
             stretches[-1].append(second)
         else:
             stretches.append([second])
@@ -355,7 +355,7 @@ def generator_not_saturated(view: View) -> CheckResult:
     limit = view.limit(name)
     if not view.is_paced:
         return not_applicable(name, "closed loop: the generator is meant to be busy")
-    seconds = view.phases.full
+    seconds = view.phases.sampled
     lag = _lag_p99_s(view, seconds)
     if lag is None:
         none = lacking("windows with a measured lag", 0, 1, seconds=seconds)

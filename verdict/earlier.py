@@ -143,7 +143,7 @@ def _throughput(view: View, earlier: EarlierRun, now: Mapping[str, float]) -> Ch
 
 
 def _hit_ratio(view: View, earlier: EarlierRun) -> CheckResult | None:
-    total = view.total(view.phases.baseline)
+    total = view.total(view.covering(view.phases.baseline))
     was = earlier.figures.get("hit_ratio_baseline")
     if not total.read_keys:
         was = 0.0  # a load that reads nothing has no hits to lose

@@ -6,7 +6,6 @@ has the value None and is listed all the same, so that two runs of a scenario co
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable
 
 from telemetry.histogram import Histogram, merge_into, merged, percentile_us
@@ -31,30 +30,35 @@ def figures(view: View) -> dict[str, Figure]:
     found |= harm_figures(view)
     _origin(view, found)
     _pacing(view, found)
+    _memory(view, found)
     found |= ledger_figures(view)
     found |= steady_figures(view)
     return found
 
 
 def _throughput(view: View, found: dict[str, Figure]) -> None:
-    per_second = [view.sums(second) for second in view.phases.full]
-    found["throughput"] = _mean([sums.operations for sums in per_second], "ops/s")
-    found["keys_per_second"] = _mean([sums.keys for sums in per_second], "keys/s")
+    sums = view.total(view.row)
+    seconds = sum(view.ends(second) - second for second in view.row)
+    for name, count, unit in (
+        ("throughput", sums.operations, "ops/s"),
+        ("keys_per_second", sums.keys, "keys/s"),
+    ):
+        found[name] = _figure(count / seconds if seconds else None, unit)
     found["cpu_us_per_operation"] = _figure(_cpu_us_per_operation(view), "us")
 
 
 def _cpu_us_per_operation(view: View) -> float | None:
     """Give the load processes' own CPU time (user + system) for each operation."""
-    full = frozenset(view.phases.full)
-    sampled = [window for window in view.facts.windows if window.second in full and window.cpu]
+    seconds = frozenset(view.phases.sampled)
+    sampled = [window for window in view.facts.windows if window.second in seconds and window.cpu]
     cpu_s = sum(sum(window.cpu.values()) for window in sampled)
     operations = view.total(window.second for window in sampled).operations
     return cpu_s * 1e6 / operations if operations else None
 
 
 def _latency(view: View, found: dict[str, Figure]) -> None:
-    service = view.total(view.phases.full).service
-    for label, histogram in (("service", service), ("response", _response(view, view.phases.full))):
+    service = view.total(view.row).service
+    for label, histogram in (("service", service), ("response", _response(view, view.row))):
         for short, share in _PERCENTILES:
             value = percentile_us(histogram, share)
             found[f"{label}_{short}"] = _figure(None if value is None else value / 1000, "ms")
@@ -80,7 +84,7 @@ def _phases(view: View) -> list[tuple[str, tuple[int, ...]]]:
     since = recovered_at(view)
     after = () if since is None else view.phases.inside(since, view.phases.load_end)
     return [
-        ("baseline", view.phases.baseline),
+        ("baseline", view.covering(view.phases.baseline)),
         ("during", tuple(sorted(set(during)))),
         ("after", after),
     ]
@@ -106,7 +110,7 @@ def _origin(view: View, found: dict[str, Figure]) -> None:
 def _pacing(view: View, found: dict[str, Figure]) -> None:
     if not view.is_paced:
         return
-    windows = [view.windows[second] for second in view.phases.full if second in view.windows]
+    windows = [view.windows[second] for second in view.row]
     planned = sum(window.pacing.planned for window in windows)
     sent = sum(window.pacing.sent for window in windows)
     found["target_rate"] = _figure(view.facts.target_rate, "ops/s")
@@ -115,9 +119,9 @@ def _pacing(view: View, found: dict[str, Figure]) -> None:
     found["hub_lag_p99"] = _figure(None if lag is None else lag / 1000, "ms")
 
 
-def _mean(values: Iterable[float], unit: str) -> Figure:
-    listed = list(values)
-    return _figure(statistics.fmean(listed) if listed else None, unit)
+def _memory(view: View, found: dict[str, Figure]) -> None:
+    """Give the harness's own growth: `no_leaks` leaves out what its record of the run takes."""
+    found["timeline_memory_growth"] = _figure(view.facts.timeline_growth, "bytes")
 
 
 def _figure(value: float | None, unit: str) -> Figure:

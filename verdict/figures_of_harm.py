@@ -67,14 +67,18 @@ def _reconnects(view: View, found: dict[str, Figure]) -> None:
 def _burn(view: View, found: dict[str, Figure]) -> None:
     """Give the burn of the whole run, of its worst second, and the seconds that would page."""
     budget = view.limit("error_budget")
-    full = view.phases.full
-    rates = [rate for second in full if (rate := _error_rate(view, [second])) is not None]
-    overall = _error_rate(view, full)
+    rates = {second: _error_rate(view, [second]) for second in view.row}
+    overall = _error_rate(view, view.row)
     if not budget or overall is None:
         return
     found["error_budget_burn"] = Figure(value=overall / budget, unit="x")
-    found["error_budget_burn_peak"] = Figure(value=max(rates) / budget, unit="x")
-    paging = sum(1 for rate in rates if rate / budget >= PAGE_BURN)
+    peak = max(filter(None, rates.values()), default=0.0)
+    found["error_budget_burn_peak"] = Figure(value=peak / budget, unit="x")
+    paging = sum(
+        view.ends(second) - second
+        for second, rate in rates.items()
+        if rate is not None and rate / budget >= PAGE_BURN
+    )
     found["error_budget_page_time"] = Figure(value=float(paging), unit="s")
 
 

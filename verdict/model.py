@@ -134,6 +134,7 @@ class RunFacts:
     server_connections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     # node -> the server's curr_connections (before any client, after all clients were closed)
     node_events: Sequence[NodeEvent] = ()  # from before the first key was stored to the end
+    timeline_growth: float = 0.0  # bytes that the harness's own record of the run grew by
     connections_are_ours: bool = True  # nobody else connects to the nodes, no worker was lost
     stopped_early: str = ""  # why the run did not last as long as planned, "" when it did
     is_void: bool = False  # a server of ours died: windows from then on, and what it had, are gone

@@ -87,13 +87,19 @@ def span_of(record: FaultRecord, load_end: float) -> FaultSpan | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Phases:
-    """The calendar of a run. Windows are named by their second."""
+    """The calendar of a run. Windows are named by their second.
+
+    `folded` are seconds that a long run keeps only in coarser windows, `unsampled` those it kept
+    because something happened in them: a median over them would be no median of the run.
+    """
 
     spans: tuple[FaultSpan, ...]  # in order of injection
     stabilization: tuple[float, float] | None
     load_end: float
     has_faults: bool
     disturbed: frozenset[int] = frozenset()  # a node was away or new without a plan
+    folded: frozenset[int] = frozenset()
+    unsampled: frozenset[int] = frozenset()
 
     @cached_property
     def touched(self) -> frozenset[int]:
@@ -107,21 +113,27 @@ class Phases:
 
     @cached_property
     def full(self) -> tuple[int, ...]:
-        """Whole seconds of load that may decide something."""
+        """Whole seconds of load that may decide something, each known for itself."""
         seconds = range(math.ceil(WARM_UP_S), math.floor(self.load_end))
-        return tuple(second for second in seconds if second not in self.touched)
+        left_out = self.touched | self.folded
+        return tuple(second for second in seconds if second not in left_out)
+
+    @cached_property
+    def sampled(self) -> tuple[int, ...]:
+        """The full seconds without those that were kept for what happened in them."""
+        return tuple(second for second in self.full if second not in self.unsampled)
 
     @cached_property
     def baseline(self) -> tuple[int, ...]:
         """Steady state: stabilization without its first 2 s, or the whole run without faults."""
         if not self.has_faults:
-            return self.full
+            return self.sampled
         if self.stabilization is None:
             return ()
         start, end = self.stabilization
         return tuple(
             second
-            for second in self.full
+            for second in self.sampled
             if second >= start + WARM_UP_S - _CLOCK_SLACK_S and second + 1 <= end + _CLOCK_SLACK_S
         )
 
@@ -169,9 +181,12 @@ def calendar(
     phases: Sequence[PhaseRecord],
     faults: Sequence[FaultRecord],
     duration_s: float,
+    *,
     disturbed: frozenset[int] = frozenset(),
+    folded: frozenset[int] = frozenset(),
+    unsampled: frozenset[int] = frozenset(),
 ) -> Phases:
-    """Build the calendar of a run from its journal."""
+    """Build the calendar of a run from its journal, and the seconds that are not what they were."""
     ends = [phase.end_s for phase in phases if phase.end_s is not None]
     complete = bool(phases) and phases[-1].end_s is not None
     load_end = min(duration_s, max(ends)) if complete else duration_s
@@ -187,4 +202,6 @@ def calendar(
         load_end=load_end,
         has_faults=bool(faults),
         disturbed=disturbed,
+        folded=folded,
+        unsampled=unsampled,
     )

@@ -63,7 +63,12 @@ class View:
     def __init__(self, facts: RunFacts) -> None:
         self.facts = facts
         self.phases: Phases = calendar(
-            facts.phases, facts.faults, facts.duration_s, disturbed_seconds(facts)
+            facts.phases,
+            facts.faults,
+            facts.duration_s,
+            disturbed=disturbed_seconds(facts),
+            folded=_seconds_of(window for window in facts.windows if window.length_s > 1),
+            unsampled=_seconds_of(window for window in facts.windows if not window.is_sample),
         )
         self.windows: dict[int, Window] = {window.second: window for window in facts.windows}
         self._sums: dict[tuple[int, tuple[str, ...] | None], Sums] = {}
@@ -112,6 +117,30 @@ class View:
         touched = self.phases.touched
         return tuple(s for s in self.windows if s >= WARM_UP_S and s not in touched)
 
+    @cached_property
+    def row(self) -> tuple[int, ...]:
+        """Windows of the load in order, folded ones by their first second; what sums are made of.
+
+        Where nothing was folded these are the full seconds.
+        """
+        return tuple(s for s in self.counted if self.windows[s].end <= self.phases.load_end)
+
+    def ends(self, second: int) -> int:
+        """Return the first second after the window that begins with `second`."""
+        window = self.windows.get(second)
+        return second + 1 if window is None else window.end
+
+    def covering(self, seconds: Sequence[int]) -> tuple[int, ...]:
+        """Return the given seconds with all windows between them that stand for folded ones."""
+        if not seconds:
+            return ()
+        inside = {s for s in self.row if seconds[0] <= s <= seconds[-1]} - self._alone
+        return tuple(sorted(inside.union(seconds)))
+
+    @cached_property
+    def _alone(self) -> frozenset[int]:
+        return frozenset(self.phases.sampled)
+
     def single_key_p99s_ms(self, seconds: Iterable[int]) -> list[float]:
         """Give the p99 over the single-key calls of each window that has some."""
         return self.p99s_ms(seconds, *self.facts.nodes)
@@ -135,8 +164,16 @@ class View:
 
     def state(self, second: int, node: str) -> NodeState | None:
         """Give what the clients said of a node at the end of a window."""
-        window = self.windows.get(second)
+        window = self._window_with(second)
         return None if window is None else window.nodes.get(node)
+
+    def _window_with(self, second: int) -> Window | None:
+        """Return the window that holds a second, itself or folded with others."""
+        found = self.windows.get(second)
+        if found is None and second in self.phases.folded:
+            index = bisect.bisect_right(self.facts.windows, second, key=lambda w: w.second) - 1
+            return self.facts.windows[index] if index >= 0 else None
+        return found
 
     def growth(self, node: str, counter: str, seconds: Iterable[int]) -> int:
         """Add up how much a counter of the clients grew in the given windows.
@@ -320,3 +357,7 @@ class View:
         """Give the reason why something cannot be judged, with the early stop if there was one."""
         early = self.facts.stopped_early
         return f"{reason}; the run stopped early: {early}" if early else reason
+
+
+def _seconds_of(windows: Iterable[Window]) -> frozenset[int]:
+    return frozenset(second for window in windows for second in range(window.second, window.end))

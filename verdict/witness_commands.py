@@ -71,7 +71,7 @@ def retry_amplification(view: View) -> CheckResult:
     counted = amplification(view)
     if not counted:
         why = f"{COUNTED_S} s with {COUNTED_CALLS} calls and the servers' counts are needed"
-        sent = view.total(view.phases.full).operations
+        sent = view.total(view.row).operations
         few = lacking("calls in seconds with the servers' counts", sent, COUNTED_CALLS)
         return inconclusive(name, view.because(why), limit=limit, evidence=lambda: few)
     return worst(name, [_amplified(view, sums) for sums in counted])
@@ -98,7 +98,7 @@ def amplification(view: View) -> list[_Counted]:
     """
     found: dict[tuple[tuple[str, ...], bool], _Counted] = {}
     for nodes, under_fault, seconds in _stretches(view):
-        known = [s for s in (*seconds, seconds[-1] + 1) if _has_counts(view, s)]
+        known = [s for s in (*seconds, view.ends(seconds[-1])) if _has_counts(view, s)]
         if len(known) < 2:
             continue
         begin, end = known[0], known[-1]
@@ -124,11 +124,11 @@ def amplification(view: View) -> list[_Counted]:
 def _stretches(view: View) -> list[tuple[tuple[str, ...], bool, list[int]]]:
     """Give (unaffected nodes, whether under a fault, seconds in a row) of the deciding windows."""
     found: list[tuple[tuple[str, ...], bool, list[int]]] = []
-    for second in view.phases.full:
+    for second in view.row:
         kind = tuple(view.unaffected(second)), view.phases.is_under_fault(second)
         if not kind[0]:
             continue
-        if found and found[-1][:2] == kind and found[-1][2][-1] == second - 1:
+        if found and found[-1][:2] == kind and view.ends(found[-1][2][-1]) == second:
             found[-1][2].append(second)
         else:
             found.append((*kind, [second]))

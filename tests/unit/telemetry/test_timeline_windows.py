@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from client.operation import Outcome
 from telemetry.recorder import Recorder
@@ -63,41 +61,6 @@ def test_looking_changes_nothing() -> None:
     timeline.window(50)
     timeline.windows()
     assert timeline.latest == -1
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 400), max_size=60), st.integers(1, 4).map(lambda n: 2 * n))
-def test_memory_is_bounded_and_nothing_is_lost(seconds: list[int], coarse: int) -> None:
-    """However long the run, windows are few, adjoin each other, and add up to everything."""
-    timeline = Timeline(FakeClock(), full_windows=20, coarse_windows=coarse)
-    for second in seconds:
-        timeline.merge("a", increment(second + 0.5))
-    windows = timeline.windows()
-    assert sum(operations(window) for window in windows) == len(seconds)
-    assert sum(p.calls for w in windows for p in w.slices.values()) == len(seconds)
-    ends = [window.end for window in windows]
-    assert [window.second for window in windows] == [0, *ends][: len(windows)]
-    assert not windows or ends[-1] == max(seconds) + 1
-    assert len(windows) <= coarse + 20 + 10
-    full = windows[-20:]
-    assert all(window.length_s == 1 for window in full)
-    for second in seconds:
-        window = timeline.window(second)
-        assert window.second <= second < window.end
-
-
-def test_old_seconds_become_ten_second_windows() -> None:
-    """What is older than the newest full windows is merged by tens, and says so."""
-    timeline = Timeline(FakeClock(), full_windows=20)
-    for second in range(35):
-        timeline.merge("a", increment(second + 0.25))
-    windows = timeline.windows()
-    assert [(w.second, w.length_s) for w in windows[:2]] == [(0, 10), (10, 1)]
-    assert operations(windows[0]) == 10
-    assert windows[0].workers == {"a": 10}
-    assert windows[0].slices[0, "node1"].calls == 10
-    timeline.merge("a", increment(3.5))
-    assert operations(timeline.windows()[0]) == 11
 
 
 def test_totals_are_kept_for_each_worker() -> None:

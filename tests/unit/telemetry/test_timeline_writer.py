@@ -9,7 +9,7 @@ from typing import Any
 from client.operation import Outcome
 from telemetry.recorder import Recorder
 from telemetry.timeline import Timeline, TimelineWriter
-from telemetry.writer import read_lines
+from telemetry.writer import pieces_of, read_lines, read_series
 
 
 class FakeClock:
@@ -27,6 +27,13 @@ def increment(*operations: tuple[float, Outcome], until: float = 0.0) -> dict[st
         hits = int(outcome == Outcome.HIT)
         recorder.record("get", "node1", outcome, at - 0.001, at, at + 0.001, 1, hits)
     return {**recorder.take(), "until": until}
+
+
+def steady(second: int) -> dict[str, Any]:
+    """Return the report of a second like any other."""
+    report = increment((second + 0.5, Outcome.HIT), until=second + 1.0)
+    report["seconds"][0] |= {"l": [100, 20], "p": [1, 1, 0, 0, 0]}
+    return report
 
 
 def test_a_complete_second_is_on_disk_at_once(tmp_path: Path) -> None:
@@ -58,18 +65,48 @@ def test_late_records_are_in_the_file_at_the_end(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["timeline.jsonl"]
 
 
-def test_merged_seconds_stay_as_they_were_written(tmp_path: Path) -> None:
-    """A long run has a line per second on disk, though memory holds only the newest."""
+def test_folded_seconds_stay_as_they_were_written(tmp_path: Path) -> None:
+    """A long run has a line per second on disk, though memory holds old ones in parts only."""
     path = tmp_path / "timeline.jsonl"
-    timeline = Timeline(FakeClock(), full_windows=20)
+    timeline = Timeline(FakeClock())
     writer = TimelineWriter(path, timeline)
-    for second in range(45):
-        timeline.merge("a", increment((second + 0.5, Outcome.HIT), until=second + 1.0))
+    for second in range(600):
+        timeline.merge("a", steady(second))
         writer.write_complete(second + 1.0)
+    assert timeline.is_folded(100)
     writer.close()
-    lines = list(read_lines(path))
-    assert [line["t"] for line in lines] == list(range(45))
+    lines = list(read_series(path))
+    assert [line["t"] for line in lines] == list(range(600))
     assert all(line["operations"] == {"get": 1} for line in lines)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["timeline.jsonl"]
+
+
+def test_old_lines_move_into_compressed_pieces(tmp_path: Path) -> None:
+    """What is read of the whole run is the same at every moment of it, and at its end."""
+    path = tmp_path / "timeline.jsonl"
+    timeline = Timeline(FakeClock())
+    writer = TimelineWriter(path, timeline, piece_bytes=20_000)
+    written = 0
+    for second in range(200):
+        timeline.merge("a", steady(second))
+        written += writer.write_complete(second + 1.0)
+        if second % 7 == 0:
+            assert [line["t"] for line in read_series(path)] == list(range(written))
+    writer.close()
+    assert [line["t"] for line in read_series(path)] == list(range(200))
+    pieces = pieces_of(path)
+    assert len(pieces) > 2
+    assert sorted(tmp_path.iterdir()) == sorted([*pieces, path])
+    assert path.stat().st_size < 30_000
+
+
+def test_a_piece_that_a_crash_left_plain_is_read_in_its_place(tmp_path: Path) -> None:
+    """A piece is removed only when its compressed form is whole."""
+    (tmp_path / "timeline-0000.jsonl").write_text('{"t":0}\n')
+    (tmp_path / "timeline-0000.jsonl.xz.part").write_text("half")
+    path = tmp_path / "timeline.jsonl"
+    path.write_text('{"t":1}\n')
+    assert [line["t"] for line in read_series(path)] == [0, 1]
 
 
 def test_a_line_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:

@@ -1,0 +1,292 @@
+"""The windows of a run in bounded memory: open, closed and packed, or folded into coarser ones.
+
+The newest seconds are open and plain. Older ones are closed and packed (a tenth of the memory).
+In a long run, closed seconds far from any fault are folded: of some seconds in a row all but the
+last become one window, and the last stays as a sample, so sums stay exact and medians over
+seconds are taken from a fair sample of them. Folds are merged in pairs as they become many. Three
+kinds of seconds are never folded: those that are protected (near a fault, or at the start), those
+in which something happened that a check may ask about, with those beside them, and the newest. The
+order in time is kept: each window begins where the one before it ends. It judges nothing.
+"""
+
+from __future__ import annotations
+
+import bisect
+import copy
+import itertools
+import operator
+import pickle
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from telemetry.histogram import Histogram
+from telemetry.remarkable import is_remarkable
+from telemetry.window import Cell, Window
+
+OPEN_S = 30
+"""Newest seconds kept plain: reports still add to them, and every screen reads them."""
+
+RECENT_S = 300
+"""Newest seconds kept one by one."""
+
+START_S = 60
+"""First seconds kept one by one: a run warms up in them."""
+
+FOLD_S = 10
+"""Seconds that become a fold and a sample."""
+
+MOST_FOLDS = 80
+"""Folds kept; then neighbours are merged, which halves them and the samples."""
+
+MOST_PROTECTED = 7_200
+"""Seconds near faults kept one by one; packed, one takes 4 KB at 2,000 op/s."""
+
+MOST_REMARKABLE = 300
+"""Seconds kept because something happened in them; with more, the oldest lose that."""
+
+BESIDE_S = 3
+"""A call that began so long before, or a breaker that opened then, is still part of it."""
+
+PACKING = 1  # zlib's fastest: a second is packed in the time of ten operations
+
+
+@dataclass(slots=True)
+class _Closed:
+    """A closed window, packed or (while something is added to it) plain."""
+
+    second: int
+    end: int
+    held: bytes | Window
+    is_remarkable: bool = False
+    is_fold: bool = False
+    is_sample: bool = True
+
+    def plain(self) -> Window:
+        """Return the window; what is changed in it stays only where it was reopened."""
+        held = self.held
+        window = held if isinstance(held, Window) else _unpacked(held)
+        window.is_sample = self.is_sample
+        return window
+
+    def reopen(self) -> Window:
+        """Return the window to add to; `pack` afterwards."""
+        self.held = self.plain()
+        return self.held
+
+    def pack(self) -> None:
+        """Pack the window again."""
+        if isinstance(self.held, Window):
+            self.held = _packed(self.held)
+
+
+_Squeezed = Histogram | tuple[int, bytes, bytes]  # or: first bucket, steps between them, counts
+
+
+def _packed(window: Window) -> bytes:
+    rest = copy.copy(window)
+    cells, rest.cells = window.cells, {}
+    parts = [
+        (key, cell.count, cell.keys, cell.hits, _squeezed(cell.service), _squeezed(cell.response))
+        for key, cell in cells.items()
+    ]
+    return zlib.compress(pickle.dumps((rest, parts), pickle.HIGHEST_PROTOCOL), PACKING)
+
+
+def _unpacked(held: bytes) -> Window:
+    window, parts = pickle.loads(zlib.decompress(held))  # packed by this very process
+    assert isinstance(window, Window)
+    for key, count, keys, hits, service, response in parts:
+        window.cells[key] = Cell(count, keys, hits, _released(service), _released(response))
+    return window
+
+
+def _squeezed(histogram: Histogram) -> _Squeezed:
+    """Return a histogram in two bytes a bucket, where its numbers are as small as usual."""
+    if not histogram:
+        return histogram
+    buckets = sorted(histogram)
+    try:
+        steps = bytes(map(operator.sub, buckets[1:], buckets))
+        return buckets[0], steps, bytes(map(histogram.__getitem__, buckets))
+    except ValueError:  # a number over 255
+        return histogram
+
+
+def _released(squeezed: _Squeezed) -> Histogram:
+    if isinstance(squeezed, dict):
+        return squeezed
+    first, steps, counts = squeezed
+    return dict(zip(itertools.accumulate(steps, initial=first), counts, strict=True))
+
+
+class WindowStore:
+    """All windows of one run, by second."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, Window] = {}
+        self._closed: list[_Closed] = []
+        self._next = 0  # first second that is not closed
+        self._settled = 0  # index of the first closed window that may still be folded
+        self._reopened: list[_Closed] = []
+        self._last: Window | None = None  # the newest closed one
+        self._protected: list[tuple[float, float]] = [(0.0, START_S)]
+        self._near = 0  # protected seconds among the settled ones
+        self._span = 2 * FOLD_S  # most seconds of a fold; it doubles as the run becomes longer
+
+    def protect(self, begin: float, end: float) -> None:
+        """Keep the seconds between two moments one by one."""
+        self._protected.append((begin, end))
+
+    # Adding ------------------------------------------------------------------------------------
+
+    def at(self, second: int) -> Window:
+        """Return the window that holds the second, to add to, making it."""
+        if second >= self._next:
+            window = self._open.get(second)
+            if window is None:
+                window = self._open[second] = Window(second)
+            return window
+        closed = self._closed[self._index(second)]
+        self._reopened.append(closed)
+        return closed.reopen()
+
+    def settle(self, latest: int) -> None:
+        """Close, pack and fold what is old enough, given the newest second.
+
+        To be called about once a second: what takes long is done in small parts.
+        """
+        reopened, self._reopened = self._reopened, []
+        for closed in reopened:
+            if not closed.is_fold:
+                closed.is_remarkable |= is_remarkable(closed.plain(), None)
+            closed.pack()
+        while self._next <= latest - OPEN_S:
+            self._close(self._next)
+            self._next += 1
+        while self._settle_next(latest - RECENT_S):
+            pass
+        self._tidy()
+
+    def _close(self, second: int) -> None:
+        window = self._open.pop(second, None) or Window(second)
+        remarkable = is_remarkable(window, self._last)
+        self._last = window
+        self._closed.append(_Closed(second, second + 1, _packed(window), remarkable))
+
+    # Folding -----------------------------------------------------------------------------------
+
+    def _settle_next(self, until: int) -> bool:
+        """Fold the next seconds in a row, or keep the next one; tell whether it went on."""
+        start = self._settled
+        row: list[_Closed] = []
+        while len(row) < FOLD_S:
+            index = start + len(row)
+            if index + BESIDE_S >= len(self._closed) or self._closed[index].end > until:
+                return False  # the row may still grow
+            if self._stays(index):
+                break
+            row.append(self._closed[index])
+        if len(row) > 1:
+            self._closed[start : start + len(row)] = [_merged(row[:-1]), row[-1]]
+            self._settled = start + 2
+        else:
+            self._keep(self._closed[start], is_sample=bool(row))
+            self._settled = start + 1
+        return True
+
+    def _keep(self, closed: _Closed, *, is_sample: bool) -> None:
+        """Keep a second for itself; medians would lean towards those kept for what happened."""
+        if self._is_protected(closed):
+            self._near += 1
+        else:
+            closed.is_sample = is_sample
+
+    def _stays(self, index: int) -> bool:
+        """Tell whether a closed second is kept one by one."""
+        beside = self._closed[max(0, index - BESIDE_S) : index + BESIDE_S + 1]
+        return self._is_protected(self._closed[index]) or any(each.is_remarkable for each in beside)
+
+    def _is_protected(self, closed: _Closed) -> bool:
+        return self._near < MOST_PROTECTED and any(
+            begin < closed.end and closed.second < end for begin, end in self._protected
+        )
+
+    def _tidy(self) -> None:
+        """Make room: merge a few windows where there are too many of a kind."""
+        kept = [i for i, closed in enumerate(self._closed) if _is_kept_for_cause(closed)]
+        if len(kept) > MOST_REMARKABLE:
+            self._merge(kept[0], _length_of_run(kept[:FOLD_S]))
+        elif sum(closed.is_fold for closed in self._closed) > MOST_FOLDS:
+            self._merge_neighbours()
+
+    def _merge_neighbours(self) -> None:
+        """Merge two folds, and the sample between them: the first that make a fold of `_span`."""
+        for index, closed in enumerate(self._closed[: self._settled]):
+            if closed.is_fold:
+                length = self._mergeable(index)
+                if length and self._closed[index + length - 1].end - closed.second <= self._span:
+                    self._merge(index, length)
+                    return
+        self._span *= 2
+
+    def _mergeable(self, index: int) -> int:
+        """Return how many windows from a fold on would make one fold, 0 for none."""
+        row = self._closed[index : min(index + 3, self._settled)]
+        if len(row) > 1 and row[1].is_fold:
+            return 2
+        return 3 if len(row) == 3 and _is_sample(row[1]) and row[2].is_fold else 0
+
+    def _merge(self, index: int, length: int) -> None:
+        row = self._closed[index : index + length]
+        self._closed[index : index + length] = [_merged(row)]
+        self._settled -= length - 1
+
+    # Reading -----------------------------------------------------------------------------------
+
+    def window(self, second: int) -> Window:
+        """Return the window that holds the second, an empty one when nothing is known of it."""
+        if 0 <= second < self._next:
+            return self._closed[self._index(second)].plain()
+        return self._open.get(second) or Window(second)
+
+    def windows(self, latest: int) -> Iterator[Window]:
+        """Yield all windows up to the newest second, in order and without gaps."""
+        for closed in self._closed:
+            yield closed.plain()
+        for second in range(self._next, latest + 1):
+            yield self.window(second)
+
+    def is_folded(self, second: int) -> bool:
+        """Tell whether the second is known only as part of a coarser window."""
+        return second < self._next and self._closed[self._index(second)].is_fold
+
+    def bytes_held(self) -> int:
+        """Return what the packed windows take, in bytes."""
+        return sum(len(c.held) for c in self._closed if isinstance(c.held, bytes))
+
+    def _index(self, second: int) -> int:
+        return bisect.bisect_right(self._closed, second, key=lambda closed: closed.second) - 1
+
+
+def _is_kept_for_cause(closed: _Closed) -> bool:
+    return not closed.is_fold and not closed.is_sample
+
+
+def _is_sample(closed: _Closed) -> bool:
+    return not closed.is_fold and closed.is_sample and closed.second >= START_S
+
+
+def _length_of_run(indices: list[int]) -> int:
+    """Return how many of the indices follow each other without a gap, from the first on."""
+    return sum(1 for place, index in enumerate(indices) if index == indices[0] + place)
+
+
+def _merged(row: list[_Closed]) -> _Closed:
+    """Return one window in place of several in a row."""
+    first, *others = row
+    window = first.plain()
+    for other in others:
+        window.absorb(other.plain())
+    held = _packed(window)
+    return _Closed(first.second, row[-1].end, held, is_fold=True, is_sample=False)
