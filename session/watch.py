@@ -20,6 +20,7 @@ from cluster.probe import MADE, NotMemcachedError, ProbeError, SilentError, stat
 from session.nodes import nodes_at
 from session.room import refuse_overflow
 from telemetry.live import REPORT_LAG_S
+from telemetry.locust_stats import trim
 from verdict.model import NodeChange
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ def look_once(run: MasterRun) -> None:
         if look.stats:
             run.timeline.server(second, name, dict(look.stats))
     run.writer.write_complete(run.now_s)
+    trim_locust(run)
     note_guard(run)
     if why := abort_reason(run):
         run.cut_off(why)
@@ -164,6 +166,13 @@ def look_before_the_run(run: MasterRun) -> None:
 def _refuse_several(run: MasterRun) -> None:
     for name, why in run.monitor.several.items():
         raise ClusterError(f"{name} is not one server ({why}): name each server by itself")
+
+
+def trim_locust(run: MasterRun) -> None:
+    """Keep Locust's own statistics from growing, unless they are to be printed as JSON."""
+    options = run.environment.parsed_options
+    if not (options.json or options.json_file):
+        trim(run.runner.stats)
 
 
 def note_guard(run: MasterRun) -> None:

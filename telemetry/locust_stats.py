@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import locust.stats
-from locust.stats import StatsCSV, StatsEntry
+from locust.stats import RequestStats, StatsCSV, StatsEntry
 
 from telemetry.histogram import bucket_of, middle_us
 
@@ -19,6 +19,12 @@ DECIMALS = 3
 """Of a millisecond: memcached answers in tens of microseconds."""
 
 _MARK = "_memquake_precise"
+
+KEPT_S = 600
+"""Seconds whose requests Locust's entries keep one by one; its own rates look back 12 s."""
+
+KEPT_ROWS = 720
+"""Rows of Locust's own charts, one each 5 s: an hour, then twice as far apart, and so on."""
 
 MEMO_SIZE = 50_000
 """Durations whose bucket is remembered: Locust asks twice for every request."""
@@ -99,6 +105,22 @@ def _percentile(self: StatsEntry) -> str:
         f"{self.method or '':<{locust.stats.STATS_TYPE_WIDTH}} "
         f"{self.name:<{locust.stats.STATS_NAME_WIDTH}} {times} {self.num_requests:6d}"
     )
+
+
+def trim(stats: RequestStats) -> None:
+    """Forget old seconds and thin the rows of Locust's charts, which both grow with the run.
+
+    An entry grows by 8 MB a day otherwise. To be called now and then, by the process that shows
+    the statistics.
+    """
+    for entry in (stats.total, *stats.entries.values()):
+        for by_second in (entry.num_reqs_per_sec, entry.num_fail_per_sec):
+            if len(by_second) > KEPT_S:
+                oldest = max(by_second) - KEPT_S
+                for second in [second for second in by_second if second <= oldest]:
+                    del by_second[second]
+    if len(stats.history) > KEPT_ROWS:
+        del stats.history[1:-1:2]
 
 
 def install() -> None:

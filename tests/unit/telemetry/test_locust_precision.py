@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from locust.rpc.protocol import Message
 from locust.stats import RequestStats, StatsCSV, StatsEntry
 
-from telemetry.locust_stats import bucket_ms, install, shown
+from telemetry.locust_stats import KEPT_ROWS, KEPT_S, bucket_ms, install, shown, trim
 
 REPLACED = (
     (locust.stats, "bucket_response_time"),
@@ -140,3 +140,25 @@ def test_keys_are_bounded() -> None:
 def test_times_are_shown_in_their_column(value: float | None, text: str) -> None:
     """A column keeps its width and a gap to the one before."""
     assert shown(value, 7) == text
+
+
+def test_locusts_own_tables_do_not_grow_with_the_run() -> None:
+    """Its rates are those of before, whatever old seconds and rows of charts are forgotten."""
+    stats = RequestStats()
+    for second in range(3 * KEPT_S):
+        for name in ("get", "set"):
+            entry = stats.get(name, "memcached")
+            for table in (entry.num_reqs_per_sec, stats.total.num_reqs_per_sec):
+                table[1_000 + second] += 7
+        stats.last_request_timestamp = stats.total.last_request_timestamp = 1_000.0 + second
+        stats.start_time = 1_000.0
+        stats.history.append({"time": second})
+        before = stats.total.current_rps
+        trim(stats)
+        assert stats.total.current_rps == before
+    assert len(stats.total.num_reqs_per_sec) <= KEPT_S
+    assert len(stats.get("get", "memcached").num_reqs_per_sec) <= KEPT_S
+    times = [row["time"] for row in stats.history]
+    assert KEPT_ROWS // 2 <= len(times) <= KEPT_ROWS
+    assert times == sorted(times)
+    assert (times[0], times[-1]) == (0, 3 * KEPT_S - 1)
