@@ -1,12 +1,13 @@
 """The windows of a run in bounded memory: open, closed and packed, or folded into coarser ones.
 
 The newest seconds are open and plain. Older ones are closed and packed (a tenth of the memory).
-In a long run, closed seconds far from any fault are folded: of some seconds in a row all but the
-last become one window, and the last stays as a sample, so sums stay exact and medians over
-seconds are taken from a fair sample of them. Folds are merged in pairs as they become many. Three
-kinds of seconds are never folded: those that are protected (near a fault, or at the start), those
-in which something happened that a check may ask about, with those beside them, and the newest. The
-order in time is kept: each window begins where the one before it ends. It judges nothing.
+In a long run, closed seconds far from any fault are folded into windows of several seconds, which
+keep all sums. Four kinds of seconds are never folded: the newest; those that are protected (near a
+fault, or at the start); those in which something happened that a check may ask about, with those
+beside them; and samples, one second in so many, whatever happened in it. Medians over seconds are
+taken from samples (`Window.is_sample`), so they are fair. As folds become many, samples become
+rarer and the folds between them are merged. Each window begins where the one before it ends. It
+judges nothing.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ START_S = 60
 """First seconds kept one by one: a run warms up in them."""
 
 FOLD_S = 10
-"""Seconds that become a fold and a sample."""
+"""One second in so many is a sample; then one in 20, in 40, as the run becomes longer."""
 
 MOST_FOLDS = 80
-"""Folds kept; then neighbours are merged, which halves them and the samples."""
+"""Folds kept; with more, every other sample is given up."""
 
 MOST_PROTECTED = 7_200
 """Seconds near faults kept one by one; packed, one takes 4 KB at 2,000 op/s."""
@@ -61,6 +62,13 @@ class _Closed:
     is_remarkable: bool = False
     is_fold: bool = False
     is_sample: bool = True
+    is_kept: bool = True  # for what happened in it or beside it
+    is_protected: bool = False
+
+    @property
+    def may_merge(self) -> bool:
+        """Whether nothing asks for it to stay as it is."""
+        return not (self.is_sample or self.is_kept or self.is_protected)
 
     def plain(self) -> Window:
         """Return the window; what is changed in it stays only where it was reopened."""
@@ -132,7 +140,8 @@ class WindowStore:
         self._last: Window | None = None  # the newest closed one
         self._protected: list[tuple[float, float]] = [(0.0, START_S)]
         self._near = 0  # protected seconds among the settled ones
-        self._span = 2 * FOLD_S  # most seconds of a fold; it doubles as the run becomes longer
+        self._row = 0  # last settled seconds that wait for being folded together
+        self._span = FOLD_S  # one second in so many is a sample
 
     def protect(self, begin: float, end: float) -> None:
         """Keep the seconds between two moments one by one."""
@@ -177,70 +186,56 @@ class WindowStore:
     # Folding -----------------------------------------------------------------------------------
 
     def _settle_next(self, until: int) -> bool:
-        """Fold the next seconds in a row, or keep the next one; tell whether it went on."""
-        start = self._settled
-        row: list[_Closed] = []
-        while len(row) < FOLD_S:
-            index = start + len(row)
-            if index + BESIDE_S >= len(self._closed) or self._closed[index].end > until:
-                return False  # the row may still grow
-            if self._stays(index):
-                break
-            row.append(self._closed[index])
-        if len(row) > 1:
-            self._closed[start : start + len(row)] = [_merged(row[:-1]), row[-1]]
-            self._settled = start + 2
-        else:
-            self._keep(self._closed[start], is_sample=bool(row))
-            self._settled = start + 1
+        """Decide about the next second; tell whether it was old enough."""
+        index = self._settled
+        if index + BESIDE_S >= len(self._closed) or self._closed[index].end > until:
+            return False
+        closed = self._closed[index]
+        beside = self._closed[max(0, index - BESIDE_S) : index + BESIDE_S + 1]
+        closed.is_protected = self._is_protected(closed)
+        closed.is_kept = any(each.is_remarkable for each in beside)
+        closed.is_sample = closed.is_protected or self._is_sample(closed)
+        self._settled, self._near = index + 1, self._near + closed.is_protected
+        if closed.may_merge:
+            self._row += 1
+            if self._row < FOLD_S:
+                return True
+        end = self._settled if closed.may_merge else index
+        if self._row > 1:
+            self._merge(end - self._row, self._row)
+        self._row = 0
         return True
 
-    def _keep(self, closed: _Closed, *, is_sample: bool) -> None:
-        """Keep a second for itself; medians would lean towards those kept for what happened."""
-        if self._is_protected(closed):
-            self._near += 1
-        else:
-            closed.is_sample = is_sample
-
-    def _stays(self, index: int) -> bool:
-        """Tell whether a closed second is kept one by one."""
-        beside = self._closed[max(0, index - BESIDE_S) : index + BESIDE_S + 1]
-        return self._is_protected(self._closed[index]) or any(each.is_remarkable for each in beside)
+    def _is_sample(self, closed: _Closed) -> bool:
+        return closed.second % self._span == self._span - 1
 
     def _is_protected(self, closed: _Closed) -> bool:
         return self._near < MOST_PROTECTED and any(
             begin < closed.end and closed.second < end for begin, end in self._protected
         )
 
-    def _tidy(self) -> None:
-        """Make room: merge a few windows where there are too many of a kind."""
-        kept = [i for i, closed in enumerate(self._closed) if _is_kept_for_cause(closed)]
-        if len(kept) > MOST_REMARKABLE:
-            self._merge(kept[0], _length_of_run(kept[:FOLD_S]))
-        elif sum(closed.is_fold for closed in self._closed) > MOST_FOLDS:
-            self._merge_neighbours()
-
-    def _merge_neighbours(self) -> None:
-        """Merge two folds, and the sample between them: the first that make a fold of `_span`."""
-        for index, closed in enumerate(self._closed[: self._settled]):
-            if closed.is_fold:
-                length = self._mergeable(index)
-                if length and self._closed[index + length - 1].end - closed.second <= self._span:
-                    self._merge(index, length)
-                    return
-        self._span *= 2
-
-    def _mergeable(self, index: int) -> int:
-        """Return how many windows from a fold on would make one fold, 0 for none."""
-        row = self._closed[index : min(index + 3, self._settled)]
-        if len(row) > 1 and row[1].is_fold:
-            return 2
-        return 3 if len(row) == 3 and _is_sample(row[1]) and row[2].is_fold else 0
-
     def _merge(self, index: int, length: int) -> None:
         row = self._closed[index : index + length]
         self._closed[index : index + length] = [_merged(row)]
         self._settled -= length - 1
+
+    def _tidy(self) -> None:
+        """Make room, a little at each call: merge what may be, or give up what is too much."""
+        settled = self._closed[: self._settled - self._row]
+        for index, (one, other) in enumerate(itertools.pairwise(settled)):
+            if one.may_merge and other.may_merge:
+                row = itertools.takewhile(lambda each: each.may_merge, settled[index:])
+                self._merge(index, len(list(itertools.islice(row, FOLD_S))))
+                return
+        free = [closed for closed in settled if not closed.is_protected]
+        remarkable = [closed for closed in free if closed.is_remarkable]
+        if len(remarkable) > MOST_REMARKABLE:
+            for closed in free[: free.index(remarkable[FOLD_S])]:
+                closed.is_kept = closed.is_remarkable = False
+        elif sum(closed.is_fold for closed in settled) > MOST_FOLDS:
+            self._span *= 2
+            for closed in free:
+                closed.is_sample = closed.is_sample and self._is_sample(closed)
 
     # Reading -----------------------------------------------------------------------------------
 
@@ -269,19 +264,6 @@ class WindowStore:
         return bisect.bisect_right(self._closed, second, key=lambda closed: closed.second) - 1
 
 
-def _is_kept_for_cause(closed: _Closed) -> bool:
-    return not closed.is_fold and not closed.is_sample
-
-
-def _is_sample(closed: _Closed) -> bool:
-    return not closed.is_fold and closed.is_sample and closed.second >= START_S
-
-
-def _length_of_run(indices: list[int]) -> int:
-    """Return how many of the indices follow each other without a gap, from the first on."""
-    return sum(1 for place, index in enumerate(indices) if index == indices[0] + place)
-
-
 def _merged(row: list[_Closed]) -> _Closed:
     """Return one window in place of several in a row."""
     first, *others = row
@@ -289,4 +271,4 @@ def _merged(row: list[_Closed]) -> _Closed:
     for other in others:
         window.absorb(other.plain())
     held = _packed(window)
-    return _Closed(first.second, row[-1].end, held, is_fold=True, is_sample=False)
+    return _Closed(first.second, row[-1].end, held, is_fold=True, is_sample=False, is_kept=False)

@@ -355,13 +355,13 @@ def generator_not_saturated(view: View) -> CheckResult:
     limit = view.limit(name)
     if not view.is_paced:
         return not_applicable(name, "closed loop: the generator is meant to be busy")
-    seconds = view.phases.sampled
+    seconds = view.row
     lag = _lag_p99_s(view, seconds)
     if lag is None:
         none = lacking("windows with a measured lag", 0, 1, seconds=seconds)
         why = view.because("the hub's lag was not measured")
         return inconclusive(name, why, limit=limit, evidence=lambda: none)
-    cpu = view.median_cpu(seconds)
+    cpu = view.median_cpu(view.phases.sampled)
     parts = []
     for is_over, seen, most, unit, why in (
         (lag > limit, lag, limit, "s", f"hub lag p99 {lag * 1000:.1f} ms"),

@@ -150,8 +150,8 @@ def test_locusts_own_tables_do_not_grow_with_the_run() -> None:
             entry = stats.get(name, "memcached")
             for table in (entry.num_reqs_per_sec, stats.total.num_reqs_per_sec):
                 table[1_000 + second] += 7
-        stats.last_request_timestamp = stats.total.last_request_timestamp = 1_000.0 + second
-        stats.start_time = 1_000.0
+        stats.total.last_request_timestamp = 1_000.0 + second
+        stats.total.start_time = 1_000.0
         stats.history.append({"time": second})
         before = stats.total.current_rps
         trim(stats)
