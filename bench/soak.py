@@ -20,8 +20,9 @@ from typing import Any
 import psutil
 
 from client.operation import Outcome
-from session.folder import RunFolder
-from session.outcome import write_outcome
+from report.html import write_html
+from report.json import write_json
+from report.junit import write_junit
 from telemetry.histogram import bucket_of
 from telemetry.timeline import Timeline, TimelineWriter
 from telemetry.window import Cell, MachineLoad, NodeState, Slice
@@ -120,15 +121,14 @@ class SteadyState:
         }
 
 
-def measure(nodes: int, seconds: int, runs_dir: Path, *, tell: bool = True) -> Measured:
+def measure(nodes: int, seconds: int, folder: Path, *, tell: bool = True) -> Measured:
     """Simulate a steady run of so many seconds on so many nodes."""
     names = [f"node{n + 1}" for n in range(nodes)]
     steady = SteadyState(names, seed=1)
     clock = _Clock()
     timeline = Timeline(clock)
     timeline.start(0.0)
-    folder = RunFolder(runs_dir, "soak")
-    writer = TimelineWriter(folder.file("timeline.jsonl"), timeline)
+    writer = TimelineWriter(folder / "timeline.jsonl", timeline)
     after_start = 0.0
     for second in range(seconds):
         for name in names:
@@ -144,24 +144,26 @@ def measure(nodes: int, seconds: int, runs_dir: Path, *, tell: bool = True) -> M
     growth = _resident() - after_start
     writer.close()
     begun = time.perf_counter()
-    facts = _facts(timeline, names, seconds, folder.started)
+    facts = _facts(timeline, names, seconds)
     verdict = judge(facts)
     took = time.perf_counter() - begun
-    write_outcome(folder, facts, verdict, report=True)
+    write_json(verdict, facts, folder / "verdict.json")
+    write_junit(verdict, facts, folder / "junit.xml")
+    write_html(verdict, facts, folder / "report.html")
     return Measured(
         growth=growth,
-        folder=_size(folder.path),
-        report=folder.file("report.html").stat().st_size,
+        folder=_size(folder),
+        report=(folder / "report.html").stat().st_size,
         verdict_s=took,
         ruling=str(verdict.ruling),
         windows=len(facts.windows),
     )
 
 
-def _tell(second: int, timeline: Timeline, folder: RunFolder) -> None:
+def _tell(second: int, timeline: Timeline, folder: Path) -> None:
     line = f"{second:>8,} s  memory {_resident() / MIB:6.1f} MiB"
     line += f"  windows {timeline.bytes_held() / MIB:5.2f} MiB"
-    print(f"{line}  folder {_size(folder.path) / MIB:6.1f} MiB", flush=True)
+    print(f"{line}  folder {_size(folder) / MIB:6.1f} MiB", flush=True)
 
 
 class _Clock:
@@ -171,7 +173,7 @@ class _Clock:
         return self.now
 
 
-def _facts(timeline: Timeline, nodes: list[str], seconds: int, started: str) -> RunFacts:
+def _facts(timeline: Timeline, nodes: list[str], seconds: int) -> RunFacts:
     operations = timeline.totals()["operations"]
     held = {"fds": 20.0, "greenlets": 10.0}
     ledger = LedgerFacts(writes=10**6, updates=10**6, reads=10**6)
@@ -195,7 +197,7 @@ def _facts(timeline: Timeline, nodes: list[str], seconds: int, started: str) -> 
         target_rate=RATE,
         op_timeout_s=0.5,
         pool_size=10,
-        started=started,
+        started="2026-01-01T00:00:00Z",
         duration_s=float(seconds),
         phases=[],
         faults=[],
