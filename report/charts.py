@@ -271,7 +271,7 @@ class _Drawing:
         y = linear_scale(max(sums, default=0.0), plot.unit)
         body = Markup("").join(
             Markup('<path class="area {}" d="{}"/>').format(
-                plot.styles[label], self._area(below, above, y)
+                plot.styles.get(label, "kind-other"), self._area(below, above, y)
             )
             for label, below, above in layers
         )
@@ -288,7 +288,9 @@ class _Drawing:
 
     def _chart(self, plot: Plot, columns: Mapping[str, Values], y: Scale, body: Markup) -> Chart:
         legend = [
-            Legend(label=label, css=plot.styles[label], most=_most(column, plot.unit))
+            Legend(
+                label=label, css=plot.styles.get(label, "kind-other"), most=_most(column, plot.unit)
+            )
             for label, column in columns.items()
         ]
         said = ", ".join(f"{item.label} at most {item.most}" for item in legend)

@@ -7,6 +7,7 @@ before a percentile is read, so that nothing between two points is lost.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from verdict.sums import reads
 
 MOST_POINTS = 600
 """A chart is about that many pixels wide; more points cannot be told apart."""
+
+CLASSES_SHOWN = 3  # of errors, in a legend
 
 STATES = ("closed", "half_open", "open")  # from best to worst
 
@@ -85,8 +88,24 @@ def errors(bins: Sequence[Bin]) -> dict[str, Values]:
         if outcome in FAILURES and cell.count
     }
     return {
-        str(kind): [_count(each, _only(kind)) for each in bins] for kind in Outcome if kind in seen
+        _label(kind, bins): [_count(each, _only(kind)) for each in bins]
+        for kind in Outcome
+        if kind in seen
     }
+
+
+def _label(kind: Outcome, bins: Sequence[Bin]) -> str:
+    """Name a kind of failure; one that fits no other by the classes that were raised most."""
+    if kind is not Outcome.OTHER_ERROR:
+        return str(kind)
+    classes: Counter[str] = Counter()
+    for window in (window for each in bins for window in each.windows):
+        for (_, _, outcome, name), count in window.raised.items():
+            classes[name] += count if outcome == kind else 0
+    shown = [name for name, _ in classes.most_common(CLASSES_SHOWN + 1)]
+    if len(shown) > CLASSES_SHOWN:
+        shown[CLASSES_SHOWN:] = ["..."]
+    return ", ".join(shown) or str(kind)
 
 
 def hit_ratio(bins: Sequence[Bin]) -> dict[str, Values]:

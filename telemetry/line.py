@@ -103,6 +103,7 @@ def to_line(window: Window) -> dict[str, Any]:
         "errors": _summed(
             (str(outcome), cell.count) for (_, _, outcome), cell in cells if outcome in FAILURES
         ),
+        "error_classes": _summed((kind, count) for (_, _, _, kind), count in window.raised.items()),
         "nodes": {node: _node_line(window, node) for node in sorted(nodes - {""})},
         "service_p50_us": percentile(service, 0.5),
         "service_p99_us": percentile(service, 0.99),

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped, TestSuite
 
+from client.operation import Outcome
 from report.console import summary
 from report.html import html_text, write_html
 from report.json import verdict_json, write_json
 from report.junit import junit_text, write_junit
-from report.series import MOST_POINTS, bins_of
+from report.series import MOST_POINTS, bins_of, errors
+from telemetry.window import Window
 from tests.unit.verdict.made_up_runs import TIMED_OUT, MadeUpRun, run_with_outage
 from verdict.budgets import known_checks
 from verdict.model import CheckResult, Figure, Ruling, RunFacts, Verdict
@@ -231,6 +233,22 @@ def test_long_run_is_drawn_with_few_points() -> None:
     bins = bins_of(facts)
     assert len(bins) <= MOST_POINTS
     assert sum(len(each.windows) for each in bins) == 1300
+
+
+def test_errors_are_drawn_by_the_classes_that_were_raised() -> None:
+    """A failure that fits no outcome is named by its classes, whatever a foreign one is called."""
+    run = MadeUpRun(20).some_calls("node1", 5.0, (Outcome.OTHER_ERROR, 200), 10)
+
+    def raised(windows: dict[int, Window]) -> None:
+        names = ("A", "<b>", "C", "D")
+        windows[5].raised = {("get", "node1", "other_error", n): 9 - len(n) for n in names}
+
+    facts = run.poke(raised).facts()
+    (label,) = errors(bins_of(facts))
+    assert sorted(label.split(", ")[:3]) == ["A", "C", "D"]
+    assert label.endswith(", ...")
+    page = html_text(judge(facts), facts)
+    assert label in page
 
 
 def test_number_that_json_lacks_becomes_null() -> None:
