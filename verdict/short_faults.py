@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from faults.journal import UNSEEN, FaultRecord
-from telemetry.window import WAITING_FROM_US, Slice
+from telemetry.window import WAITING_FROM_US
 from verdict.model import RunFacts
 from verdict.phases import FaultSpan
-from verdict.sums import waiting_calls
+from verdict.sums import waiting_calls, waiting_failures
 from verdict.view import View
 
 CHANCE = 2.0  # bad calls beyond this multiple of the baseline's share are no chance
@@ -86,6 +86,6 @@ def _bad_calls(view: View, node: str, begin: float, end: float, held_us: float) 
     calls = bad = 0
     for _, part in view.slices(node, begin, end):
         calls += part.calls
-        failed_late = waiting_calls(Slice(waiting=part.waiting_failed), held_us)
+        failed_late = waiting_failures(part, held_us)
         bad += part.failed + waiting_calls(part, held_us) - failed_late
     return calls, bad

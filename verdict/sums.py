@@ -97,10 +97,19 @@ def reads(window: Window, nodes: Collection[str] | None = None) -> tuple[int, in
 
 def waiting_calls(part: Slice, threshold_us: float) -> int:
     """Count the calls of a slice that certainly waited at least `threshold_us`."""
+    return _longer(part.waiting, threshold_us)
+
+
+def waiting_failures(part: Slice, threshold_us: float) -> int:
+    """Count the failed calls of a slice that certainly waited at least `threshold_us`."""
+    return _longer(part.waiting_failed, threshold_us)
+
+
+def _longer(waiting: Histogram, threshold_us: float) -> int:
     if threshold_us <= WAITING_FROM_US:
-        return sum(part.waiting.values())
+        return sum(waiting.values())
     return sum(
         count
-        for coarse, count in part.waiting.items()
+        for coarse, count in waiting.items()
         if lowest_us(coarse << SLICE_BUCKET_SHIFT) >= threshold_us
     )

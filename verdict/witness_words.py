@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from client.operation import Outcome
 from verdict.answers import held, not_applicable
 from verdict.correctness import SNAPSHOT_FINDINGS, evidence_line
 from verdict.evidence import kept_findings
 from verdict.model import CheckResult, Contributor
+from verdict.refusals import refusals
 from verdict.view import View
 
 ROW = 3
@@ -91,7 +91,7 @@ def _contributor(view: View, node: str, second: int, claim: _Claim) -> Contribut
             "at_s": second,
             "said": said,
             "calls": calls,
-            "refused_by_breaker": refused,
+            "refused_without_asking": refused,
             "completed": completed,
             "connections_by_server": counted,
         },
@@ -111,15 +111,9 @@ def _contradicted(view: View, node: str, claim: _Claim) -> int | None:
 
 
 def _outcomes(view: View, second: int, node: str) -> tuple[int, int, int]:
-    """Give (calls, refused by a breaker, completed) of single-key calls to a node."""
-    window = view.windows[second]
-    refused = sum(
-        cell.count
-        for (_, owner, outcome), cell in window.cells.items()
-        if owner == node and outcome == Outcome.BREAKER_OPEN
-    )
+    """Give (calls, refused by the client itself, completed) of single-key calls to a node."""
     sums = view.sums(second, node)
-    return sums.operations, refused, sums.completed
+    return sums.operations, refusals(view, second, node), sums.completed
 
 
 def _says_closed(view: View, second: int, node: str) -> bool:
@@ -163,7 +157,7 @@ def _claims_connections(view: View, second: int, node: str) -> bool:
 
 
 _CLAIMS = (
-    _Claim("it said that no breaker was open while every call was refused by one", _says_closed),
+    _Claim("it said that no breaker was open while every call was refused unasked", _says_closed),
     _Claim("it said that the breaker was open while calls went through", _says_open),
     _Claim("it left out a node that it was using", _leaves_out),
     _Claim("it claimed more connections than the server had", _claims_connections),

@@ -10,7 +10,7 @@ from typing import Any
 
 from pymemcache.client.base import Client
 
-from tests.e2e.honest_client import HonestClient
+from tests.e2e.honest_client import CircuitOpenError, HonestClient
 
 
 class PageLostError(Exception):
@@ -79,8 +79,27 @@ class LeavesANodeUnused(HonestClient):
         super().__init__(list(nodes)[:-1], settings)
 
 
+class NodeAwayError(Exception):
+    """Refused without asking the node, by a name that says nothing of it."""
+
+
+class SaysClosedByItsOwnName(HonestClient):
+    """Says that every breaker is closed, and refuses calls by an exception of its own."""
+
+    def _guarded(self, label: str, call: Callable[[], Any]) -> Any:
+        try:
+            return super()._guarded(label, call)
+        except CircuitOpenError:
+            raise NodeAwayError(label) from None
+
+    def snapshot(self) -> dict[str, Any]:
+        pool = {"idle": None, "in_use": None}
+        return {label: {"breaker": "closed", "pool": pool} for label in self._nodes}
+
+
 raises_whole_batches = RaisesWholeBatches
 empties_whole_batches = EmptiesWholeBatches
 connects_for_every_call = ConnectsForEveryCall
 connects_for_every_batch = ConnectsForEveryBatch
 leaves_a_node_unused = LeavesANodeUnused
+says_closed_by_its_own_name = SaysClosedByItsOwnName

@@ -159,6 +159,12 @@ QUIET = [
         "connections_kept",
     ),
     _row("broken_quietly:leaves_a_node_unused", "leaves a node unused", STILL, "load_spread"),
+    _row(
+        "broken_quietly:says_closed_by_its_own_name",
+        "says that all is well, and refuses by a name of its own",
+        OUTAGE,
+        "snapshot_true",
+    ),
 ]
 
 POOLS = [

@@ -57,7 +57,19 @@ def with_another(*effects: str, **changes: Any) -> MadeUpRun:
     return run_with_outage().fault("node1", at=10, to=20, effects=effects, **changes)
 
 
+def mostly_alone() -> MadeUpRun:
+    """Let 90 of 100 batches ask the dead node alone, and one of the others raise."""
+    run = batches(1, a_second=100)
+
+    def poke(windows: dict[int, Window]) -> None:
+        for window in windows.values():
+            window.batch_alone = {"node2": 90}
+
+    return run.poke(poke)
+
+
 BATCHES: list[Row] = [
+    ("batches_kept", "one of ten that ask others raises", mostly_alone, "FAIL"),
     ("batches_kept", "the rest is named as failed", batches, "PASS"),
     ("batches_kept", "every batch raises", lambda: batches(20), "FAIL"),
     ("batches_kept", "one in twenty raises", lambda: batches(1), "FAIL"),

@@ -307,7 +307,110 @@ def flapping() -> MadeUpRun:
     return telling(run, {"closed": 1})
 
 
+OWN_NAME = (Outcome.OTHER_ERROR, 4)
+"""A call that fails in microseconds, by an exception that only the client knows."""
+
+
+def refusing(fate: tuple[str, int] = OWN_NAME, **fault: Any) -> MadeUpRun:
+    """Give a client that leaves node2 alone in an outage, and says that its breaker is closed."""
+    run = MadeUpRun().fault("node2", **fault).all_calls("node2", 10.0, 10.6, TIMED_OUT)
+    return telling(run.all_calls("node2", 10.6, 20.0, fate), {"closed": 1})
+
+
+def refusing_a_healthy_node(*pokes: Poke) -> MadeUpRun:
+    run = MadeUpRun().all_calls("node2", 10, 20, OWN_NAME)
+    for poke in pokes:
+        run.poke(poke)
+    return telling(run, {"closed": 1})
+
+
+def of_class(kind: str) -> Poke:
+    def poke(windows: dict[int, Window]) -> None:
+        for second in range(10, 20):
+            windows[second].raised = {("get", "node2", "other_error", kind): 200}
+
+    return poke
+
+
+def full_pool(waiting: int) -> MadeUpRun:
+    """Let so many calls a second wait for the dead node, and the others fail for lack of a slot."""
+    run = refusing()
+    for second in range(11, 20):
+        run.some_calls("node2", second + 0.3, TIMED_OUT, waiting)
+    return run
+
+
 WORDS: list[Row] = [
+    ("snapshot_true", "closed, refuses by a name of its own", refusing, "FAIL"),
+    (
+        "snapshot_true",
+        "closed, refuses by the name of a timeout",
+        lambda: refusing((Outcome.TIMEOUT, 4)),
+        "FAIL",
+    ),
+    (
+        "snapshot_true",
+        "closed, refuses by the name of the kernel's refusal",
+        lambda: refusing((Outcome.REFUSED, 4)),
+        "FAIL",
+    ),
+    (
+        "snapshot_true",
+        "closed, and the kernel refuses at once",
+        lambda: refusing(kind="down"),
+        "PASS",
+    ),
+    (
+        "snapshot_true",
+        "closed, and nobody saw that the node is silent",
+        lambda: refusing(confirmed_at_s=None),
+        "PASS",
+    ),
+    (
+        "snapshot_true",
+        "closed, and the answers are failures",
+        lambda: refusing((Outcome.OTHER_ERROR, 1_500)),
+        "PASS",
+    ),
+    (
+        "snapshot_true",
+        "open, refuses by a name of its own",
+        lambda: telling(refusing(), {"open": 1}),
+        "PASS",
+    ),
+    ("snapshot_true", "a pool of four that is full", lambda: full_pool(4).but(pool_size=4), "PASS"),
+    ("snapshot_true", "a probe or two", lambda: full_pool(2), "FAIL"),
+    (
+        "snapshot_true",
+        "a pool that it says is full",
+        lambda: refusing().tell("node2", 11, 20, breaker={"closed": 1}, in_use=10),
+        "PASS",
+    ),
+    ("snapshot_true", "closed, and refuses a healthy node", refusing_a_healthy_node, "FAIL"),
+    (
+        "snapshot_true",
+        "closed, and a healthy node saw its commands",
+        lambda: refusing_a_healthy_node(more("cmd_get", 0, 10, "node2", every=100)),
+        "PASS",
+    ),
+    (
+        "snapshot_true",
+        "closed, and a healthy node saw its connections",
+        lambda: refusing_a_healthy_node(more("total_connections", 0, 10, "node2", every=100)),
+        "PASS",
+    ),
+    (
+        "snapshot_true",
+        "closed, and the system has no descriptors left",
+        lambda: refusing_a_healthy_node(of_class("OSError")),
+        "PASS",
+    ),
+    (
+        "snapshot_true",
+        "closed, and nobody asked the node",
+        lambda: refusing_a_healthy_node(silent(10, 21, "node2")),
+        "PASS",
+    ),
     (
         "snapshot_true",
         "open while it refuses",
