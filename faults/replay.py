@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from faults.record import Judged, read_record
-from faults.rerun import make_folder, run_again
+from faults.rerun import client_folder, locust_options, make_folder, run_again
 
 
 def replay(folder: Path, more: Sequence[str]) -> tuple[list[str], bool]:
@@ -15,6 +15,8 @@ def replay(folder: Path, more: Sequence[str]) -> tuple[list[str], bool]:
     ScenarioError in one line for a run that cannot be repeated.
     """
     record = read_record(folder)
+    locust_options(record, more)  # what is missing shows before anything is written
+    client_folder(record, more)
     into = make_folder(record, "replay")
     again = run_again(record, record.plan, more, into=into, shown=True)
     same = same_verdict(record.judged, again.judged)

@@ -26,7 +26,8 @@ LOCUSTFILE = Path(__file__).resolve().parent.parent / "locustfile.py"
 GIVEN_NODES = "given"  # what a run on nodes of the user's own says in their place
 SET_UP_S = 300.0  # start, users, last reports and verdict beside the phases; a hang, not slowness
 CLEAN_UP_S = 60.0  # a run that is interrupted still judges and writes
-NO_FLAGS = frozenset({"nodes", "user-classes"})  # said in another way, see below
+CLIENT_FOLDER = "client-folder"  # where the module of `--client` lies
+NO_FLAGS = frozenset({"nodes", "user-classes", CLIENT_FOLDER})  # said in another way, see below
 OUTPUT = "output.txt"
 USAGE_ERROR = 2
 
@@ -45,7 +46,7 @@ def locust_options(record: Record, more: Sequence[str]) -> list[str]:
     ScenarioError where the run needs something that its folder cannot hold.
     """
     found: list[str] = []
-    given = {word.split("=")[0] for word in more}
+    given = _flags(more)
     for name, value in record.options.items():
         flag = f"--{name}"
         if name in NO_FLAGS:
@@ -69,6 +70,27 @@ def locust_options(record: Record, more: Sequence[str]) -> list[str]:
     return [*found, *more, *record.options.get("user-classes", ())]
 
 
+def _flags(more: Sequence[str]) -> set[str]:
+    return {word.split("=")[0] for word in more}
+
+
+def client_folder(record: Record, more: Sequence[str]) -> Path | None:
+    """Give the folder to run in, so that the module of the run's client is found; None: any.
+
+    ScenarioError where it is gone and `more` names no other client.
+    """
+    told = record.options.get(CLIENT_FOLDER)
+    if told is None or "--client" in _flags(more):
+        return None
+    folder = Path(told)
+    if not folder.is_dir():
+        raise ScenarioError(
+            f"the run's client {record.options.get('client')} was found in {folder}, which is not "
+            "there: go to where it is now and give it again at the end, -- --client MODULE:CALLABLE"
+        )
+    return folder
+
+
 def run_again(
     record: Record, plan: Plan | None, more: Sequence[str], *, into: Path, shown: bool
 ) -> Rerun:
@@ -83,8 +105,10 @@ def run_again(
         path = into / "plan-to-run.yaml"
         path.write_text(plan_to_yaml(plan), encoding="utf-8")
         scenario, length_s = [str(path)], plan.duration_s
+    folder = client_folder(record, more)
     command = [
-        *(sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless"),
+        # Without the working directory on the path: a `locust.py` of the user's would be started.
+        *(sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), "--headless"),
         *("--runs-dir", str(into), "--scenario", *scenario, *locust_options(record, more)),
     ]
     output = into / OUTPUT
@@ -92,7 +116,7 @@ def run_again(
         streams: dict[str, Any] = {}
         if not shown:
             streams["stdout"] = streams["stderr"] = open_files.enter_context(output.open("wb"))
-        code = _run(command, limit_s=length_s + SET_UP_S, streams=streams)
+        code = _run(command, cwd=folder, limit_s=length_s + SET_UP_S, streams=streams)
     folders = [path for path in into.iterdir() if path.is_dir() and not path.is_symlink()]
     if code == USAGE_ERROR or not folders:
         words = "" if shown else output.read_text(encoding="utf-8", errors="replace")
@@ -101,8 +125,12 @@ def run_again(
     return Rerun(folder=folders[0], judged=read_verdict(folders[0]))
 
 
-def _run(command: Sequence[str], *, limit_s: float, streams: Mapping[str, Any]) -> int:
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **streams)
+def _run(
+    command: Sequence[str], *, cwd: Path | None, limit_s: float, streams: Mapping[str, Any]
+) -> int:
+    child = subprocess.Popen(
+        command, cwd=cwd, stdin=subprocess.DEVNULL, start_new_session=True, **streams
+    )
     try:
         return child.wait(limit_s)
     except subprocess.TimeoutExpired:

@@ -19,7 +19,7 @@ from faults.planfile import plan_to_yaml
 from faults.planned import Plan
 from faults.quantities import spell_seconds
 from faults.record import Judged, Record, read_record
-from faults.rerun import locust_options, make_folder, run_again
+from faults.rerun import LOCUSTFILE, client_folder, locust_options, make_folder, run_again
 from faults.shrink import MOST_RUNS, Answer, End, Shrink, Shrunk, Try
 
 OUTPUT = "shrunk.yaml"
@@ -83,6 +83,7 @@ def shrink(
         raise ScenarioError(f"{folder}: the run has no faults that could be left out")
     wanted = _wanted(record, checks)
     locust_options(record, more)  # what is missing shows before anything is written
+    client_folder(record, more)
     into = make_folder(record, "shrink")
     target = out if out is not None else record.folder / OUTPUT
     _say(
@@ -98,11 +99,21 @@ def shrink(
     if found.end is not End.HELD:
         _write(target, record, found, asker.wanted)
         _say(f"wrote   {target}")
-        words = ["python", "-m", "locust", "--headless", "--scenario", str(target)]
-        _say(f"run it  {shlex.join([*words, *locust_options(record, more)])}")
+        _say(f"run it  {_command(record, more, target)}")
     _say(f"{found.end.value} after {found.runs} runs: {faults_in_words(found.plan)}")
     _say(found.said)
     return found
+
+
+def _command(record: Record, more: Sequence[str], target: Path) -> str:
+    """Give the command that runs the smallest scenario, for a shell."""
+    words = ["python", "-m", "locust", "--headless", "--scenario", str(target)]
+    folder = client_folder(record, more)
+    if folder is None:
+        return shlex.join([*words, *locust_options(record, more)])
+    words = ["python", "-P", "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--scenario"]
+    words += [str(target.resolve()), *locust_options(record, more)]
+    return f"cd {shlex.quote(str(folder))} && {shlex.join(words)}"
 
 
 def _wanted(record: Record, checks: Sequence[str]) -> frozenset[str]:

@@ -1,8 +1,9 @@
 """What a run was made with, as options a replay can give again; a part of plan.yaml.
 
 Named as on the command line, without the dashes. What a scenario or a default has decided is
-written out, so that the same is run again when a default has changed. No port, no path and no
-time of day: nodes of the user's own are only said to be such.
+written out, so that the same is run again when a default has changed. No port and no time of day:
+nodes of the user's own are only said to be such. The one path is the folder in which the module of
+`--client` was found: without it a run could only be repeated from there.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from options.of_client import BREAKER_OPTIONS
 from settings import Settings
+from users.clients import folder_of
 
 REPLAYED = (
     "arrivals",
@@ -85,6 +87,8 @@ def run_options(options: Namespace, settings: Settings, *, workers: int) -> dict
         "op-timeout": client.op_timeout,
         "connect-timeout": client.connect_timeout,
     }
+    if folder := folder_of(settings.client):
+        found["client-folder"] = str(folder)
     for name in REPLAYED:
         value = getattr(options, name, None)
         if value not in (None, "", []):

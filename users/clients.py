@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -33,6 +34,7 @@ from users.strangers import (
 
 Factory = Callable[[Sequence[Address], Any], Any]
 
+_INSTALLED = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib", "stdlib")}
 _OWN_FOLDER = Path(client.__file__).resolve().parent.parent
 
 NEEDED_METHODS = ("get", "set", "add", "delete", "incr", "get_many")
@@ -126,6 +128,22 @@ def _import(spec: str) -> Factory:
         )
     factory: Factory = found
     return factory
+
+
+def folder_of(spec: str) -> Path | None:
+    """Give the folder that the module of `--client MODULE:CALLABLE` was found in.
+
+    None for a name, and for an installed package, which is found from anywhere.
+    """
+    if ":" not in spec:
+        return None
+    module = sys.modules.get(spec.partition(":")[0].partition(".")[0])
+    places = [part_of(module, "__file__"), *(part_of(module, "__path__") or ())]
+    found = next((Path(place) for place in places if type(place) is str), None)
+    if found is None:
+        return None
+    folder = (found.parent if found.name == "__init__.py" else found).parent
+    return None if folder in _INSTALLED else folder
 
 
 def _refuse_namesake(spec: str, name: str, here: str) -> None:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import CHECKOUT, Result
 
 CLIENT = """
 from pymemcache.client.hash import HashClient
@@ -29,20 +36,26 @@ FILES = {
 }
 
 
-def test_the_service_s_own_client_is_judged_in_every_process(
-    run_locust: Callable, tmp_path: Path
-) -> None:
-    """It returns wrong values, which memquake's own does not, and the verdict names its class."""
+@pytest.fixture
+def result(run_locust: Callable[..., Result], tmp_path: Path) -> Result:
+    """Run with the service's client, in the service's folder."""
     for name, source in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(source)
-    result = run_locust(
+    return run_locust(
         [
-            *("--client", "mycache:make", "--scenario", "none", "-t", "6s", "-u", "6"),
+            *("--client", "mycache:make", "--scenario", "none", "-t", "5s", "-u", "6"),
             *("--target-rate", "200", "--processes", "2"),
         ],
         timeout_s=60,
     )
+
+
+def test_the_service_s_own_client_is_judged_in_every_process(
+    result: Result, tmp_path: Path
+) -> None:
+    """It returns wrong values, which memquake's own does not, and the verdict names its class."""
+    assert result.verdict is not None
     assert result.exit_code == 1, str(result)
     assert result.check("no_wrong_values")["verdict"] == "FAIL", str(result)
     told = result.verdict["client_under_test"]
@@ -59,3 +72,25 @@ def test_the_service_s_own_client_is_judged_in_every_process(
         "memcached",
     }
     assert f"from {tmp_path / 'mycache.py'}" in " ".join(result.stdout.split())
+
+
+@pytest.mark.prove
+def test_a_replay_finds_the_client_from_anywhere(result: Result, tmp_path: Path) -> None:
+    assert result.run_dir is not None, str(result)
+    again = replay(result.run_dir)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "the same verdict: FAIL by " in again.stdout
+    assert f"from {tmp_path / 'mycache.py'}" in again.stdout
+
+
+def replay(run_dir: Path) -> subprocess.CompletedProcess[str]:
+    """Repeat a run from a folder that has nothing to do with it."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "faults", "replay", str(run_dir)],
+        cwd="/",
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT), "COLUMNS": "500"},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )

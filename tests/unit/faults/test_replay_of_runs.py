@@ -15,10 +15,10 @@ from faults.errors import ScenarioError
 from faults.plan import make_plan, plan_to_yaml
 from faults.record import Judged, read_record
 from faults.replay import difference, same_verdict
-from faults.rerun import Rerun, locust_options
+from faults.rerun import Rerun, client_folder, locust_options
 from faults.scenario import load_scenario
 from faults.shrink import Answer
-from faults.shrinking import Asker
+from faults.shrinking import Asker, _command
 
 OPTIONS = {
     "client": "tests.e2e.broken_clients:wrong_value",
@@ -79,6 +79,30 @@ def test_nodes_of_the_user_have_to_be_given_again(tmp_path: Path) -> None:
     line = locust_options(record, ["--nodes", "127.0.0.1:1"])
     assert "--embedded-nodes" not in line
     assert line[-3:-1] == ["--nodes", "127.0.0.1:1"]
+
+
+def test_a_client_of_the_user_s_is_looked_for_where_it_was(tmp_path: Path) -> None:
+    """Whatever the working directory is now; another client is looked for from here."""
+    kept = {"client": "mine:make", "client-folder": str(tmp_path)}
+    record = read_record(run_folder(tmp_path, PASSED, **kept))
+    assert client_folder(record, []) == tmp_path
+    assert client_folder(record, ["--client", "other:make"]) is None
+    assert client_folder(record, ["--client=other:make"]) is None
+    assert "--client-folder" not in locust_options(record, [])
+    assert f"cd {tmp_path} && python -P -m locust -f " in _command(record, [], Path("small.yaml"))
+
+
+def test_a_client_whose_folder_is_gone_has_to_be_given_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = str(tmp_path / "gone")
+    folder = run_folder(tmp_path, FAILED, client="mine:make", **{"client-folder": gone})
+    for command in ("replay", "shrink"):
+        assert main([command, str(folder)]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert f"mine:make was found in {gone}, which is not there" in said
+    assert sorted(path.name for path in folder.iterdir()) == ["plan.yaml", "verdict.json"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from users.clients import (
     ClientSpecError,
     construct,
     declares_moves,
+    folder_of,
     resolve,
 )
 from users.pooled import PooledRing
@@ -40,6 +41,21 @@ def test_each_name_gives_a_callable(name: str) -> None:
 def test_a_callable_is_found_in_the_working_directory(workdir: Path) -> None:
     (workdir / "stranger_found.py").write_text("class Mine:\n    def make(nodes, settings): ...\n")
     assert callable(resolve("stranger_found:Mine.make"))
+
+
+def test_the_folder_of_a_client_is_where_its_top_module_lies(workdir: Path) -> None:
+    """There it is found again; names and installed packages are found from anywhere."""
+    deep = workdir / "stranger_top" / "stranger_inner"
+    deep.mkdir(parents=True)
+    (deep / "made.py").write_text("def make(nodes, settings): ...\n")
+    (workdir / "stranger_pack").mkdir()
+    (workdir / "stranger_pack" / "__init__.py").write_text("make = print\n")
+    for spec in ("stranger_top.stranger_inner.made:make", "stranger_pack:make"):
+        resolve(spec)
+        assert folder_of(spec) == workdir
+    resolve("pymemcache.client.hash:HashClient")
+    assert folder_of("pymemcache.client.hash:HashClient") is None
+    assert folder_of("memquake") is None
 
 
 @pytest.mark.parametrize(
