@@ -14,13 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from cluster.binaries import find_memcached, find_toxiproxy
+from cluster.direct import NodeAccess
 from cluster.external import parse_nodes
 from cluster.node import Address
 from faults.plan import Plan, make_plan
 from faults.remote import refuse_foreign_processes, refuse_remote
 from faults.scenario import Scenario, load_scenario
 from options.of_client import read_client_options
-from options.of_nodes import read_advertised, read_node_control
+from options.of_nodes import (
+    read_access,
+    read_advertised,
+    read_node_control,
+    refuse_unix_behind_proxies,
+)
 from options.of_run import (
     read_budgets,
     read_duration,
@@ -63,6 +69,7 @@ class Settings:
     toxiproxy_url: str | None
     proxy_bind: str
     proxy_advertise: str | None  # host that workers are told; None: where the proxies listen
+    access: NodeAccess  # what --nodes want before they answer
     node_control: Path | None  # folder of the agents that may kill and halt --nodes
     allow_remote_faults: bool
     client: str
@@ -145,12 +152,13 @@ def resolve_settings(options: Namespace) -> Settings:
         if addresses is not None and plan.faults:
             refuse_foreign_processes(plan, agents=bool(options.node_control))
             refuse_remote(addresses, options.toxiproxy_url, allow=bool(options.allow_remote_faults))
-    return Settings(
+    settings = Settings(
         addresses=addresses,
         embedded_nodes=embedded,
         toxiproxy_url=options.toxiproxy_url or None,
         proxy_bind=options.proxy_bind,
         proxy_advertise=read_advertised(options),
+        access=read_access(options, addresses),
         node_control=read_node_control(options),
         allow_remote_faults=bool(options.allow_remote_faults),
         client=options.client,
@@ -173,6 +181,9 @@ def resolve_settings(options: Namespace) -> Settings:
         earlier=read_earlier(options, scenario),
         load=read_user_options(options),
     )
+    if settings.needs_proxies:
+        refuse_unix_behind_proxies(addresses, scenario.name)
+    return settings
 
 
 def check_machine(settings: Settings) -> None:

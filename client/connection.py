@@ -25,12 +25,14 @@ from client.errors import (
     ConnectionClosed,
     MemcacheClientError,
     OperationTimeout,
+    TooManyConnections,
 )
 
 FIRST_READ = 16_384  # holds nearly every reply; allocating more costs on every call
 NEXT_READ = 65_536  # a reply that did not fit is large
 SMALL_WRITE = 8_192  # below any socket's free send buffer: cannot block on a connection at rest
 LATE_READS = 64  # reads past the deadline, none of which waits: 4 MB at most, and no endless drip
+REFUSAL = TooManyConnections.text.encode()
 MINIMUM_WAIT_S = 0.000_1  # 0 would switch the socket to non-blocking
 
 
@@ -152,7 +154,7 @@ class Connection:
         except TimeoutError as error:
             raise OperationTimeout from error
         except OSError as error:
-            raise ConnectionClosed from error
+            raise self._end_because(error) from error
 
     def write_some(self, data: bytes) -> int:
         """Send what can be sent without waiting; say how many bytes. Raises ConnectionClosed.
@@ -166,7 +168,7 @@ class Connection:
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             return 0
         except OSError as error:
-            raise ConnectionClosed from error
+            raise self._end_because(error) from error
 
     def read(self) -> bytes:
         """Give the next bytes, at least one. Raises OperationTimeout, ConnectionClosed."""
@@ -210,6 +212,14 @@ class Connection:
         if not data:
             raise ConnectionClosed
         return data
+
+    def _end_because(self, error: OSError) -> MemcacheClientError:
+        """Return what a failed write means: a node that refuses a connection has said so on it."""
+        with contextlib.suppress(OSError):
+            self._socket.settimeout(0)
+            if self._recv(FIRST_READ).startswith(REFUSAL):
+                return TooManyConnections()
+        return ConnectionClosed()
 
     def _read_late(self) -> bytes:
         """Take what has already arrived, without waiting; OperationTimeout when nothing has."""

@@ -7,7 +7,7 @@ error, no repr and no log.
 
 from __future__ import annotations
 
-from client.connection import Connection
+from client.connection import REFUSAL, Connection
 from client.errors import (
     AuthenticationFailed,
     ConnectionClosed,
@@ -17,7 +17,6 @@ from client.errors import (
     OperationTimeout,
     TooManyConnections,
 )
-from client.replies import TOO_MANY
 
 LINE_MAX = 2048  # memcached's own limit for a line of text
 # A node that asks for no token stores what is sent: under a name of its own, expired at once (-1).
@@ -75,6 +74,6 @@ def _ask(connection: Connection, request: bytes, deadline: float) -> bytes:
         raise ConnectTimeout("no reply to the first command in time") from error
     except ConnectionClosed as error:
         raise ConnectRefused("connection closed at the first command") from error
-    if reply.startswith(TOO_MANY):
+    if reply.startswith(REFUSAL):
         raise TooManyConnections
     return reply[:-2]

@@ -86,7 +86,7 @@ class HubConnection(HubReading):
         except BlockingIOError:
             sent = 0
         except OSError as error:
-            raise ConnectionClosed from error
+            raise self._end_because(error) from error
         if sent != len(request):
             self._write_rest(memoryview(request)[sent:], deadline)
             return self._read(FIRST_READ)
@@ -140,7 +140,7 @@ class HubConnection(HubReading):
         except BlockingIOError:
             sent = 0
         except OSError as error:
-            raise ConnectionClosed from error
+            raise self._end_because(error) from error
         if sent < len(data):
             self._write_rest(memoryview(data)[sent:], deadline)
 
@@ -151,7 +151,7 @@ class HubConnection(HubReading):
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise ConnectionClosed from error
+            raise self._end_because(error) from error
 
     def read(self) -> bytes:
         """Give the next bytes, at least one, within the deadline of the last write."""

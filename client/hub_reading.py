@@ -111,6 +111,6 @@ class HubReading(Connection):
         except OperationTimeout:
             raise
         except OSError as error:
-            raise ConnectionClosed from error
+            raise self._end_because(error) from error
         finally:
             self._watcher.start(self._mark)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from client.connection import REFUSAL
 from client.errors import (
     ClientError,
     MemcacheClientError,
@@ -28,7 +29,6 @@ SIZE_DIGITS = 10  # of MAX_VALUE
 END = b"END\r\n"
 ITEM_TAIL = b"\r\nEND\r\n"
 TOO_LARGE = b"SERVER_ERROR object too large"
-TOO_MANY = TooManyConnections.text.encode()
 
 # Reply lines that are an answer, and pymemcache's result for each.
 STORED: Mapping[bytes, Any] = {b"STORED\r\n": True, b"NOT_STORED\r\n": False}
@@ -129,7 +129,7 @@ def error_of(line: bytes, *, has_data: bool) -> MemcacheClientError:
         return ServerError(text, in_step=True)
     if line.startswith(b"CLIENT_ERROR"):
         return ClientError(text, in_step=not has_data)
-    if line.startswith(TOO_MANY):
+    if line.startswith(REFUSAL):
         return TooManyConnections()
     if line == b"ERROR":
         return ProtocolError("the node does not know the command")

@@ -16,7 +16,13 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from client.connection import MINIMUM_WAIT_S, NEXT_READ, Connection, pristine_select
+from client.connection import (
+    MINIMUM_WAIT_S,
+    NEXT_READ,
+    REFUSAL,
+    Connection,
+    pristine_select,
+)
 from client.errors import (
     CertificateNotTrusted,
     ConnectRefused,
@@ -26,7 +32,6 @@ from client.errors import (
     TooManyConnections,
 )
 from client.records import PIECE, RECORD, Cutter
-from client.replies import TOO_MANY
 
 LATE_STEPS = 16  # of a handshake past its deadline, none of which waits
 _OTHER_NAME = {62: "it is for another host name", 64: "it is for another address"}  # X509_V_ERR_*
@@ -64,7 +69,7 @@ class TlsSocket:
         try:
             self._shake_hands(until)
         except ssl.SSLError as error:
-            if self._opening == TOO_MANY:  # memcached says it before it encrypts anything
+            if self._opening == REFUSAL:  # memcached says it before it encrypts anything
                 raise TooManyConnections from error
             with contextlib.suppress(OSError):
                 self._flush(until)  # tell the peer why
@@ -170,8 +175,8 @@ class TlsSocket:
             self._socket.settimeout(self._timeout)
 
     def _take(self, data: bytes) -> None:
-        if len(self._opening) < len(TOO_MANY):
-            self._opening = (self._opening + data)[: len(TOO_MANY)]
+        if len(self._opening) < len(REFUSAL):
+            self._opening = (self._opening + data)[: len(REFUSAL)]
         if data:
             self._incoming.write(data)
         else:

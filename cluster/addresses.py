@@ -7,9 +7,10 @@ import re
 from collections.abc import Sequence
 
 from cluster.errors import ClusterError
-from cluster.node import Address, spell
+from cluster.node import UNIX_PREFIX, Address, spell
 
-WAY_OUT = "give host:port,host:port (IPv6 as [::1]:11211)"
+WAY_OUT = "give host:port,host:port (IPv6 as [::1]:11211, a unix socket as unix:/path)"
+PATH_MAX = 107  # bytes of a unix socket's path: sun_path less its closing zero
 # Letters, digits, hyphen, dot and, for container names, underscore.
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_-]+)*\.?")
 _ANY = frozenset({"0.0.0.0", "::", ""})
@@ -43,9 +44,11 @@ def parse_host(text: str, flag: str) -> str:
 
 
 def parse_address(item: str) -> Address:
-    """Read one `host:port` or `[IPv6]:port`."""
+    """Read one `host:port`, `[IPv6]:port` or `unix:/path`."""
     if not item:
         raise ClusterError(f"--nodes has an empty item: {WAY_OUT}")
+    if item.startswith(UNIX_PREFIX):
+        return _unix(item)
     if item.startswith("["):
         host, closing, port = item[1:].partition("]:")
         if not closing or not _is_ip(host, 6):
@@ -78,6 +81,17 @@ def _is_host(host: str) -> bool:
     looks_numeric = re.fullmatch(r"[0-9.]+", host) is not None
     right = _is_ip(host, 4) if looks_numeric else bool(_HOST.fullmatch(host))
     return right and len(host) <= MAX_NAME
+
+
+def _unix(item: str) -> Address:
+    path = item.removeprefix(UNIX_PREFIX)
+    if not path.startswith("/") or not path.isprintable():
+        raise ClusterError(f"--nodes item {item!r} names no absolute path: {WAY_OUT}")
+    if len(path.encode()) > PATH_MAX:
+        raise ClusterError(
+            f"--nodes item {item!r}: the path of a unix socket has at most {PATH_MAX} bytes"
+        )
+    return item, 0
 
 
 def _port(item: str, text: str) -> int:

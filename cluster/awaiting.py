@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from cluster.addresses import parse_nodes
+from cluster.direct import access_of, use
 from cluster.errors import ClusterError
 from cluster.probe import ProbeError, version
 from cluster.toxiproxy import Toxiproxy
@@ -49,6 +50,7 @@ def await_all(looks: Sequence[Look], *, within_s: float) -> list[str]:
 def looks_of(variables: Mapping[str, str]) -> list[Look]:
     """Give a look for each server that the variables name. Raises ClusterError."""
     nodes, url = variables.get("LOCUST_NODES"), variables.get("LOCUST_TOXIPROXY_URL")
+    use(access_of(variables))
     looks: list[Look] = [_look_at_node(each) for each in (parse_nodes(nodes) if nodes else ())]
     if url:
         looks.append(_look_at_toxiproxy(url))

@@ -9,6 +9,7 @@ removed at the end. Every doubt about what is given ends in one line before any 
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -17,20 +18,15 @@ from urllib.parse import urlsplit
 
 from cluster.addresses import is_wildcard, names_of, parse_nodes, split_listen
 from cluster.binaries import find_toxiproxy
+from cluster.diagnosis import why_unusable
+from cluster.direct import PLAIN, access_in_use
 from cluster.doors import make_door
 from cluster.errors import ClusterError
 from cluster.names import NoAnswerError, look_up
-from cluster.node import Address, Node, spell
+from cluster.node import Address, Node, is_unix, spell, unix_path
 from cluster.open_files import check_load, check_server
 from cluster.ports import free_port, likely_free_port
-from cluster.probe import (
-    HungUpError,
-    NotMemcachedError,
-    ProbeError,
-    RefusedError,
-    SilentError,
-    version,
-)
+from cluster.probe import ProbeError, UnreachableError, version
 from cluster.processes import Child, Keeper
 from cluster.servers import HOST, PORT_TRIES, start_toxiproxy
 from cluster.toxiproxy import OWN_PREFIX, Proxy, Toxiproxy
@@ -183,6 +179,8 @@ class ExternalCluster:
         # What toxics of the proxy's owner do to the way is the owner's wish.
         if self._advertise is not None and all(toxic.ours for toxic in proxy.known_toxics):
             self._look_at_advertised(seen, address)
+        elif access_in_use() != PLAIN and all(toxic.ours for toxic in proxy.known_toxics):
+            _look_through(seen, address)
         return Node(
             name=name,
             address=seen,
@@ -238,6 +236,17 @@ class ExternalCluster:
         return urlsplit(self.toxiproxy_url or "").hostname or "127.0.0.1", port
 
 
+def _look_through(way: Address, node: Address) -> None:
+    """Go the way of the clients where a node wants TLS: its certificate is not for the proxy."""
+    try:
+        version(way, ANSWER_WITHIN_S)
+    except ProbeError as why:
+        raise ClusterError(
+            f"no way through the proxy {spell(way)} to {spell(node)} ({why}): give "
+            "--tls-server-name, the name that the certificates of the nodes are for"
+        ) from None
+
+
 def _heal(api: Toxiproxy, proxy: Proxy) -> None:
     """Undo what a killed run left, at once: a guard that died with its container could not."""
     for toxic in proxy.known_toxics:
@@ -248,23 +257,19 @@ def _heal(api: Toxiproxy, proxy: Proxy) -> None:
 
 
 def _look_at(address: Address) -> None:
-    where = spell(address)
     try:
-        look_up(*address)
+        if not is_unix(address):
+            look_up(*address)
     except NoAnswerError as why:
         raise ClusterError(f"--nodes: {why}: check the name server") from None
     except (OSError, UnicodeError):
         raise ClusterError(f"--nodes: {address[0]} cannot be resolved: check the name") from None
     try:
         version(address, ANSWER_WITHIN_S)
-    except RefusedError:
-        raise ClusterError(f"--nodes: nobody listens on {where}: is memcached running?") from None
-    except (NotMemcachedError, HungUpError, SilentError):
-        raise ClusterError(
-            f"--nodes: {where} is not memcached (it does not answer `version`): check the port"
-        ) from None
-    except ProbeError as why:
+    except UnreachableError as why:
         raise ClusterError(f"--nodes: {why}: check the address") from None
+    except ProbeError as why:
+        raise ClusterError(f"--nodes: {why_unusable(address, why)}") from None
 
 
 def _refuse_twins(addresses: Sequence[Address]) -> None:
@@ -319,6 +324,8 @@ def _match(address: Address, proxies: Iterable[Proxy]) -> Proxy | None:
 
 
 def _resolved(address: Address) -> set[Address]:
+    if is_unix(address):
+        return {(os.path.realpath(unix_path(address)), 0)}
     try:
         found = look_up(*address)
     except (OSError, UnicodeError, OverflowError):

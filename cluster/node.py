@@ -15,13 +15,27 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 Address = tuple[str, int]
+"""Host and port; ("unix:/path", 0) for a unix socket."""
 
+UNIX_PREFIX = "unix:"
 DOMAIN = "memquake.test"  # reserved for tests: no name server knows it
 
 
+def is_unix(address: Address) -> bool:
+    """Return whether an address is that of a unix socket."""
+    return address[0].startswith(UNIX_PREFIX)
+
+
+def unix_path(address: Address) -> str:
+    """Return the path of a unix socket."""
+    return address[0].removeprefix(UNIX_PREFIX)
+
+
 def spell(address: Address) -> str:
-    """Give `host:port`, with brackets around an IPv6 host."""
+    """Return `host:port`, with brackets around an IPv6 host, or `unix:/path`."""
     host, port = address
+    if is_unix(address):
+        return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -56,7 +70,7 @@ class Node:
 
     @property
     def label(self) -> str:
-        """Give `host:port` as the client under test sees it (the key of `snapshot()`)."""
+        """Return the node's name as the client under test sees it (the key of `snapshot()`)."""
         return spell(self.client_address)
 
     def seen_by(self, groups: int) -> Node:

@@ -8,14 +8,23 @@ listens but does not answer, somebody answers who is no memcached. Knows no clie
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections import Counter
 
-from cluster.names import look_up
+from cluster.direct import (
+    TOO_MANY,
+    BrokenHandshakeError,
+    NoPlaceError,
+    NotAdmittedError,
+    SilentHandshakeError,
+    connect,
+)
 from cluster.node import Address, spell
 
 CHUNK = 4096
 MAX_REPLY_BYTES = 64 * 1024  # `stats` is about 3 KB; more than this is no memcached
+UNAUTHENTICATED = b"CLIENT_ERROR unauthenticated"
 
 
 MADE: Counter[Address] = Counter()
@@ -44,6 +53,14 @@ class UnreachableError(ProbeError):
 
 class NotMemcachedError(ProbeError):
     """Something answered that does not speak memcached's protocol."""
+
+
+class FullError(ProbeError):
+    """The node has no place for one more connection, and says so."""
+
+
+class NotAllowedError(ProbeError):
+    """The node wants a token or TLS, and did not get what it wants."""
 
 
 def version(address: Address, timeout_s: float) -> str:
@@ -94,6 +111,10 @@ def _ask(address: Address, question: bytes, ending: bytes, timeout_s: float) -> 
             raise SilentError(f"{spell(address)} did not answer within {timeout_s:g} s") from None
         except OSError:
             raise HungUpError(f"{spell(address)} ended the connection without an answer") from None
+    if reply.startswith(TOO_MANY):
+        raise FullError(f"{spell(address)} has no place for one more connection")
+    if reply.startswith(UNAUTHENTICATED):
+        raise NotAllowedError(f"{spell(address)} asks for a token")
     if _is_strange(reply):
         raise NotMemcachedError(f"{spell(address)} is not memcached: it answered {_short(reply)}")
     return reply
@@ -106,35 +127,34 @@ def _is_strange(reply: bytes) -> bool:
 
 
 def _connect(address: Address, timeout_s: float) -> socket.socket:
+    where = spell(address)
     try:
-        return _connect_to_any(address, time.monotonic() + timeout_s)
+        sock = connect(address, timeout_s)
     except ConnectionRefusedError:
-        raise RefusedError(f"nobody listens on {spell(address)}") from None
+        raise RefusedError(f"nobody listens on {where}") from None
+    except NoPlaceError:
+        raise FullError(f"{where} has no place for one more connection") from None
+    except NotAdmittedError as why:
+        raise NotAllowedError(f"{where}: {why}") from None
+    except ssl.SSLError as why:
+        raise NotAllowedError(f"{where}: {_tls_trouble(why)}") from None
+    except SilentHandshakeError:
+        raise SilentError(f"{where} did not answer within {timeout_s:g} s") from None
+    except BrokenHandshakeError:
+        raise HungUpError(f"{where} ended the connection without an answer") from None
     except TimeoutError:
-        raise UnreachableError(
-            f"{spell(address)} did not take a connection in {timeout_s:g} s"
-        ) from None
+        raise UnreachableError(f"{where} did not take a connection in {timeout_s:g} s") from None
     except (OSError, UnicodeError, OverflowError) as why:
         text = getattr(why, "strerror", None) or str(why)
-        raise UnreachableError(f"{spell(address)} cannot be reached: {text}") from None
+        raise UnreachableError(f"{where} cannot be reached: {text}") from None
+    MADE[address] += 1
+    return sock
 
 
-def _connect_to_any(address: Address, deadline: float) -> socket.socket:
-    """Try each address of the name in the time there is, the look-up included."""
-    trouble: OSError = TimeoutError()
-    for entry in look_up(*address, within_s=deadline - time.monotonic()):
-        left = deadline - time.monotonic()
-        if left <= 0:
-            break
-        try:
-            # A number with a scope (fe80::1%eth0) would lose it.
-            where = address if "%" in address[0] else entry[4][:2]
-            sock = socket.create_connection(where, timeout=left)
-            MADE[address] += 1
-            return sock
-        except OSError as why:
-            trouble = why
-    raise trouble
+def _tls_trouble(why: ssl.SSLError) -> str:
+    if isinstance(why, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({why.verify_message})"
+    return f"no TLS ({(why.reason or 'connection closed').replace('_', ' ').lower()})"
 
 
 def _short(reply: bytes) -> str:

@@ -28,6 +28,7 @@ if __name__ == "__main__":
     # Run by path and isolated: the modules beside this one are not to be found yet.
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from cluster.direct import NodeAccess
 from faults.guard_proxies import undo_disabled, undo_toxics
 from faults.guard_undos import (
     send,
@@ -171,7 +172,8 @@ class Guardian:
             case "kill":
                 undo_helper(int(undo["pid"]), str(undo.get("start") or ""))
             case "tell":
-                undo_tell(undo["host"], int(undo["port"]), undo["lines"])
+                access = NodeAccess(**undo.get("access", {}))
+                undo_tell((undo["host"], int(undo["port"])), undo["lines"], access)
             case "wish":
                 undo_wish(undo["path"], undo["word"])
             case "cgroup":

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import time
+
+from cluster.direct import NodeAccess, connect, use
 
 TELL_S = 0.5  # of all lines together
 GROUP_S = 0.5
@@ -58,14 +59,17 @@ def undo_helper(pid: int, start: str) -> None:
         time.sleep(0.005)
 
 
-def undo_tell(host: str, port: int, lines: list[tuple[str, list[str]]]) -> None:
+def undo_tell(
+    address: tuple[str, int], lines: list[tuple[str, list[str]]], access: NodeAccess
+) -> None:
     """Send a memcached one line after the other and hold each answer against the good ones.
 
     A node that is gone has nothing left to undo.
     """
     try:
-        sock = socket.create_connection((host, port), timeout=TELL_S)
-    except ConnectionRefusedError:
+        use(access)
+        sock = connect(address, TELL_S)
+    except (ConnectionRefusedError, FileNotFoundError):
         return
     with sock:
         limit = time.monotonic() + TELL_S

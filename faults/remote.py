@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from cluster.names import look_up
-from cluster.node import Address, Node, spell
+from cluster.node import Address, Node, is_unix, spell
 from faults.errors import ScenarioError
 from faults.planned import Plan
 
@@ -25,7 +25,7 @@ def refuse_remote(
         return
     addresses = [node.direct if isinstance(node, Node) else node for node in nodes]
     for address in addresses:
-        if not is_loopback(address[0]):
+        if not is_unix(address) and not is_loopback(address[0]):
             raise ScenarioError(_refusal(f"node {spell(address)}"))
     if toxiproxy_url and not is_loopback(urlsplit(toxiproxy_url).hostname or ""):
         raise ScenarioError(_refusal(f"Toxiproxy at {toxiproxy_url}"))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from cluster.agents import AgentCluster
+from cluster.direct import use
 from cluster.external import ExternalCluster
 from cluster.node import Address, Node, spell
 from cluster.processes import Keeper
@@ -15,6 +16,7 @@ from settings import Settings
 def given_cluster(settings: Settings, guard: Keeper) -> ExternalCluster:
     """Give the cluster of `--nodes`, not started; one with agents where there are any."""
     assert settings.addresses is not None
+    use(settings.access)
     make: Callable[..., ExternalCluster] = ExternalCluster
     if settings.node_control is not None:
         make = partial(AgentCluster, folder=settings.node_control)

@@ -180,7 +180,20 @@ def _run_options(option: Callable[..., None], flag: Callable[..., None]) -> None
 
 
 def _cluster_options(option: Callable[..., None], flag: Callable[..., None]) -> None:
-    option("--nodes", "", "memcached nodes, host:port,...; without it own ones are started.")
+    option(
+        "--nodes",
+        "",
+        "memcached nodes, host:port or unix:/path,...; without it own ones are started.",
+    )
+    option("--tls-ca", "", "Authority of the nodes' certificates, a file in PEM; turns TLS on.")
+    option("--tls-client-cert", "", "Certificate to show to nodes that ask for one, a file in PEM.")
+    option(
+        "--tls-client-key",
+        "",
+        "Its key, a file in PEM; without it the key is in that of --tls-client-cert.",
+    )
+    option("--tls-server-name", "", "Name that certificates are for; without it the node's host.")
+    option("--auth-token-file", "", "File with user:password, as memcached takes it with -Y.")
     option("--embedded-nodes", "3", "How many memcached to start without --nodes.")
     option("--toxiproxy-url", "", "Toxiproxy in front of --nodes; without it an own one.")
     option("--proxy-bind", "127.0.0.1", "Address on which proxies in front of --nodes listen.")

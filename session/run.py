@@ -200,6 +200,7 @@ class MasterRun:
         return {
             "run": self.id,
             "nodes": [node.to_wire() for node in self.nodes],
+            "access": settings.access.to_wire(),
             "client_spec": settings.client,
             "groups": self.groups,
             "begun": self.epoch is not None,  # then a fault may be on

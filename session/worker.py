@@ -21,6 +21,7 @@ import gevent
 from gevent.event import Event
 from locust.runners import MASTER_HEARTBEAT_TIMEOUT, WorkerRunner
 
+from cluster.direct import NodeAccess, access_in_use, use
 from cluster.node import Node
 from session import messages, resources, ways
 from session.clientside import OrderBook
@@ -164,6 +165,7 @@ class WorkerRun:
         self.runner = environment.runner
         self.clock = clock
         self.nodes = [Node.from_wire(node) for node in data["nodes"]]
+        use(NodeAccess(**data["access"]))  # for what this process asks the nodes directly
         if isinstance(self.runner, WorkerRunner) and not data["begun"]:
             ways.look(self.nodes)
         self.op_timeout = float(data["client"]["op_timeout"])
@@ -229,10 +231,10 @@ class WorkerRun:
     def _build_clients(self, data: Mapping[str, Any], factory: Factory) -> list[Any]:
         """Build the client under test, once for each group of users."""
         addresses = [node.client_address for node in self.nodes]
+        access = access_in_use()
+        options = ClientOptions(**data["client"], tls=access.context(), auth_token=access.token())
         return [
-            build_bounded(
-                self.names.of_group(group, factory), addresses, ClientOptions(**data["client"])
-            )
+            build_bounded(self.names.of_group(group, factory), addresses, options)
             for group in range(int(data["groups"]))
         ]
 

@@ -222,6 +222,31 @@ def toxiproxy(binary: Callable[[str], str]) -> Iterator[Server]:
     server.stop()
 
 
+@pytest.fixture
+def memcached_with(
+    binary: Callable[[str], str], bounded: Callable[..., object]
+) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Give a function that starts a memcached that listens elsewhere: `(is_ready, *options)`."""
+    path = binary("memcached")
+    user = ["-u", "root"] if os.geteuid() == 0 else []  # memcached refuses root unless told
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(is_ready: Callable[[], bool], *options: str) -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen([path, "-t", "1", "-m", "64", *user, *options]))
+        bounded(
+            lambda: started[-1].poll() is not None or is_ready(),
+            within_s=10.0,
+            what=f"memcached {options}",
+        )
+        assert started[-1].poll() is None, f"memcached {options} ended at once"
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait(5.0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """Fail the session when a process that a test started outlives all tests."""

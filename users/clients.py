@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import ssl
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
 from importlib.machinery import PathFinder
@@ -22,7 +23,7 @@ from pymemcache.client.base import PooledClient
 from pymemcache.client.hash import HashClient
 
 import client
-from cluster.node import Address
+from cluster.node import Address, is_unix, spell
 from users.pooled import build_pooled
 from users.strangers import (
     ends_the_user,
@@ -47,11 +48,17 @@ class ClientSpecError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class ClientOptions:
-    """What CALLABLE gets as its settings. Times in seconds; from ring on for our client."""
+    """What CALLABLE gets as its settings. Times in seconds; from ring on for our client.
+
+    `tls` encrypts connections (None: nothing does) and knows for itself which name a certificate
+    must have; `auth_token` is "user password", None where the nodes ask for none.
+    """
 
     pool_size: int
     op_timeout: float
     connect_timeout: float
+    tls: ssl.SSLContext | None = None
+    auth_token: str | None = field(default=None, repr=False)
     ring: str = "ketama"
     failover: str = "fail"
     gutter_nodes: Sequence[Address] = ()
@@ -66,6 +73,7 @@ def _pymemcache(settings: Any) -> dict[str, Any]:
         "connect_timeout": settings.connect_timeout,
         "default_noreply": False,
         "max_pool_size": settings.pool_size,
+        "tls_context": settings.tls,
     }
 
 
@@ -167,7 +175,7 @@ def construct(factory: Factory, nodes: Sequence[Address], settings: Any) -> Any:
     """
     name = text_of(part_of(factory, "__qualname__") or kind_of(factory))
     try:
-        built = factory(list(nodes), settings)
+        built = factory([_as_given(node) for node in nodes], settings)
     except BaseException as error:  # a stranger's code may even exit
         if ends_the_user(error, is_ending=False):
             raise
@@ -187,6 +195,11 @@ def declares_moves(factory: Factory, built: Any) -> bool:
     Only True itself is believed: an attribute by a catch-all `__getattr__` says nothing.
     """
     return any(part_of(thing, "moves_keys") is True for thing in (built, factory))
+
+
+def _as_given(node: Address) -> Any:
+    """Return an address as clients take it: (host, port), or "unix:/path"."""
+    return spell(node) if is_unix(node) else node
 
 
 def _line(error: BaseException) -> str:

@@ -7,13 +7,13 @@ wait has a limit.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from types import TracebackType
 from typing import BinaryIO
 
-from cluster.node import Node
+from cluster.direct import connect
+from cluster.node import Node, spell
 from users.direct_counts import DIRECT
 from users.spelling import AS_GIVEN, Spelling
 
@@ -34,7 +34,7 @@ class DirectNode:
         self.node = node
         self.spelling = spelling
         try:
-            self._socket = socket.create_connection(node.direct, timeout_s)
+            self._socket = connect(node.direct, timeout_s)
         except OSError as error:
             raise self._trouble(error) from error
         DIRECT.connections[node.name] += 1
@@ -96,8 +96,8 @@ class DirectNode:
             yield part
 
     def _trouble(self, why: object) -> LocationError:
-        host, port = self.node.direct
-        return LocationError(f"{self.node.name} cannot be read directly at {host}:{port}: {why}")
+        where = spell(self.node.direct)
+        return LocationError(f"{self.node.name} cannot be read directly at {where}: {why}")
 
 
 def fetch_all(

@@ -12,6 +12,8 @@ from typing import Any
 
 from pymemcache.client.base import PooledClient
 
+from client.addresses import label_of
+
 
 class PartialMapping(dict[str, Any]):
     """What a batch read found, and in `failed` the keys whose node failed, with the reason."""
@@ -117,13 +119,6 @@ class PooledRing:
             client.close()
 
 
-def build_pooled(
-    nodes: Sequence[tuple[str, int]], make_client: Callable[[tuple[str, int]], PooledClient]
-) -> PooledRing:
+def build_pooled(nodes: Sequence[Any], make_client: Callable[[Any], PooledClient]) -> PooledRing:
     """Build the ring over `nodes`, one client each."""
-    return PooledRing(
-        {
-            (f"[{host}]:{port}" if ":" in host else f"{host}:{port}"): make_client((host, port))
-            for host, port in nodes
-        }
-    )
+    return PooledRing({label_of(node): make_client(node) for node in nodes})

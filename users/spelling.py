@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 
 import gevent
 
+from cluster.direct import connect
 from cluster.node import Node
 
 WATCH_S = 1.0  # a server tells its watchers within milliseconds
@@ -74,7 +75,7 @@ def learn_spelling(
 def _watch(node: Node, limit_s: float, rests: dict[socket.socket, bytes]) -> None:
     """Add a connection that shows what is stored on a node, where there is one to be had."""
     try:
-        watcher = socket.create_connection(node.direct, limit_s)
+        watcher = connect(node.direct, limit_s)
     except OSError:
         return
     rests[watcher] = b""

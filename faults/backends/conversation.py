@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import time
 from dataclasses import dataclass
 from typing import Literal
 
+from cluster.direct import (
+    PLAIN,
+    BrokenHandshakeError,
+    SilentHandshakeError,
+    access_in_use,
+    connect,
+)
 from cluster.node import Address
 from cluster.probe import MADE
 
@@ -59,8 +67,14 @@ def talk(
 
     With `answers` of 0 only the end of the connection counts; `hang_up` closes our half of it.
     """
+    began = time.monotonic()
     try:
-        sock = socket.create_connection(address, timeout=min(CONNECT_S, limit_s))
+        # What TLS and a token need goes through the proxy as the rest does.
+        sock = connect(address, min(CONNECT_S, limit_s) if access_in_use() == PLAIN else limit_s)
+    except SilentHandshakeError:
+        return Heard(size=0, pieces=0, took_s=time.monotonic() - began, end="silent")
+    except BrokenHandshakeError:
+        return Heard(size=0, pieces=0, took_s=time.monotonic() - began, end="reset")
     except OSError:
         return Heard(size=0, pieces=0, took_s=0.0, end="refused")
     MADE[address] += 1
@@ -89,7 +103,7 @@ def _listen(
             if not readable:
                 continue
             data = sock.recv(CHUNK)
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             continue
         except OSError:
             end = "reset"

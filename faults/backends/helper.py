@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cluster.direct import access_in_use
 from faults.errors import FaultError
 from faults.guard_child import start_time
 
@@ -32,7 +33,12 @@ class Helper:
     """One helper at one node."""
 
     def __init__(self, role: str, settings: Mapping[str, Any], lasts_s: float) -> None:
-        told = {"role": role, "settings": dict(settings), "lasts_s": lasts_s + OVERTIME_S}
+        told = {
+            "role": role,
+            "settings": dict(settings),
+            "lasts_s": lasts_s + OVERTIME_S,
+            "access": access_in_use().to_wire(),
+        }
         ours, theirs = socket.socketpair()
         self._role = role
         self._link = ours

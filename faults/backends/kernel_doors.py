@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from cluster.direct import connect
 from cluster.names import look_up
 from cluster.node import Address, Node, spell
 from cluster.probe import MADE, ProbeError, RefusedError, UnreachableError, version
@@ -70,7 +71,7 @@ def knocking(doors: Sequence[Door]) -> Iterator[None]:
 def connected(door: Door) -> socket.socket:
     """Open a connection that is to live through a fault."""
     try:
-        sock = socket.create_connection(door.address, timeout=OPENED_WITHIN_S)
+        sock = connect(door.address, OPENED_WITHIN_S)
     except OSError as why:
         raise FaultError(f"{door.node} took no connection before the fault: {why}") from None
     MADE[door.address] += 1

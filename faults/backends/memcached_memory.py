@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from cluster.direct import access_in_use
 from cluster.node import Node
 from faults.backends.base import POLL_S
 from faults.backends.treatment import Treatment, numbers
@@ -58,7 +59,8 @@ class MemoryLimit(Treatment):
             [f"cache_memlimit {megabytes}", ["OK"]],
             [f"delete {MARK.decode()}", ["DELETED", "NOT_FOUND"]],
         ]
-        tell = {"kind": "tell", "host": host, "port": port, "lines": lines}
+        access = access_in_use().to_wire()
+        tell = {"kind": "tell", "host": host, "port": port, "lines": lines, "access": access}
         return {"kind": "all", "undos": [helper, tell]}
 
     def inject(self, fault: PlannedFault, node: Node) -> None:

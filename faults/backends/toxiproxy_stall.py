@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from cluster.direct import connect
 from cluster.node import Address, Node
 from cluster.toxiproxy import Toxiproxy
 from cluster.toxiproxy_api import NoSuchThingError, ToxiproxyError
@@ -209,7 +210,7 @@ def expect_stalls(name: str, address: Address) -> str:
 
 def _connected(name: str, address: Address) -> socket.socket:
     try:
-        return socket.create_connection(address, timeout=1.0)
+        return connect(address, 1.0)
     except OSError as why:
         raise FaultError(f"{name} was to stall, but takes no connection: {why}") from None
 

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 if __name__ == "__main__":  # run isolated: the folder of the packages is not on the path
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
+from cluster.direct import NodeAccess, use
 from faults.helpers import crowd, duty, neighbour, plug, press
 
 STDIN, STDOUT = 0, 1
@@ -106,6 +107,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     told = json.loads(sys.argv[1])
+    use(NodeAccess(**told["access"]))
     serve(ROLES[told["role"]](**told["settings"]), float(told["lasts_s"]), Pipe())
 
 

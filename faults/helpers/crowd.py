@@ -7,11 +7,18 @@ the crowd takes that place too: what is free at rest stays `free`.
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import socket
 import time
 from typing import Any
 
+from cluster.direct import (
+    BrokenHandshakeError,
+    NoPlaceError,
+    SilentHandshakeError,
+    connect,
+)
 from faults.helpers.link import ANSWER_S, RESET_ON_CLOSE, Link, LinkError
 
 EVERY_S = 0.05  # somebody who left a connection finds its place taken within this
@@ -78,7 +85,7 @@ class Crowd:
             if room <= 0:
                 return
             batch = min(BLIND_AT_ONCE, room)
-            self._held += [self._connect() for _ in range(batch)]
+            self._held += filter(None, (self._connect() for _ in range(batch)))
             # What waits in the node's backlog is not counted yet, and must not be made twice.
             counted_by = time.monotonic() + COUNTED_WITHIN_S
             while self._count() < count + batch and time.monotonic() < counted_by:
@@ -87,20 +94,26 @@ class Crowd:
     def _grow(self, wanted: int) -> None:
         """Add so many connections; fewer where the node refuses one."""
         while wanted > 0:
-            batch = [self._connect() for _ in range(min(AT_ONCE, wanted))]
+            tried = min(AT_ONCE, wanted)
+            batch = list(filter(None, (self._connect() for _ in range(tried))))
             for sock in batch:
-                sock.sendall(b"version\r\n")
+                with contextlib.suppress(OSError):  # a refused unix socket takes no question
+                    sock.sendall(b"version\r\n")
             taken = [sock for sock in batch if self._is_served(sock)]
             self._held += taken
             for sock in batch:
                 if sock not in taken:
                     sock.close()
-            if len(taken) < len(batch):
+            if len(taken) < tried:
                 return
             wanted -= len(taken)
 
-    def _connect(self) -> socket.socket:
-        sock = socket.create_connection((self._host, self._port), timeout=ANSWER_S)
+    def _connect(self) -> socket.socket | None:
+        """Open one more connection; None where TLS or the token already meet the refusal."""
+        try:
+            sock = connect((self._host, self._port), ANSWER_S)
+        except (NoPlaceError, SilentHandshakeError, BrokenHandshakeError):
+            return None
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         return sock
 

@@ -10,10 +10,12 @@ import math
 import os
 import select
 import socket
+import ssl
 import time
 from collections import deque
 from typing import Any
 
+from cluster.direct import connect
 from faults.helpers.link import ANSWER_S, CHUNK, Link
 
 STEP_S = 0.005
@@ -48,7 +50,7 @@ class Neighbour:
             link.ask(head + b"x" * self._size + b"\r\n")
             self._answer = len(link.ask(b"get " + self._key + b"\r\n"))
         for _ in range(CONNECTIONS):
-            sock = socket.create_connection(self._address, timeout=ANSWER_S)
+            sock = connect(self._address, ANSWER_S)
             sock.setblocking(False)
             self._socks.append(sock)
             self._waiting[sock] = deque()
@@ -97,10 +99,7 @@ class Neighbour:
         ready, _, _ = select.select(self._socks, [], [], 0)
         now = time.monotonic()
         for sock in ready:
-            data = sock.recv(CHUNK)
-            if not data:
-                raise ConnectionError("the node ended a connection of the heavy neighbour")
-            come = len(data)
+            come = _received(sock)
             while self._waiting[sock] and come >= self._rest[sock]:
                 come -= self._rest[sock]
                 self._rest[sock] = self._answer
@@ -109,3 +108,18 @@ class Neighbour:
                 self._wait_s += waited
                 self._longest_s = max(self._longest_s, waited)
             self._rest[sock] -= come
+
+
+def _received(sock: socket.socket) -> int:
+    """Take all that has come; return how many bytes. TLS may hold more than the socket shows."""
+    come = 0
+    while True:
+        try:
+            data = sock.recv(CHUNK)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return come
+        if not data:
+            raise ConnectionError("the node ended a connection of the heavy neighbour")
+        come += len(data)
+        if not isinstance(sock, ssl.SSLSocket):
+            return come

@@ -112,6 +112,6 @@ class Press:
         first = self._stored.get(size, 0)
         tail = b" 0 %d %d noreply\r\n%s\r\n" % (self._ttl, size, b"x" * size)
         keys = (self._key(size, number) for number in range(first, first + count))
-        self._link.send(b"".join(b"set %s%s" % (key, tail) for key in keys) + SYNC)
-        self._link.ask(b"", (b"\r\n",))
+        self._link.send_each(b"set %s%s" % (key, tail) for key in keys)
+        self._link.ask(SYNC, (b"\r\n",))
         self._stored[size] = first + count

@@ -65,6 +65,7 @@ class HonestClient:
                 max_pool_size=MOST_CONNECTIONS,
                 connect_timeout=settings.connect_timeout,
                 timeout=settings.op_timeout,
+                tls_context=settings.tls,
                 **options,
             )
             for host, port in nodes

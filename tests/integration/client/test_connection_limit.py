@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import socket
-import ssl
-import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,12 @@ from typing import Any
 import pytest
 
 from client import MemcacheClient, TooManyConnections
+from tests.papers import NAME, make_papers
 
 Start = Callable[..., Any]
 MakeClient = Callable[..., MemcacheClient]
+
+Address = tuple[str, int] | str
 
 CALLERS = 12
 FREE = 3  # places that are left to the client, fewer than its callers
@@ -29,7 +30,7 @@ PATIENT = {"op_timeout": 10.0, "connect_timeout": 10.0}  # this is not about tim
 class FullNode:
     """A memcached whose places are taken, and one of these connections, which sees its counts."""
 
-    address: tuple[str, int]
+    address: Address
     eyes: socket.socket
     taken_when_full: int
 
@@ -47,13 +48,30 @@ def connections(sock: socket.socket) -> int:
     return int(said.partition(b"STAT curr_connections ")[2].split()[0])
 
 
-def fill(address: tuple[str, int], held: ExitStack, *, free: int) -> FullNode:
+def connected(address: Address) -> socket.socket:
+    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    sock = socket.socket(family)
+    sock.settimeout(5.0)
+    try:
+        sock.connect(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def is_served(sock: socket.socket) -> bool:
+    with suppress(BrokenPipeError):  # a unix socket's, where the peer has ended it already
+        sock.sendall(b"version\r\n")
+    return sock.recv(100) != REFUSAL
+
+
+def fill(address: Address, held: ExitStack, *, free: int) -> FullNode:
     """Take every place of a memcached but some."""
     taken: list[socket.socket] = []
     while len(taken) < 200:
-        sock = held.enter_context(socket.create_connection(address, timeout=5.0))
-        sock.sendall(b"version\r\n")
-        if sock.recv(100) == REFUSAL:
+        sock = held.enter_context(connected(address))
+        if not is_served(sock):
             break
         taken.append(sock)
     assert len(taken) > free, "the node has no limit"
@@ -65,21 +83,28 @@ def fill(address: tuple[str, int], held: ExitStack, *, free: int) -> FullNode:
 
 @pytest.fixture
 def full_node(
-    memcached_with: Start, free_port: Callable[[], int], bounded: Callable[..., object]
+    memcached_with: Start,
+    free_port: Callable[[], int],
+    bounded: Callable[..., object],
+    tmp_path: Path,
 ) -> Iterator[Callable[..., FullNode]]:
     """Give a function that starts a node with `free` places left; they are given back last."""
     with ExitStack() as held:
 
-        def start(*options: str, free: int) -> FullNode:
-            address = ("127.0.0.1", free_port())
+        def start(*, free: int, family: str = "tcp") -> FullNode:
+            port = free_port()
+            address: Address = ("127.0.0.1", port)
+            listen = ["-l", "127.0.0.1", "-p", str(port), "-U", "0"]
+            if family == "unix":
+                address = str(tmp_path / "node.sock")
+                listen = ["-s", address]
 
             def listens() -> bool:
-                with socket.socket() as probe:
-                    return probe.connect_ex(address) == 0
+                with suppress(OSError), connected(address):
+                    return True
+                return False
 
-            memcached_with(
-                listens, "-l", address[0], "-p", str(address[1]), "-U", "0", "-c", "40", *options
-            )
+            memcached_with(listens, "-c", "40", *listen)
             node = fill(address, held, free=free)
             bounded(lambda: node.free() == free, what=f"{free} free places")
             return node
@@ -87,12 +112,13 @@ def full_node(
         yield start
 
 
+@pytest.mark.parametrize("family", ["tcp", "unix"])
 @pytest.mark.parametrize("kind", ["get", "set", "get_many", "set_many"])
 def test_callers_beyond_the_limit_take_turns(
-    full_node: Callable[..., FullNode], client: MakeClient, kind: str
+    full_node: Callable[..., FullNode], client: MakeClient, kind: str, family: str
 ) -> None:
     """No call fails, nothing is blamed, and the dialect is the one that the node speaks."""
-    address = full_node(free=FREE).address
+    address: Any = full_node(free=FREE, family=family).address
     cache = client(address, pool_size=CALLERS, **PATIENT)
     assert cache.set("k", b"v")
     calls: dict[str, Callable[[], Any]] = {
@@ -107,7 +133,7 @@ def test_callers_beyond_the_limit_take_turns(
 
     with ThreadPoolExecutor(CALLERS) as callers:
         assert list(callers.map(call, range(CALLERS))) == [50] * CALLERS
-    state = cache.snapshot()[f"{address[0]}:{address[1]}"]
+    (state,) = cache.snapshot().values()
     assert state["opened"] == 0
     assert 1 <= state["pool"]["total"] <= FREE
     assert state["pool"]["closed"]["node_full"] > 0, "the limit was never met"
@@ -121,10 +147,10 @@ def test_without_any_place_the_call_says_so_and_the_next_connection_asks(
 ) -> None:
     """The refusal is told in memcached's words; once there is a place, meta is spoken."""
     node = full_node(free=1)
-    with socket.create_connection(node.address, timeout=5.0) as last:
-        last.sendall(b"version\r\n")
-        assert last.recv(100).startswith(b"VERSION")
-        cache = client(node.address, **PATIENT)
+    address: Any = node.address
+    with connected(address) as last:
+        assert is_served(last)
+        cache = client(address, **PATIENT)
         with pytest.raises(TooManyConnections, match="Too many open connections"):
             cache.get("k")
     bounded(lambda: node.free() == 1, what="the place is free again")
@@ -140,14 +166,7 @@ def test_a_node_with_tls_says_it_in_the_clear(
     binary: Callable[[str], str],
 ) -> None:
     """The refusal comes before any handshake: it is no trouble with encryption."""
-    key, chain = str(tmp_path / "key.pem"), str(tmp_path / "chain.pem")
-    made = subprocess.run(
-        [binary("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt",
-         "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", chain],
-        capture_output=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert made.returncode == 0, made.stderr
+    papers = make_papers(binary("openssl"), tmp_path)
     address = ("127.0.0.1", free_port())
 
     def listens() -> bool:
@@ -156,9 +175,8 @@ def test_a_node_with_tls_says_it_in_the_clear(
 
     memcached_with(
         listens, "-l", address[0], "-p", str(address[1]), "-U", "0", "-c", "40",
-        "-Z", "-o", f"ssl_chain_cert={chain},ssl_key={key}",
+        "-Z", "-o", f"ssl_chain_cert={papers.chain},ssl_key={papers.key}",
     )  # fmt: skip
-    trust = ssl.create_default_context(cafile=chain)
     with ExitStack() as held:
         while True:
             sock = held.enter_context(socket.create_connection(address, timeout=5.0))
@@ -168,6 +186,6 @@ def test_a_node_with_tls_says_it_in_the_clear(
                     break
             except TimeoutError:  # it waits for a handshake: served
                 continue
-        cache = client(address, tls=trust, **PATIENT)
+        cache = client(address, tls=papers.context(), tls_hostname=NAME, **PATIENT)
         with pytest.raises(TooManyConnections):
             cache.get("k")

@@ -16,11 +16,16 @@ from cluster.node import Node, spell
         pytest.param("a:1, b:2", [("a", 1), ("b", 2)], id="names, a space after the comma"),
         pytest.param("[::1]:11211", [("::1", 11211)], id="IPv6 in brackets"),
         pytest.param("Cache_1.Local:5", [("cache_1.local", 5)], id="a container's name"),
+        pytest.param("unix:/run/M.sock", [("unix:/run/M.sock", 0)], id="a unix socket"),
+        pytest.param(
+            "unix:/a b:1,a:1", [("unix:/a b:1", 0), ("a", 1)], id="a unix socket beside a port"
+        ),
     ],
 )
 def test_addresses_are_read(text: str, addresses: list[tuple[str, int]]) -> None:
-    """Names, IPv4 and [IPv6] are taken, each with a port."""
+    """Names, IPv4 and [IPv6] are taken, each with a port, and paths of unix sockets."""
     assert parse_nodes(text) == addresses
+    assert ",".join(map(spell, addresses)).lower() == text.replace(", ", ",").lower()
 
 
 @pytest.mark.parametrize(
@@ -43,6 +48,11 @@ def test_addresses_are_read(text: str, addresses: list[tuple[str, int]]) -> None
         pytest.param("a b:1", "a b:1", id="a space inside"),
         pytest.param("http://a:1", "http://a:1", id="a URL"),
         pytest.param("a:1,b:2,a:1", "a:1 twice", id="the same node twice"),
+        pytest.param("unix:m.sock", "unix:m.sock", id="a relative path"),
+        pytest.param("unix:", "unix:", id="no path"),
+        pytest.param("unix:/a\tb", "no absolute path", id="a path with a tab"),
+        pytest.param("unix:/" + "x" * 107, "at most 107 bytes", id="a path too long for a socket"),
+        pytest.param("unix:/m,unix:/m", "unix:/m twice", id="the same socket twice"),
         pytest.param("[::1]:1,[0:0::1]:1", "[::1]:1 twice", id="the same IPv6 in other words"),
     ],
 )
