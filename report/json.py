@@ -84,16 +84,16 @@ def _contributor(each: Contributor) -> dict[str, Any]:
         "to_s": _number(each.to_s),
         "count": each.count,
         "share": _number(each.share),
-        "example": _finite(each.example) or None,
+        "example": finite(each.example) or None,
     }
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Give a case as JSON can hold it."""
     if isinstance(value, Mapping):
-        return {str(name): _finite(part) for name, part in value.items()}
+        return {str(name): finite(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
+        return [finite(part) for part in value]
     if isinstance(value, float):
         return _number(value)
     return value if value is None or isinstance(value, bool | int) else str(value)

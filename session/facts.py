@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from client.breaker_settings import BreakerSettings
 from faults.journal import PhaseRecord
+from telemetry.timeline import Timeline
 from users.findings import BY_NODE
 from users.identity import agreed
 from verdict.model import LedgerFacts, RunFacts, WorkerFacts
@@ -45,6 +46,8 @@ def run_facts(run: MasterRun) -> RunFacts:
         wrong_values=list(run.timeline.wrong_values),
         findings=list(run.timeline.findings.kept),
         samples=list(run.timeline.samples.kept),
+        errors=list(run.timeline.errors.kept),
+        found=found_counts(run.timeline),
         leftovers=run.driver.leftovers() if run.driver and void_s == math.inf else [],
         server_connections={
             name: (before, run.connections_after[name])
@@ -68,6 +71,15 @@ def run_facts(run: MasterRun) -> RunFacts:
         earlier=settings.earlier,
     )
     return confirmed_by_calls(facts)
+
+
+def found_counts(timeline: Timeline) -> dict[str, dict[str, int]]:
+    """Give how often each kind of wrong value, finding and error was seen, kept or not."""
+    return {
+        "wrong_value": dict(timeline.wrong.counts),
+        "finding": dict(timeline.findings.counts),
+        "error": dict(timeline.errors.counts),
+    }
 
 
 def _void_from(run: MasterRun) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from report.console import summary
+from report.findings import write_findings
 from report.html import write_html
 from report.json import write_json
 from report.junit import write_junit
@@ -34,6 +35,7 @@ def write_outcome(
         ("verdict.json", lambda: write_json(verdict, facts, folder.file("verdict.json"))),
         ("junit.xml", lambda: write_junit(verdict, facts, folder.file("junit.xml"))),
     ]
+    files.append(("findings.jsonl", lambda: write_findings(facts, folder.file("findings.jsonl"))))
     if traces:
         files.append((CRASHES, lambda: folder.write_text(CRASHES, "\n".join(traces))))
     if report:

@@ -20,6 +20,9 @@ KEPT_PER_KIND = 20
 MOST_LATER = 300
 """Details kept beyond the first, of all kinds together."""
 
+ERRORS_PER_TEXT = 1
+"""Calls kept of each class and text of an error; samples show more of them."""
+
 MAX_KINDS = 50
 """Kinds are names from the code; one built from data would otherwise grow without end."""
 
@@ -64,9 +67,10 @@ class ErrorKinds:
 
 
 class Evidence:
-    """Counts by kind with the first `KEPT_PER_KIND` details of each."""
+    """Counts by kind with the first `each` details of every kind."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, each: int = KEPT_PER_KIND) -> None:
+        self._each = each
         self.counts: dict[str, int] = {}
         self._kept: dict[str, list[dict[str, Any]]] = {}
         self._later = Samples(most=MOST_LATER)
@@ -90,7 +94,7 @@ class Evidence:
     def has_room(self, kind: str, at_s: float | None = None) -> bool:
         """Whether one more detail of this kind, of that second, would be kept."""
         kind = self.filed_under(kind)
-        if len(self._kept.get(kind, ())) < KEPT_PER_KIND:
+        if len(self._kept.get(kind, ())) < self._each:
             return True
         return at_s is not None and self._later.wants((kind,), at_s)
 
@@ -98,7 +102,7 @@ class Evidence:
         """Count one and keep its detail if there is room, by its `at_s` if it has one."""
         filed = self.filed_under(kind)
         first = self._kept.setdefault(filed, []) if detail is not None else []
-        if detail is not None and len(first) < KEPT_PER_KIND:
+        if detail is not None and len(first) < self._each:
             first.append(dict(detail))
         elif detail is not None and (at_s := detail.get("at_s")) is not None:
             self._later.add((filed,), float(at_s), detail)

@@ -16,7 +16,7 @@ from typing import Any
 
 from client.operation import Outcome
 from telemetry.counts import ClientCounts
-from telemetry.evidence import ErrorKinds, Evidence, plain
+from telemetry.evidence import ERRORS_PER_TEXT, ErrorKinds, Evidence, plain
 from telemetry.histogram import bucket_of, merge_into
 from telemetry.samples import Kind, Samples
 from telemetry.seconds import DONE, FAILED, NOT_ATTEMPTED, Second, Tally, add_notable, kind_of
@@ -53,6 +53,7 @@ class Recorder:
         self.epoch = math.inf  # before `start` everything lies before second 0
         self.findings = Evidence()
         self.wrong = Evidence()
+        self.errors = Evidence(each=ERRORS_PER_TEXT)  # by class and text
         self.samples = Samples()
         self._clock = clock
         self._operations = 0  # counted on its own, so that a loss in the cells would show
@@ -281,18 +282,25 @@ class Recorder:
 
     def wrong_value(self, evidence: Mapping[str, Any]) -> None:
         """Count one hit that failed verification; its `kind`, if any, groups the evidence."""
-        self._note("wrong", self.wrong, str(evidence.get("kind", "wrong_value")), evidence)
+        self._note("wrong", self.wrong, str(evidence.get("kind", "wrong_value")), lambda: evidence)
 
     def finding(self, kind: str, detail: Mapping[str, Any]) -> None:
         """Count one broken contract or programming error of the client."""
-        self._note("finding", self.findings, kind, detail)
+        self._note("finding", self.findings, kind, lambda: detail)
 
-    def _note(self, what: str, where: Evidence, kind: str, detail: Mapping[str, Any]) -> None:
+    def error(self, kind: str, detail: Callable[[], Mapping[str, Any]]) -> None:
+        """Count a failed call by class and text of its error; `detail` is asked of those kept."""
+        if self._clock() >= self.epoch:
+            self._note("error", self.errors, kind, detail)
+
+    def _note(
+        self, what: str, where: Evidence, kind: str, detail: Callable[[], Mapping[str, Any]]
+    ) -> None:
         kind = where.filed_under(kind)
         kept: dict[str, Any] | None = None
         at_s = None if self.epoch == math.inf else round(self._clock() - self.epoch, 6)
         if where.has_room(kind, at_s):
-            kept = {"kind": kind, "at_s": at_s, **plain(detail)}
+            kept = {"kind": kind, "at_s": at_s, **plain(detail())}
             self._fresh.append((what, kind, kept))
         where.add(kind, kept)
         key = (what, kind)
@@ -328,7 +336,7 @@ class Recorder:
 
         Keys: `until` seconds since second 0 up to which everything finished is in, `seconds`
         (telemetry.wire), `operations`, `samples` as [kind, weight, detail], `evidence` as
-        [what, kind, detail] with `what` of `wrong` and `finding`, `counts` of it as
+        [what, kind, detail] with `what` of `wrong`, `finding` and `error`, `counts` of it as
         [what, kind, count], `ignored` in total, `client` the clients' own running totals by node,
         if new.
         """

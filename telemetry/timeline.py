@@ -13,7 +13,7 @@ from typing import Any
 
 from client.operation import FAILURES, Outcome
 from telemetry.counts import ClientCounts
-from telemetry.evidence import ErrorKinds, Evidence
+from telemetry.evidence import ERRORS_PER_TEXT, ErrorKinds, Evidence
 from telemetry.gauges import Gauges
 from telemetry.line import to_line
 from telemetry.samples import Samples
@@ -52,6 +52,7 @@ class Timeline:
         self.wrong = Evidence()
         self.findings = Evidence()
         self._error_kinds = ErrorKinds()
+        self.errors = Evidence(each=ERRORS_PER_TEXT)
         self.samples = Samples()
         self.latest = -1  # newest second that holds anything
         self._clock = clock
@@ -139,7 +140,7 @@ class Timeline:
                 self._evidence(what).add(kind, None, count)
 
     def _evidence(self, what: str) -> Evidence:
-        return self.wrong if what == "wrong" else self.findings
+        return {"wrong": self.wrong, "error": self.errors}.get(what, self.findings)
 
     def server(self, second: int, node: str, stats: Mapping[str, int]) -> None:
         """Note what the server itself counted, asked directly, in `second`."""

@@ -7,6 +7,7 @@ stranger's, so its objects are only looked at here in ways that run none of its 
 from __future__ import annotations
 
 import gc
+import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType, TracebackType
@@ -20,6 +21,8 @@ from users.strangers import kind_of, module_of, part_of, text_of
 
 _SOCKETS: tuple[type, ...] = (socket.socket, gevent.socket.socket)
 _FRAMES = 20  # the innermost ones of a call: a client is not deeper
+_TEXT_TOLD_APART = 80  # characters: texts that begin alike say the same
+_NUMBERS = re.compile(r"\d+")  # ports and keys make no other text
 _HELD = 50  # attributes of an object that are looked at
 
 
@@ -50,22 +53,26 @@ class Sampling:
         """
         if outcome == Outcome.WRONG_VALUE:
             return
+
+        def detail() -> dict[str, Any]:
+            found = {
+                "op": op,
+                "node": node,
+                "outcome": str(outcome),
+                "key": args[0],
+                "request": request_text(op, args, keys),
+                "user": self._user,
+                "error": error,
+            }
+            return found if raised is None else found | error_fields(raised, self._ends)
+
         kind = (op, node, str(outcome), error)
         took_s = ended - started
-        if not self._recorder.wants_sample(kind, started, took_s):
-            return
-        detail = {
-            "op": op,
-            "node": node,
-            "outcome": str(outcome),
-            "key": args[0],
-            "request": request_text(op, args, keys),
-            "user": self._user,
-            "error": error,
-        }
+        if self._recorder.wants_sample(kind, started, took_s):
+            self._recorder.sample(kind, started, took_s, detail())
         if raised is not None:
-            detail |= error_fields(raised, self._ends)
-        self._recorder.sample(kind, started, took_s, detail)
+            text = text_of(raised, limit=_TEXT_TOLD_APART, is_ending=self._ends)
+            self._recorder.error(f"{error}: {_NUMBERS.sub('#', text)}", detail)
 
 
 def request_text(op: str, args: Sequence[Any], keys: int = 1) -> str:

@@ -27,6 +27,9 @@ CountOf = Callable[[int, str, str, str, Cell], int]
 
 Triple = tuple[str, int, int]  # node, second, count
 
+WAITED = "waited"
+"""Stands for any outcome of calls that are counted by their time alone."""
+
 VAGUE = frozenset({Outcome.OTHER_ERROR, Outcome.BUG})
 """Outcomes that say less than the class of what was raised."""
 
@@ -106,6 +109,8 @@ class Tallies:
 
 def _outcome_fields(outcome: str) -> dict[str, str]:
     """Give the fields of an example that a name of `_by_class` stands for."""
+    if outcome == WAITED:
+        return {}
     name, colon, kind = outcome.partition(": ")
     return {"outcome": name, "error": kind} if colon and name in VAGUE else {"outcome": outcome}
 
@@ -242,8 +247,9 @@ def waiting_groups(
     tallies = Tallies()
     for start, part in view.slices(node, begin, end):
         if count := waiting_calls(part, over_us):
-            tallies.add("", node, "waited", count, start, start + 1 / SLICES_A_SECOND)
-    return tallies.largest(view.facts.samples, longest=True)
+            tallies.add("", node, WAITED, count, start, start + 1 / SLICES_A_SECOND)
+    long = [each for each in view.facts.samples if each.get("took_ms", 0.0) * 1000 >= over_us]
+    return tallies.largest(long, longest=True)
 
 
 def missing(

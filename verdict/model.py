@@ -130,6 +130,9 @@ class RunFacts:
     wrong_values: Sequence[Mapping[str, Any]] = ()  # evidence, bounded
     findings: Sequence[Mapping[str, Any]] = ()  # programming errors, broken contracts; bounded
     samples: Sequence[Mapping[str, Any]] = ()  # failed and slow calls, spread over the run; bounded
+    errors: Sequence[Mapping[str, Any]] = ()  # a failed call of each class and text; bounded
+    found: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # wrong values, findings
+    # and errors as they were counted, kept or not: by kind
     leftovers: Sequence[str] = ()  # what was still there after the last heal
     server_connections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     # node -> the server's curr_connections (before any client, after all clients were closed)

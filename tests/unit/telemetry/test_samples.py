@@ -119,3 +119,31 @@ def test_late_findings_are_not_crowded_out_by_early_ones() -> None:
     assert kept[:20] == [second / 4 for second in range(20)]
     assert {int(at // 5) for at in kept} == set(range(10))
     assert evidence.counts == {"torn": 200}
+
+
+def test_errors_are_kept_one_of_each_text_and_counted_in_full() -> None:
+    """A detail is asked for only where it is kept."""
+    clock = lambda: 130.0  # noqa: E731
+    recorder, timeline = Recorder(clock), Timeline(clock)
+    recorder.start(100.0)
+    asked = []
+
+    def detail() -> dict[str, str]:
+        asked.append(1)
+        return {"key": "k"}
+
+    for _ in range(50):
+        recorder.error("OSError: closed", detail)
+    recorder.error("OSError: refused", detail)
+    timeline.merge("w7", recorder.take())
+    assert timeline.errors.counts == {"OSError: closed": 50, "OSError: refused": 1}
+    assert {each["kind"] for each in timeline.errors.kept} == set(timeline.errors.counts)
+    assert len(asked) == len(timeline.errors.kept) <= 4
+
+
+def test_errors_before_second_0_belong_to_no_run() -> None:
+    """As the calls they come from."""
+    recorder = Recorder(lambda: 90.0)
+    recorder.start(100.0)
+    recorder.error("OSError: closed", dict)
+    assert recorder.errors.total == 0

@@ -81,6 +81,7 @@ class KeepingRecorder:
     kinds: list[tuple[str, str, str, str]] = field(default_factory=list)
     sent: list[float] = field(default_factory=list)
     samples: list[tuple[tuple[str, ...], dict[str, Any]]] = field(default_factory=list)
+    errors: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     paced: bool = False
 
     def record(self, *values: Any) -> bool:
@@ -95,6 +96,9 @@ class KeepingRecorder:
         self, kind: tuple[str, ...], started: float, took_s: float, detail: dict[str, Any]
     ) -> None:
         self.samples.append((kind, detail))
+
+    def error(self, kind: str, detail: Any) -> None:
+        self.errors.append((kind, detail()))
 
     def wrong_value(self, evidence: dict[str, Any]) -> None:
         self.wrong.append(evidence)

@@ -125,3 +125,17 @@ def test_looking_for_a_connection_runs_no_code_of_the_client() -> None:
     with pytest.raises(OSError, match="True") as caught:
         call(trap)
     assert connection_of(caught.value) == ""
+
+
+def test_errors_are_counted_by_class_and_text(stage: Any) -> None:
+    """Ports and keys in a text make no other error of it; another text does."""
+    texts = ["no answer from port 4711", "no answer from port 4712", "closed"]
+    for text in texts:
+        stage.client.override(get=raising(OSError(text)))
+        stage.user(PlainUser).get("k")
+    assert [kind for kind, _ in stage.recorder.errors] == [
+        "OSError: no answer from port #",
+        "OSError: no answer from port #",
+        "OSError: closed",
+    ]
+    assert stage.recorder.errors[0][1]["text"] == texts[0]
