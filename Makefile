@@ -2,7 +2,7 @@
 # Kept to what GNU Make 3.81 knows (the one of macOS).
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui test test-unit prove check bench power monitoring compose-test \
+.PHONY: help setup setup-dev run ui test test-unit prove check bench power steadiness monitoring compose-test \
 	k8s-test setup-test bad-states clean
 
 # Servers built by the set-up win over others of their name, which were found unfit.
@@ -15,6 +15,8 @@ PYTHON_BIN := .venv/bin/python
 PACKAGES := client users faults cluster telemetry verdict report dashboard session bench scripts options memquake \
 	settings.py locustfile.py
 
+RUNS := 60
+SUITES := 10
 RUN_OPTIONS := --scenario single-node-failure --time-scale 0.5
 UI_OPTIONS := --web-host 127.0.0.1 --scenario single-node-failure --time-scale 0.5
 
@@ -61,6 +63,9 @@ bench: setup ## CPU per operation against peers, batches, overhead, an outage (9
 
 power: setup-dev ## how often each check is right, over honest and broken clients (30 minutes a round)
 	@$(PYTHON_BIN) -m tests.e2e.power
+
+steadiness: setup-dev ## how often a run proves something beside a busy neighbour (two hours; RUNS=, SUITES=)
+	@$(PYTHON_BIN) -m tests.e2e.steadiness --runs $(RUNS) --suites $(SUITES)
 
 compose-test: setup-dev ## docker-compose.yml on a real Docker engine, up, judged and down again
 	@$(PYTHON_BIN) -m pytest -m compose tests/compose

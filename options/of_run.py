@@ -16,7 +16,7 @@ from verdict.budgets import parse_budget
 from verdict.model import EarlierRun
 
 DEFAULT_USERS = 40
-DEFAULT_RATE = 2000.0  # iterations a second, all users and workers together
+DEFAULT_RATE = 800.0  # iterations a second, all users and workers together; ADR 14
 DEFAULT_SEED = 1  # a fixed seed: two runs of one command line break the same node
 HEADLESS_SECONDS = 60.0  # a headless run of `none` without -t ends by itself after this
 MAX_USERS = 100_000  # as in a scenario file; each is a greenlet with keys of its own

@@ -160,7 +160,7 @@ def _run_options(option: Callable[..., None], flag: Callable[..., None]) -> None
         "--target-rate",
         "",
         "Iterations a second of all users together; 0 is closed loop. "
-        "Without it the scenario's own, else 2000.",
+        "Without it the scenario's own, else 800.",
         web=True,
     )
     option(

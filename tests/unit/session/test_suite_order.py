@@ -96,7 +96,7 @@ def test_each_scenario_has_its_own_load_and_client(plan: Any, tmp_path: Path) ->
         "name: mixed\nscenarios: [{scenario: none, duration: 7s}, latency-200ms]\n"
     )
     none, latency = plan("--suite", str(tmp_path / "mixed.yaml")).first
-    assert (none.settings.users, none.settings.target_rate) == (40, 2000.0)
+    assert (none.settings.users, none.settings.target_rate) == (40, 800.0)
     assert none.settings.duration_s == 7.0
     assert latency.settings.users > none.settings.users
     assert latency.settings.target_rate < none.settings.target_rate
