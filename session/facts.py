@@ -68,6 +68,7 @@ def run_facts(run: MasterRun) -> RunFacts:
             "memcached": ", ".join(sorted(set(run.node_versions.values()))),
         },
         timeline_growth=_timeline_growth(run),
+        foreign_users=tuple(run.foreign_users),
         earlier=settings.earlier,
     )
     return confirmed_by_calls(facts)

@@ -20,6 +20,7 @@ class Member:
     id: str
     users: dict[str, int] = field(default_factory=dict)  # by user class
     ready: int = 0
+    stored: int = 0  # keys that its users have stored before the run
     problem: str = ""
     joined_at_s: float = 0.0  # 0 for those the run began with
     lost_at_s: float | None = None
@@ -47,7 +48,9 @@ class Fleet:
         self._riders = frozenset(riders)
         self._paces = dict(paces or {})  # user class -> how often one iterates beside the others
 
-    def heard(self, worker: str, users: Mapping[str, int], ready: int, problem: str) -> bool:
+    def heard(
+        self, worker: str, users: Mapping[str, int], ready: int, problem: str, stored: int = 0
+    ) -> bool:
         """Take what a worker said of itself; whether the split of the rate has to change."""
         member = self.members.get(worker)
         if member is None:
@@ -55,6 +58,7 @@ class Fleet:
         changed = member.users != dict(users)
         member.users = dict(users)
         member.ready = max(member.ready, ready)
+        member.stored = max(member.stored, stored)
         member.problem = problem or member.problem
         return changed
 
@@ -96,6 +100,15 @@ class Fleet:
     def all_ready(self, users: int) -> bool:
         """Whether at least `users` users are there and every one of them has prefilled."""
         return self.user_count >= users and all(m.ready >= m.user_count for m in self.alive)
+
+    @property
+    def progress(self) -> tuple[int, ...]:
+        """What changes as long as users are being started or prepared."""
+        members = self.members.values()
+        return tuple(
+            sum(part)
+            for part in zip(*((m.user_count, m.ready, m.stored) for m in members), strict=True)
+        )
 
     def lacking(self, users: int) -> str:
         """Say what all of them wait for where not every user is ready."""

@@ -38,6 +38,7 @@ from session.succession import Succession
 from session.suite_plan import plan_suite
 from settings import Settings, resolve_settings
 from telemetry.collector import Collector
+from users.foreign import estimate_ours
 from verdict.model import EXIT_CODES, Ruling
 
 logger = logging.getLogger("locust.memquake")
@@ -210,7 +211,10 @@ class MasterSession:
             collector=self.collector,
             driver=driver,
             guard=self.guard,
-            expected_users=self.runner.target_user_count,
+            expected_users=estimate_ours(
+                self.runner.target_user_count, self.environment.user_classes
+            ),
+            spawn_rate=float(self.environment.parsed_options.spawn_rate or 0.0),
         )
         fleet = self.run.fleet
         self.orders.begin(self.run.id, lambda: [member.id for member in fleet.alive])
@@ -275,7 +279,7 @@ class MasterSession:
         """Finish the run and leave; whatever breaks in it, a headless process ends."""
         options = self.environment.parsed_options
         if options.headless:
-            limit = FINISH_S + options_timeout(run) + STUCK_S
+            limit = FINISH_S + options_timeout(run) + STUCK_S + 2 * run.stop_timeout
             self._leaving_stuck = gevent.spawn_later(limit, self._leave_stuck, run)
         try:
             run.finish(run.failure)
@@ -353,7 +357,7 @@ class MasterSession:
     def on_spawning_complete(self) -> None:
         """Note that Locust has spawned all users it wanted."""
         if self.run is not None:
-            self.run.spawned.set()
+            self.run.all_spawned(self.runner.target_user_classes_count)
 
     def on_test_stopping(self) -> None:
         """End the run when somebody else than the run itself stops the test."""

@@ -31,6 +31,7 @@ from session.folder import RunFolder
 from session.machine import watch_machine
 from session.node_monitor import NodeMonitor
 from session.outcome import write_outcome
+from session.patience import Patience
 from session.room import refuse_what_does_not_fit
 from session.watch import (
     counted,
@@ -47,12 +48,12 @@ from settings import Settings
 from telemetry.collector import Collector
 from telemetry.live import REPORT_LAG_S
 from telemetry.timeline import Timeline, TimelineWriter
+from users import foreign
 from verdict.model import RunFacts, Verdict
 from verdict.verdict import judge
 
 logger = logging.getLogger("locust.memquake")
 
-READY_LIMIT_S = 120.0  # prefilling 40,000 keys takes a few seconds; this is a hang, not slowness
 LEAD_S = 0.3  # from "go" to second 0: the message has to be everywhere by then
 DEATH_NOTICED_S = 2.5  # a look a second, half a second for servers that are slow to answer
 CONNECTIONS = "curr_connections"
@@ -79,6 +80,7 @@ class MasterRun:
         driver: FaultDriver | None,
         guard: Guard,
         expected_users: int,
+        spawn_rate: float,
     ) -> None:
         self.environment = environment
         self.runner = environment.runner
@@ -87,7 +89,9 @@ class MasterRun:
         self.collector = collector
         self.driver = driver
         self.guard = guard
-        self.expected_users = expected_users
+        self.expected_users = expected_users  # exact once Locust has spawned all
+        self.foreign_users = foreign.names_of(environment.user_classes)
+        self._patience = Patience(spawn_rate)
         self.folder = RunFolder(settings.runs_dir, settings.scenario.name)
         self.folder.hold()
         self.id = self.folder.id
@@ -131,6 +135,11 @@ class MasterRun:
     def now_s(self) -> float:
         """Seconds since second 0; negative before it, 0 before it is known."""
         return 0.0 if self.epoch is None else time.monotonic() - self.epoch
+
+    @property
+    def stop_timeout(self) -> float:
+        """Seconds that users of the user's own have for the task they are in at the end."""
+        return float(self.environment.stop_timeout) if self.foreign_users else 0.0
 
     @property
     def groups(self) -> int:
@@ -268,8 +277,16 @@ class MasterRun:
         while duration is None or self.now_s < duration:
             gevent.sleep(0.5 if duration is None else min(0.5, max(0.0, duration - self.now_s)))
 
+    def all_spawned(self, counts: Mapping[str, int]) -> None:
+        """Take Locust's word that all users have been started: how many of each class."""
+        if self.epoch is None:
+            self.expected_users = foreign.count_ours(counts, self.environment.user_classes)
+            if not self.expected_users:
+                names = ", ".join(self.foreign_users) or "none"
+                self.failure = f"of the users started none is memquake's ({names}): start more"
+        self.spawned.set()
+
     def _await_users(self) -> None:
-        limit = time.monotonic() + READY_LIMIT_S
         while not (self.spawned.is_set() and self.fleet.all_ready(self.expected_users)):
             if problems := self.fleet.problems():
                 raise RunError(problems[0])
@@ -277,10 +294,11 @@ class MasterRun:
                 raise RunError(self.failure)
             if gone := lost_while_preparing(self):
                 raise RunError(f"worker {gone} went away while users were being prepared")
-            if time.monotonic() > limit:
+            if self._patience.is_over(self.fleet.progress):
                 raise RunError(
-                    f"{self.fleet.lacking(self.expected_users)} after {READY_LIMIT_S:g} s: "
-                    "start fewer users, or look at the workers' own output"
+                    f"{self.fleet.lacking(self.expected_users)}, and nothing has moved for "
+                    f"{self._patience.limit_s:g} s: start fewer users, or look at the workers' "
+                    "own output"
                 )
             gevent.sleep(0.05)
 
@@ -299,7 +317,9 @@ class MasterRun:
     def heard(self, worker: str, data: Mapping[str, Any]) -> None:
         """Take a worker's word about its users; late ones are told to go at once."""
         known = worker in self.fleet.members
-        changed = self.fleet.heard(worker, data["users"], data["ready"], data["problem"])
+        changed = self.fleet.heard(
+            worker, data["users"], data["ready"], data["problem"], data["stored"]
+        )
         member = self.fleet.members[worker]
         member.client = data.get("client", member.client)
         member.versions = data.get("versions", member.versions)
@@ -371,7 +391,7 @@ class MasterRun:
         alive = [member.id for member in self.fleet.alive]
         for worker in alive:
             self._send(messages.FINISH, {"run": self.id}, worker)
-        limit = 1.1 * self.settings.client_options.op_timeout + FINAL_GRACE_S
+        limit = 1.1 * self.settings.client_options.op_timeout + FINAL_GRACE_S + self.stop_timeout
         missing = self.collector.wait_final(alive, limit)
         for worker in missing:
             seen = self.collector.last_seen(worker)

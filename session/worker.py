@@ -34,6 +34,7 @@ from session.watchdog import Watchdog
 from telemetry.clock_sync import ClockSync
 from telemetry.recorder import Recorder
 from telemetry.report import Reporter
+from users import foreign
 from users.clients import ClientOptions, Factory, declares_moves, resolve
 from users.context import LoadContext, LoadSettings
 from users.identity import identify, versions
@@ -42,6 +43,7 @@ from users.origin import Origin
 from users.pacing import Schedule, poisson
 from users.records import Records
 from users.sides import SidedNames
+from users.strangers import words_of
 
 logger = logging.getLogger("locust.memquake")
 
@@ -249,7 +251,8 @@ class WorkerRun:
                     "run": self.id,
                     "users": dict(self.context.users),
                     "ready": self.context.ready_count,
-                    "problem": self.context.problem,
+                    "problem": self.context.problem or self._spawn_problem(),
+                    "stored": self.context.keys_stored,
                     "client": self.identity,
                     "versions": self.versions,
                 },
@@ -258,7 +261,13 @@ class WorkerRun:
         while not self.finishing:  # users that arrive or leave later move the split of the rate
             gevent.sleep(1.0)
             data = {"run": self.id, "users": dict(self.context.users), "ready": 0, "problem": ""}
-            self.runner.send_message(messages.READY, data)
+            self.runner.send_message(messages.READY, data | {"stored": 0})
+
+    def _spawn_problem(self) -> str:
+        """Say why Locust could not start the users, "" as long as it can."""
+        spawning = getattr(self.runner, "spawning_greenlet", None)
+        error = None if spawning is None else spawning.exception
+        return "" if error is None else f"Locust could not start all users: {words_of(error)}"
 
     def go(self, epoch_master: float, rates: Mapping[str, float]) -> None:
         """Start the load at `epoch_master`, a moment of the master's clock in the near future."""
@@ -310,6 +319,7 @@ class WorkerRun:
         while any(self.context.inside.values()) and time.monotonic() < limit:
             gevent.sleep(0.02)
         hung = sum(self.context.inside.values())
+        foreign.end_all(self.runner)
         self.watchdog.stop()
         self.sampler.stop()
         in_use = self.sampler.slots_in_use()

@@ -95,6 +95,7 @@ class LoadContext:
         self.riders: set[str] = set()
         self.expected_rate = 0.0
         self.ready_count = 0
+        self.keys_stored = 0  # before the load began
         self.problem = ""
         self.merge_requests: Callable[[], None] = _nothing  # brings Locust's tables up to date
         self.records: Records | None = None  # names of the nodes, where they change in the run

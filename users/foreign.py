@@ -9,12 +9,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
+import gevent
 from locust import HttpUser, User
 from locust.contrib.fasthttp import FastHttpUser
 
 from users.ledger import LedgerUser
 from users.lifecycle import PacedUser
+
+END_S = 2.0  # beyond the time that `--stop-timeout` grants their tasks
 
 
 def is_foreign(kind: type) -> bool:
@@ -70,3 +74,16 @@ def estimate_ours(total: int, kinds: Iterable[type[User]]) -> int:
     weights = [sum(k.weight for k in group if not k.fixed_count) for group in (ours, classes)]
     share = weights[0] / weights[1] if weights[1] else 0.0
     return min(total, round(fixed[0] + (total - fixed[1]) * share))
+
+
+def names_of(kinds: Iterable[type[User]]) -> list[str]:
+    """Return the names of the classes that are not memquake's, in order."""
+    return sorted(kind.__name__ for kind in kinds if is_foreign(kind))
+
+
+def end_all(runner: Any) -> None:
+    """End the users of this process that are not memquake's, as Locust ends users, bounded."""
+    counts = dict(runner.user_classes_count)
+    running = {name: counts[name] for name in names_of(runner.user_classes) if counts.get(name)}
+    if running:
+        gevent.spawn(runner.stop_users, running).join(runner.environment.stop_timeout + END_S)

@@ -113,6 +113,7 @@ class Prefill:
                 failed, why = self._set_each(pending, ttl_s)
             pending = {key: value for key, value in pending.items() if key in failed}
             if not pending:
+                self._context.keys_stored += len(batch)
                 return
         raise PrefillError(
             f"the client does not store keys although every node is up: {len(pending)} of "

@@ -5,6 +5,8 @@ Measured after the clients were closed. A process that was lost cannot be asked 
 
 from __future__ import annotations
 
+import dataclasses
+
 from verdict.answers import Evidence, answer, held, inconclusive, not_applicable, percent, worst
 from verdict.evidence import lost_workers, unhealed
 from verdict.model import CheckResult, Contributor, Ruling, WorkerFacts
@@ -64,7 +66,7 @@ def _worker_parts(view: View, worker: WorkerFacts) -> list[CheckResult]:
         part = held(
             name, extra <= slack, why, observed=seen_extra, limit=slack, unit="count", evidence=seen
         )
-        parts.append(part)
+        parts.append(_unless_shared(view, part))
     if worker.slots_in_use is not None:
         held_slots = worker.slots_in_use
         why = f"{worker.id}: {held_slots} pool slots in use with no call under way"
@@ -90,8 +92,18 @@ def _worker_parts(view: View, worker: WorkerFacts) -> list[CheckResult]:
         after=worker.rss_end,
     )
     is_held = worker.rss_end <= allowed
-    parts.append(held(name, is_held, why, observed=max(0, grown), limit=limit, evidence=seen))
+    part = held(name, is_held, why, observed=max(0, grown), limit=limit, evidence=seen)
+    parts.append(_unless_shared(view, part))
     return parts
+
+
+def _unless_shared(view: View, part: CheckResult) -> CheckResult:
+    """Hold against nobody what users of the user's own may have left in the same process."""
+    foreign = view.facts.foreign_users
+    if part.verdict is not Ruling.FAIL or not foreign:
+        return part
+    why = f"{part.why}; {', '.join(foreign)} of your own ran in the same process"
+    return dataclasses.replace(part, verdict=Ruling.INCONCLUSIVE, why=why)
 
 
 def left_behind(

@@ -143,6 +143,7 @@ class RunFacts:
     is_void: bool = False  # a server of ours died: windows from then on, and what it had, are gone
     broken_off: bool = False  # its master ended without a word; nothing is judged
     earlier: EarlierRun | None = None  # the run given as baseline
+    foreign_users: Sequence[str] = ()  # classes of the user's own that ran in the same processes
     groups: int = 1  # of users, each with a client of its own in every process
     client_under_test: Mapping[str, Any] = field(default_factory=dict)
     # class, file, package, version, factory_file, libraries (distribution -> version)
