@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from locust.argument_parser import get_empty_argument_parser, setup_parser_argum
 
 from session import options as session_options
 from session.options import Checked, add_options
+from tests.e2e.foreign_users import Visitor
 from users.hot_key import HotKeyUser
 from users.mixed import MixedUser
 
@@ -95,8 +97,14 @@ CASES = [
         ["--client", "pymemcache-pooled", "--breaker-profile", "catalogue"],
         "--breaker-profile does nothing for pymemcache-pooled",
     ),
+    ("a host", ["-H", "http://10.0.0.1:9"], "--nodes"),
+    ("an unknown user", ["MixdUser"], "nearest: MixedUser"),
+    ("none of ours", ["Visitor"], "no user class of memquake among Visitor"),
+    ("no base URL", ["MixedUser", "Visitor"], "Visitor has no base URL"),
     ("tags", ["--suite", "quick", "--tags", "fast"], "no tags"),
 ]
+
+NO_CASE = SimpleNamespace(params={})
 
 
 @pytest.fixture
@@ -111,12 +119,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def parser(monkeypatch: pytest.MonkeyPatch) -> Any:
+def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Give Locust's parser with our options, in a process that has checked nothing yet."""
     for name, value in {"settings": None, "suite": None, "done": False}.items():
         monkeypatch.setattr(Checked, name, value)
     # What Locust has loaded from a locustfile by then; the tests' own users are none of it.
-    loaded = {"MixedUser": MixedUser, "HotKeyUser": HotKeyUser}
+    loaded: dict[str, Any] = {"MixedUser": MixedUser, "HotKeyUser": HotKeyUser}
+    if "Visitor" in getattr(request.node, "callspec", NO_CASE).params.get("arguments", ()):
+        loaded["Visitor"] = Visitor
     monkeypatch.setattr(session_options, "classes_of", lambda _: loaded)
 
     def never(*_: Any, **__: Any) -> None:
