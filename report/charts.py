@@ -119,8 +119,8 @@ _LATENCY = Plot(
     title="Latency",
     description=(
         "Per second, on a logarithmic scale. Service time judges nodes, from the actual send;"
-        " response time is what a caller felt, from the intended start. Calls that were not"
-        " attempted are left out."
+        " response time is what a caller felt, from the intended start. Both of the same calls:"
+        " those that were never sent, or that the harness cut off, are left out."
     ),
     unit="ms",
     styles={

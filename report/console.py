@@ -31,6 +31,7 @@ _LABEL_WIDTH = len("INCONCLUSIVE") + 2
 _GAP = "   "
 _ROWS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("load", (("", "throughput"), ("", "keys_per_second"), ("of target", "target_rate_kept"))),
+    # Both of the calls that were sent: what a breaker refuses is in the errors alone.
     ("service", (("p50", "service_p50"), ("p95", "service_p95"), ("p99", "service_p99"))),
     ("response", (("p50", "response_p50"), ("p95", "response_p95"), ("p99", "response_p99"))),
     (

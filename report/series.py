@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from client.operation import FAILURES, UNATTEMPTED, Outcome
+from client.operation import FAILURES, Outcome
 from telemetry.histogram import Histogram, merge_into, percentile_us
+from telemetry.line import UNTIMED
 from telemetry.window import Window
 from verdict.model import RunFacts
 from verdict.sums import reads
@@ -66,7 +67,7 @@ def throughput(bins: Sequence[Bin]) -> dict[str, Values]:
 
 
 def latency(bins: Sequence[Bin]) -> dict[str, Values]:
-    """Give service p50 and p99 of attempted calls, and response p99 where paced, in ms."""
+    """Give service p50 and p99, and response p99 where paced, of the same calls, in ms."""
     service = [_merged(each, is_response=False) for each in bins]
     response = [_merged(each, is_response=True) for each in bins]
     found = {
@@ -156,7 +157,7 @@ def _merged(each: Bin, *, is_response: bool) -> Histogram:
     result: Histogram = {}
     for window in each.windows:
         for (_, _, outcome), cell in window.cells.items():
-            if outcome not in UNATTEMPTED:
+            if outcome not in UNTIMED:
                 merge_into(result, cell.response if is_response else cell.service)
     return result
 

@@ -127,7 +127,8 @@ RESPONSE_TIME = Family(
     kind=Kind.HISTOGRAM,
     unit="seconds",
     labels={"operation": OPERATION, "server": KEY_SERVER},
-    help="Response time: from the intended start to the answer; paced load only.",
+    help="Response time: from the intended start to the answer, of calls that were sent; paced "
+    "load only.",
 )
 
 _CLIENT = "a client with `snapshot()`"

@@ -38,10 +38,14 @@ def service_of(window: Window, node: str | None = None) -> Histogram:
 
 
 def response_of(window: Window) -> Histogram:
-    """Give response times from the intended start of all calls not cut off."""
+    """Give response times from the intended start, of the same calls as the service times.
+
+    A call that was refused unsent took no time: in one of the two alone it would make an outage
+    look better to a caller than it does to a node.
+    """
     result: Histogram = {}
     for (_, _, outcome), cell in window.cells.items():
-        if outcome != Outcome.ABORTED:
+        if outcome not in UNTIMED:
             merge_into(result, cell.response)
     return result
 

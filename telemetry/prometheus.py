@@ -161,9 +161,10 @@ def _latencies(cells: Cells) -> Iterator[Metric]:
     service: dict[tuple[str, str], list[Histogram]] = {}
     response: dict[tuple[str, str], list[Histogram]] = {}
     for (op, node, outcome), cell in cells:
-        if outcome not in UNTIMED:
-            service.setdefault((op, node), []).append(cell.service)
-        if outcome != Outcome.ABORTED and cell.response:
+        if outcome in UNTIMED:
+            continue
+        service.setdefault((op, node), []).append(cell.service)
+        if cell.response:
             response.setdefault((op, node), []).append(cell.response)
     for family, histograms in (
         (families.SERVICE_TIME, service),

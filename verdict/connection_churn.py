@@ -107,16 +107,17 @@ def _churn(view: View, node: str) -> _Churn:
     churn = _Churn(node)
     steady = {
         second
-        for second in view.phases.full
+        for second in view.row
         if not any(
-            view.phases.touches(span, second, second + 1, SETTLE_S) for span in view.phases.spans
+            view.phases.touches(span, second, view.ends(second), SETTLE_S)
+            for span in view.phases.spans
         )
     }
     settled = 0.0
     for step in connection_steps(view, node):
         if step.restarted:
             settled = step.end + SETTLE_S
-        seconds = range(step.begin, step.end)
+        seconds = [second for second in range(step.begin, step.end) if second in view.windows]
         if step.begin < settled or not steady.issuperset(seconds):
             continue
         churn.steps.append(step)

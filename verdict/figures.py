@@ -6,9 +6,11 @@ has the value None and is listed all the same, so that two runs of a scenario co
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from telemetry.histogram import Histogram, merge_into, merged, percentile_us
+from telemetry.histogram import Histogram, merged, percentile_us
+from telemetry.line import response_of, service_of
+from telemetry.window import Window
 from verdict.earlier import steady_figures
 from verdict.figures_of_faults import fault_figures
 from verdict.figures_of_harm import harm_figures
@@ -57,8 +59,9 @@ def _cpu_us_per_operation(view: View) -> float | None:
 
 
 def _latency(view: View, found: dict[str, Figure]) -> None:
-    service = view.total(view.row).service
-    for label, histogram in (("service", service), ("response", _response(view, view.row))):
+    """Service and response times are of the same calls: those that were sent and not cut off."""
+    for label, of in (("service", service_of), ("response", response_of)):
+        histogram = _merged(view, view.row, of)
         for short, share in _PERCENTILES:
             value = percentile_us(histogram, share)
             found[f"{label}_{short}"] = _figure(None if value is None else value / 1000, "ms")
@@ -66,17 +69,12 @@ def _latency(view: View, found: dict[str, Figure]) -> None:
     if testing and testing[0].end_s is not None:
         # Every second of it, edges of faults included: what was felt while things broke.
         seconds = range(round(testing[0].start_s), round(testing[0].end_s))
-        value = percentile_us(_response(view, seconds), 0.99)
+        value = percentile_us(_merged(view, seconds, response_of), 0.99)
         found["response_p99_testing"] = _figure(None if value is None else value / 1000, "ms")
 
 
-def _response(view: View, seconds: Iterable[int]) -> Histogram:
-    response: Histogram = {}
-    for second in seconds:
-        window = view.windows.get(second)
-        for cell in window.cells.values() if window is not None else ():
-            merge_into(response, cell.response)
-    return response
+def _merged(view: View, seconds: Iterable[int], of: Callable[[Window], Histogram]) -> Histogram:
+    return merged(of(view.windows[second]) for second in seconds if second in view.windows)
 
 
 def _phases(view: View) -> list[tuple[str, tuple[int, ...]]]:

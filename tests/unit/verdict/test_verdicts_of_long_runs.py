@@ -11,6 +11,7 @@ from telemetry import window_store
 from telemetry.histogram import bucket_of
 from telemetry.window import Window
 from telemetry.window_store import WindowStore
+from tests.unit.verdict.connection_cases import churning
 from tests.unit.verdict.made_up_runs import MISSED, TIMED_OUT, MadeUpRun
 from verdict.model import CheckResult, RunFacts
 from verdict.verdict import judge
@@ -59,6 +60,8 @@ CASES: dict[str, Change] = {
         run.all_calls("node3", s, s + 0.1, MISSED) for s in range(60, SECONDS)
     ],
     "no load for a while": lambda run: [run.no_calls(node, 150, 190) for node in run.names],
+    "a connection for each call": lambda run: run.poke(churning(200, end=SECONDS)),
+    "a connection for 100 calls": lambda run: run.poke(churning(2, end=SECONDS)),
     "a late generator": lambda run: late_hub(run, *range(100, SECONDS, 30)),
 }
 
