@@ -107,3 +107,13 @@ def test_flushes_and_evictions_are_named() -> None:
         "node1 evicted 3 items, the first at 9 s",
         "node2 was flushed at 6 s, not by memquake",
     ]
+
+
+def test_what_a_client_returns_while_a_node_is_away_needs_a_plan_to_convict() -> None:
+    """Broken answers of just those seconds are INCONCLUSIVE, any other one is the client's."""
+    broken = (Outcome.BAD_RESULT, 200)
+    run = restarts(MadeUpRun(40), 6, 9).all_calls("node1", 6, 7, broken)
+    run.but(findings=[{"kind": "bad_result", "at_s": 6.4}])
+    assert ruling(judge(run.facts()), "predictable_errors") is Ruling.INCONCLUSIVE
+    run.all_calls("node1", 30, 31, broken)
+    assert ruling(judge(run.facts()), "predictable_errors") is Ruling.FAIL
