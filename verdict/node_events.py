@@ -165,6 +165,9 @@ def without_disturbed(facts: RunFacts) -> RunFacts:
             _emptied(window) if left_out & set(range(window.second, window.end)) else window
             for window in facts.windows
         ],
+        findings=[
+            item for item in facts.findings if math.floor(item.get("at_s", -1)) not in left_out
+        ],
     )
 
 

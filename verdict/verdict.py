@@ -17,11 +17,21 @@ from verdict.checks import CHECKS, Check, rule_of
 from verdict.compare import taken_back
 from verdict.figures import figures
 from verdict.model import CheckResult, Figure, Ruling, RunFacts, Verdict
-from verdict.node_events import hid_faults, met_with_faults, notes, without_disturbed, words_of
+from verdict.node_events import (
+    hid_faults,
+    incidents,
+    met_with_faults,
+    notes,
+    without_disturbed,
+    words_of,
+)
 from verdict.view import View
 
 WHOLE_RUN = frozenset({"no_wrong_values", "predictable_errors", "enough_requests"})
 """Checks of single answers, which no node that goes away makes wrong, and of what was sent."""
+
+RAISED_BY_ABSENCE = frozenset({"predictable_errors"})
+"""Checks of the whole run whose findings may all come of a node that went away."""
 
 OF_FAULTS = frozenset(
     {
@@ -41,9 +51,7 @@ def judge(facts: RunFacts, checks: Mapping[str, Check] = CHECKS) -> Verdict:
     calm = without_disturbed(facts)
     judged = view if calm is facts else View(calm)
     found, trace = _figures(view)
-    results = [
-        _run(name, check, view if name in WHOLE_RUN else judged) for name, check in checks.items()
-    ]
+    results = [_judged(name, check, view, judged) for name, check in checks.items()]
     return Verdict(
         ruling=worst_of([result.verdict for result in results]),
         checks=tuple(results),
@@ -67,6 +75,19 @@ def worst_of(rulings: Sequence[Ruling]) -> Ruling:
     """Give the ruling that wins; INCONCLUSIVE when nothing applied."""
     worst = max(rulings, key=SEVERITY.__getitem__, default=Ruling.NOT_APPLICABLE)
     return Ruling.INCONCLUSIVE if worst is Ruling.NOT_APPLICABLE else worst
+
+
+def _judged(name: str, check: Check, view: View, calm: View) -> CheckResult:
+    """Judge the whole run, or what is left of it without the seconds that decide nothing."""
+    result = _run(name, check, view if name in WHOLE_RUN else calm)
+    if (
+        name in RAISED_BY_ABSENCE
+        and result.verdict is Ruling.FAIL
+        and _run(name, check, calm).verdict is not Ruling.FAIL
+    ):
+        met = incidents(view.facts)
+        return taken_back(result, words_of(met), *(each.contributor for each in met))
+    return result
 
 
 def _run(name: str, check: Check, view: View) -> CheckResult:
