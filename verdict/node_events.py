@@ -9,8 +9,9 @@ a fault of the plan explains are none of this module's business.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from faults.journal import FaultRecord
 from telemetry.window import Pacing, Window
@@ -165,10 +166,14 @@ def without_disturbed(facts: RunFacts) -> RunFacts:
             _emptied(window) if left_out & set(range(window.second, window.end)) else window
             for window in facts.windows
         ],
-        findings=[
-            item for item in facts.findings if math.floor(item.get("at_s", -1)) not in left_out
-        ],
+        findings=[item for item in facts.findings if _second_of(item) not in left_out],
     )
+
+
+def _second_of(finding: Mapping[str, Any]) -> int:
+    """Return the second of a finding, -1 for one without."""
+    at = finding.get("at_s")
+    return math.floor(at) if isinstance(at, int | float) and math.isfinite(at) else -1
 
 
 def words_of(found: Iterable[Incident]) -> str:
