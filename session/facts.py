@@ -54,6 +54,7 @@ def run_facts(run: MasterRun) -> RunFacts:
             for name, before in run.connections_before.items()
             if name in run.connections_after
         },
+        uncounted=dict(run.uncounted),
         node_events=run.monitor.events(run.epoch or 0.0),
         stopped_early=run.stopped_early,
         is_void=void_s != math.inf,

@@ -26,6 +26,7 @@ from faults.runner import ScenarioRunner
 from session import messages, riders
 from session.command import run_options
 from session.facts import run_facts
+from session.failure import say
 from session.fleet import Fleet
 from session.folder import RunFolder
 from session.machine import watch_machine
@@ -43,6 +44,7 @@ from session.watch import (
     server_versions,
     watch_servers,
     watch_workers,
+    without_statistics,
 )
 from settings import Settings
 from telemetry.collector import Collector
@@ -56,6 +58,10 @@ logger = logging.getLogger("locust.memquake")
 
 LEAD_S = 0.3  # from "go" to second 0: the message has to be everywhere by then
 DEATH_NOTICED_S = 2.5  # a look a second, half a second for servers that are slow to answer
+UNCOUNTED = (
+    "A proxy in front of others? What only the servers' own counts tell is not judged: "
+    "retry_amplification, connections_kept, no_reconnect_storm, and why a write is gone"
+)
 CONNECTIONS = "curr_connections"
 WHOLE_S = 3_600.0  # a scenario up to this long is kept second by second
 AROUND_S = 300.0  # of a longer one, what lies so near to an edge of a fault
@@ -122,6 +128,7 @@ class MasterRun:
         self.counted = False  # whether the session has taken the verdict over
         self.spawned = Event()
         self.connections_before: dict[str, int] = {}
+        self.uncounted: dict[str, str] = {}  # nodes that do not count as memcached does -> why
         self.items_before: dict[str, int] = {}
         self.connections_after: dict[str, int] = {}
         self.node_versions: dict[str, str] = {}
@@ -194,6 +201,9 @@ class MasterRun:
         if self.driver is not None:
             self.driver.heal_all("before the start")
         self.collector.begin(self.id, self.timeline)
+        self.uncounted = without_statistics(self.cluster.nodes)
+        for name, why in self.uncounted.items():
+            say(f"{name} does not count as memcached does: {why}. {UNCOUNTED}")
         looks = look_at_all(self)
         self.connections_before = counted(looks, CONNECTIONS)
         self.items_before = counted(looks, "curr_items")

@@ -16,7 +16,15 @@ import gevent
 
 from cluster.errors import ClusterError
 from cluster.node import Node
-from cluster.probe import MADE, NotMemcachedError, ProbeError, SilentError, stats, version
+from cluster.probe import (
+    MADE,
+    HungUpError,
+    NotMemcachedError,
+    ProbeError,
+    SilentError,
+    stats,
+    version,
+)
 from session.nodes import nodes_at
 from session.room import refuse_overflow
 from telemetry.live import REPORT_LAG_S
@@ -28,6 +36,9 @@ if TYPE_CHECKING:
 
 STATS_EVERY_S = 1.0
 STATS_LIMIT_S = 0.5
+COUNTERS = ("pid", "uptime", "evictions", "cmd_get", "cmd_set", "total_connections")
+"""What memcached has counted since 1.2, and a proxy in front of it does not."""
+
 OWN_CONNECTIONS = "own_connections"
 LOST_AFTER_S = 3.5  # a live worker reports every second
 MISSING = "missing"  # Locust's word for a worker without heartbeats
@@ -56,25 +67,45 @@ def server_versions(nodes: Iterable[Node]) -> dict[str, str]:
     return found
 
 
-def look_at(node: Node) -> Look:
+def look_at(node: Node, *, has_stats: bool = True) -> Look:
     """Ask a node for its statistics, and with them note the connections ever made to it from here.
 
-    Both at the same moment: what the harness itself did can be taken off exactly.
+    Both at the same moment: what the harness itself did can be taken off exactly. One without
+    statistics is only asked whether it is there.
     """
     try:
+        if not has_stats:
+            version(node.direct, STATS_LIMIT_S)
+            return Look(time.monotonic())
         said = stats(node.direct, STATS_LIMIT_S)
     except ProbeError as error:
         return Look(time.monotonic(), trouble=error)
     return Look(time.monotonic(), {**said, OWN_CONNECTIONS: own_connections(node)})
 
 
+def without_statistics(nodes: Iterable[Node]) -> dict[str, str]:
+    """Return the nodes that do not count as memcached does -> why, such as proxies."""
+    found: dict[str, str] = {}
+    for node in nodes:
+        look = look_at(node)
+        if isinstance(look.trouble, NotMemcachedError | HungUpError):
+            if look_at(node, has_stats=False).trouble is None:
+                found[node.name] = "it does not answer `stats`"
+        elif look.stats and (lacking := [name for name in COUNTERS if name not in look.stats]):
+            found[node.name] = f"its `stats` have no {', '.join(lacking)}"
+    return found
+
+
 def look_at_all(run: MasterRun) -> dict[str, Look]:
     """Look at every node at once, and have the monitor of the run hold it against the last look."""
-    jobs = {node.name: gevent.spawn(look_at, node) for node in run.cluster.nodes}
+    jobs = {
+        node.name: gevent.spawn(look_at, node, has_stats=node.name not in run.uncounted)
+        for node in run.cluster.nodes
+    }
     gevent.joinall(list(jobs.values()), timeout=STATS_LIMIT_S + 0.5)
     looks = {name: job.value or _late(name) for name, job in jobs.items()}
     for name, look in looks.items():
-        if look.stats:
+        if look.stats or (look.is_answered and name in run.uncounted):
             for change in run.monitor.answered(name, look.at, look.stats):
                 if change is not NodeChange.EVICTED:
                     run.journal.note("node", node=name, change=str(change))

@@ -74,7 +74,7 @@ def no_lost_writes(view: View) -> CheckResult:
     name = "no_lost_writes"
     writes = sum(ledger.writes for ledger in ledgers_of(view))
     losses = {node: last_loss_s(view.facts, node) for node in view.facts.nodes}
-    doubts = {node: doubt for node in view.facts.nodes if (doubt := _doubt(view, node))}
+    doubts = _doubts(view)
     excused = 0
     lost_where: list[Triple] = []
     unsure_where: list[Triple] = []
@@ -119,7 +119,7 @@ def no_lost_writes(view: View) -> CheckResult:
     unasked = sum(ledger.unasked for ledger in ledgers_of(view))
     if unsure:
         nodes = sorted({node for node, _, _ in unsure_where})
-        why = f"{unsure} more lost on " + "; ".join(f"{node}, {doubts[node]}" for node in nodes)
+        why = f"{unsure} more lost on " + "; ".join(doubts[node] for node in nodes)
         return inconclusive(
             name,
             f"{seen}; {why}",
@@ -137,13 +137,21 @@ def no_lost_writes(view: View) -> CheckResult:
     return held(name, True, seen, observed=lost, limit=limit)
 
 
-def _doubt(view: View, node: str) -> str:
-    """Say why nobody can tell what a node lost by itself, "" where its statistics tell."""
-    if is_away_at_the_end(view.facts, node):
-        return "which did not answer at the end"
-    if was_flushed_by_others(view.facts, node):
-        return "which was flushed, not by memquake: that may take effect later"
-    return ""
+def _doubts(view: View) -> dict[str, str]:
+    """Return the nodes of which nobody can tell what they lost by themselves -> the node and why.
+
+    "" stands for keys that were stored before the run and found on no node.
+    """
+    found: dict[str, str] = {}
+    for node in view.facts.nodes:
+        if is_away_at_the_end(view.facts, node):
+            found[node] = f"{node}, which did not answer at the end"
+        elif why := view.facts.uncounted.get(node):
+            found[node] = f"{node}, which does not tell what it lost by itself ({why})"
+            found[""] = f"a node such as {found[node]}"
+        elif was_flushed_by_others(view.facts, node):
+            found[node] = f"{node}, which others flushed: that may take effect later"
+    return found
 
 
 def ttl_kept(view: View) -> CheckResult:

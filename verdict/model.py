@@ -136,6 +136,7 @@ class RunFacts:
     leftovers: Sequence[str] = ()  # what was still there after the last heal
     server_connections: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     # node -> the server's curr_connections (before any client, after all clients were closed)
+    uncounted: Mapping[str, str] = field(default_factory=dict)  # nodes without statistics -> why
     node_events: Sequence[NodeEvent] = ()  # from before the first key was stored to the end
     timeline_growth: float = 0.0  # bytes that the harness's own record of the run grew by
     connections_are_ours: bool = True  # nobody else connects to the nodes, no worker was lost

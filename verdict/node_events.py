@@ -166,7 +166,11 @@ def without_disturbed(facts: RunFacts) -> RunFacts:
             _emptied(window) if left_out & set(range(window.second, window.end)) else window
             for window in facts.windows
         ],
-        findings=[item for item in facts.findings if _second_of(item) not in left_out],
+        findings=[
+            item
+            for item in facts.findings
+            if item.get("kind") != "close_failed" and _second_of(item) not in left_out
+        ],
     )
 
 

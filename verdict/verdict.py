@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 
 from client.operation import Outcome
-from verdict.answers import SEVERITY, inconclusive
+from verdict.answers import SEVERITY, inconclusive, not_applicable
 from verdict.checks import CHECKS, Check, rule_of
 from verdict.compare import taken_back
 from verdict.figures import figures
@@ -32,6 +32,13 @@ WHOLE_RUN = frozenset({"no_wrong_values", "predictable_errors", "enough_requests
 
 RAISED_BY_ABSENCE = frozenset({"predictable_errors"})
 """Checks of the whole run whose findings may all come of a node that went away."""
+
+LASTING = frozenset({"no_leaks", "no_false_misses"})
+"""Checks of what a node that went away may leave behind for the rest of a run: connections that a
+library forgets to close, keys that it has moved."""
+
+OF_COUNTS = frozenset({"retry_amplification", "connections_kept", "no_reconnect_storm"})
+"""Checks of what the servers themselves have counted."""
 
 OF_FAULTS = frozenset(
     {
@@ -80,17 +87,20 @@ def worst_of(rulings: Sequence[Ruling]) -> Ruling:
 def _judged(name: str, check: Check, view: View, calm: View) -> CheckResult:
     """Judge the whole run, or what is left of it without the seconds that decide nothing."""
     result = _run(name, check, view if name in WHOLE_RUN else calm)
-    if (
-        name in RAISED_BY_ABSENCE
-        and result.verdict is Ruling.FAIL
-        and _run(name, check, calm).verdict is not Ruling.FAIL
-    ):
-        met = incidents(view.facts)
+    met = incidents(view.facts)
+    is_doubtful = name in LASTING or (
+        name in RAISED_BY_ABSENCE and _run(name, check, calm).verdict is not Ruling.FAIL
+    )
+    if met and is_doubtful and result.verdict is Ruling.FAIL:
         return taken_back(result, words_of(met), *(each.contributor for each in met))
     return result
 
 
 def _run(name: str, check: Check, view: View) -> CheckResult:
+    if name in OF_COUNTS and (uncounted := view.facts.uncounted):
+        node, why = next(iter(uncounted.items()))
+        result = not_applicable(name, f"{node} does not count as memcached does: {why}")
+        return dataclasses.replace(result, rule=rule_of(check))
     try:
         result = check(view)
     except Exception as error:

@@ -94,6 +94,9 @@ def _unless_keys_moved(view: View, result: CheckResult, kind: str) -> CheckResul
     """
     if view.facts.is_void:
         return taken_back(result, "a server died by itself, and keys may have moved")
+    for node, why in view.facts.uncounted.items():
+        words = f"{node} may stand for several servers, between which it moves keys ({why})"
+        return taken_back(result, words)
     met = incidents(view.facts)
     found = [
         at

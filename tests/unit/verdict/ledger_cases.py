@@ -373,3 +373,25 @@ MISSES: list[Row] = [
 ]
 
 LEDGER: list[Row] = [*LOST, *BEFORE, *UPDATES, *READS, *EXPIRIES, *MISSES, *FALSE_MISSES]
+
+UNCOUNTED = {"node2": "it does not answer `stats`"}
+LEDGER += [
+    (
+        "no_lost_writes",
+        "on a node that tells nothing of itself",
+        lambda: told(MadeUpRun(20).but(uncounted=UNCOUNTED), lost=[("node2", 7, 1)]),
+        "INCONCLUSIVE",
+    ),
+    (
+        "no_lost_writes",
+        "on a node beside one that tells nothing of itself",
+        lambda: told(MadeUpRun(20).but(uncounted=UNCOUNTED), lost=[("node1", 7, 1)]),
+        "FAIL",
+    ),
+    (
+        "no_stale_reads",
+        "behind a node that may be several",
+        lambda: told(MadeUpRun(20).but(uncounted=UNCOUNTED), stale=1),
+        "INCONCLUSIVE",
+    ),
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from client.operation import Outcome
+from telemetry.window import Window
 from tests.unit.verdict.made_up_runs import TIMED_OUT, MadeUpRun, run_with_outage
 from verdict.answers import held, not_applicable
 from verdict.budgets import known_checks
@@ -139,3 +140,20 @@ def test_figures_have_units_and_snake_case_names() -> None:
     assert figures["recovery_time_node2"].value == pytest.approx(0.7)
     assert figures["time_to_fail_fast_hole1"].value == pytest.approx(0.4)
     assert figures["throughput_dip"].value == pytest.approx(1 / 3, abs=0.01)
+
+
+def test_servers_without_counts_are_judged_by_the_rest() -> None:
+    """What needs the servers' counts does not apply where they have none, with the reason."""
+    run = MadeUpRun(30).but(uncounted={"node1": "it does not answer `stats`"})
+
+    def silent(windows: dict[int, Window]) -> None:
+        for window in windows.values():
+            window.server.clear()
+
+    verdict = judge(run.poke(silent).facts())
+    assert verdict.ruling is Ruling.PASS
+    told = {check.name: check for check in verdict.checks}
+    for name in ("retry_amplification", "connections_kept", "no_reconnect_storm"):
+        assert told[name].verdict is Ruling.NOT_APPLICABLE
+        assert "node1 does not count as memcached does" in told[name].why
+    assert judge(MadeUpRun(30).poke(silent).facts()).ruling is Ruling.INCONCLUSIVE

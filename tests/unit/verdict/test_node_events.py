@@ -109,11 +109,19 @@ def test_flushes_and_evictions_are_named() -> None:
     ]
 
 
+@pytest.mark.parametrize("happens", [False, True])
+def test_what_stays_behind_of_an_absence_convicts_nobody(happens: bool) -> None:
+    """Connections that are left over count where no node went away without a plan."""
+    run = restarts(MadeUpRun(40), 6, 9) if happens else MadeUpRun(40)
+    run.but(workers=[run.worker(24_000, after={"fds": 99, "greenlets": 9})])
+    assert (ruling(judge(run.facts()), "no_leaks") is Ruling.FAIL) is not happens
+
+
 def test_what_a_client_returns_while_a_node_is_away_needs_a_plan_to_convict() -> None:
     """Broken answers of just those seconds are INCONCLUSIVE, any other one is the client's."""
     broken = (Outcome.BAD_RESULT, 200)
     run = restarts(MadeUpRun(40), 6, 9).all_calls("node1", 6, 7, broken)
-    run.but(findings=[{"kind": "bad_result", "at_s": 6.4}])
+    run.but(findings=[{"kind": "bad_result", "at_s": 6.4}, {"kind": "close_failed", "at_s": 41.0}])
     assert ruling(judge(run.facts()), "predictable_errors") is Ruling.INCONCLUSIVE
     run.all_calls("node1", 30, 31, broken)
     assert ruling(judge(run.facts()), "predictable_errors") is Ruling.FAIL
