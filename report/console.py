@@ -59,6 +59,10 @@ _PREFIXES = (
 )
 
 
+_TOLD_WITHOUT = frozenset({"recovery_time_"})
+"""A node that did not recover is no less worth a word than one that did."""
+
+
 def summary(
     verdict: Verdict,
     facts: RunFacts,
@@ -138,7 +142,7 @@ def _figure_lines(figures: Mapping[str, Figure], width: int) -> list[str]:
         cells = [
             f"{name.removeprefix(prefix)} {quantity(figure.value, figure.unit)}"
             for name, figure in figures.items()
-            if name.startswith(prefix) and figure.value is not None
+            if name.startswith(prefix) and (figure.value is not None or prefix in _TOLD_WITHOUT)
         ]
         if cells:
             lines += _wrapped(f"{meaning}: {', '.join(cells)}", "", width)

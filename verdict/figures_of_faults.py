@@ -11,11 +11,10 @@ import re
 import statistics
 from collections.abc import Sequence
 
-from telemetry.window import SLICES_A_SECOND
 from verdict.breaker import opened_at
 from verdict.model import Figure
 from verdict.phases import FaultSpan
-from verdict.recovery import last_bad, recovered_at, recoveries
+from verdict.recovery import recovered_at, recoveries, recovery_time
 from verdict.view import View
 
 _REFILLED = 0.95
@@ -92,24 +91,30 @@ def _worst_state(view: View, second: int, nodes: Sequence[str]) -> bool | None:
 
 
 def _recovery(view: View, found: dict[str, Figure]) -> None:
-    slowest: dict[str, float] = {}
+    times: dict[str, list[float | None]] = {}
+    ends: list[float | None] = []
     for span, node in recoveries(view):
-        if span.was_healed:
-            until = view.phases.next_injection(node, span.healed)
-            bad = last_bad(view, node, span.healed, until)
-            took = 0.0 if bad is None else bad + 1 / SLICES_A_SECOND - span.healed
-            slowest[node] = max(slowest.get(node, 0.0), took)
-    for node, took in slowest.items():
-        found[f"recovery_time_{name_of(node)}"] = Figure(value=took, unit="s")
-    heal, over = view.phases.last_heal, recovered_at(view)
-    if heal is not None and over is not None:
-        found["time_to_recover"] = Figure(value=over - heal, unit="s")
+        took = recovery_time(view, span, node)
+        times.setdefault(node, []).append(took)
+        ends.append(None if took is None else span.healed + took)
+    for node, each in times.items():
+        found[f"recovery_time_{name_of(node)}"] = Figure(value=_longest(each), unit="s")
+    heal, over = view.phases.last_heal, _longest(ends)
+    if view.phases.spans:
+        to_recover = None if heal is None or over is None else max(0.0, over - heal)
+        found["time_to_recover"] = Figure(value=to_recover, unit="s")
     for span in view.phases.spans:
         if "cold" in span.record.effects:
             for node in span.record.nodes:
                 found[f"refill_time_{name_of(node)}"] = Figure(
                     value=_refill(view, span, node), unit="s"
                 )
+
+
+def _longest(times: Sequence[float | None]) -> float | None:
+    """Return the longest of some times; None where one of them has no end."""
+    known = [time for time in times if time is not None]
+    return max(known) if known and len(known) == len(times) else None
 
 
 def _refill(view: View, span: FaultSpan, node: str) -> float | None:

@@ -112,11 +112,9 @@ def _recovers(view: View, span: FaultSpan, node: str) -> CheckResult:
     if not span.was_healed:
         why = view.because(f"{where}: it never healed")
         return inconclusive(name, why, limit=limit, evidence=lambda: unhealed(view))
-    until = view.phases.next_injection(node, span.healed)
-    is_last = until >= view.phases.load_end
-    until = until if is_last else until - EDGE_LEAD_S
+    until, is_last = _until(view, span, node)
     bad = last_bad(view, node, span.healed, until)
-    took = 0.0 if bad is None else bad - span.healed
+    took = _took(span, bad)
     why = f"{where}: last bad operation {took:.1f} s after the heal"
     if bad is None:
         why = f"{where}: no bad operation after the heal"
@@ -149,6 +147,31 @@ def _recovers(view: View, span: FaultSpan, node: str) -> CheckResult:
     # A generator that falls behind sends every node less; that is not the client's doing.
     back = excused(view, seconds, judge, needed=CLEAR_NEEDED, by_load=True) or judge(seconds)
     return dataclasses.replace(back, observed=took) if back.verdict is not Ruling.FAIL else back
+
+
+def _until(view: View, span: FaultSpan, node: str) -> tuple[float, bool]:
+    """Return how long a node may be watched after its heal, and whether no other fault follows."""
+    until = view.phases.next_injection(node, span.healed)
+    is_last = until >= view.phases.load_end
+    return (until if is_last else until - EDGE_LEAD_S), is_last
+
+
+def _took(span: FaultSpan, bad: float | None) -> float:
+    return 0.0 if bad is None else bad - span.healed
+
+
+def recovery_time(view: View, span: FaultSpan, node: str) -> float | None:
+    """Return the seconds from a heal to the last bad operation; None where recovery was not seen.
+
+    The number that `recovers_within` judges. A node that fails no more because it is not asked any
+    more has not recovered.
+    """
+    if not span.was_healed:
+        return None
+    result = _recovers(view, span, node)
+    took = _took(span, last_bad(view, node, span.healed, _until(view, span, node)[0]))
+    is_late = took > view.limit("recovers_within")
+    return took if result.verdict is Ruling.PASS or is_late else None
 
 
 def _is_given_up(view: View, node: str, begin: float, end: float) -> bool:

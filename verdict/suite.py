@@ -124,9 +124,11 @@ def _error_rate(verdict: Verdict) -> float | None:
 
 
 def _recovery_time(verdict: Verdict) -> float | None:
+    """Return that of the slowest node; None where one of them was not seen to recover."""
     took = [
         figure.value
         for name, figure in verdict.figures.items()
-        if name.startswith("recovery_time_") and figure.value is not None
+        if name.startswith("recovery_time_")
     ]
-    return max(took, default=None)
+    known = [value for value in took if value is not None]
+    return max(known) if known and len(known) == len(took) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from client.operation import Outcome
 from telemetry.window import Window
 from tests.unit.verdict.made_up_runs import TIMED_OUT, MadeUpRun, run_with_outage
+from tests.unit.verdict.test_check_tables import CASES
 from tests.unit.verdict.witness_cases import amplified, connecting
+from verdict.checks import CHECKS
 from verdict.figures import figures
 from verdict.view import View
 
@@ -23,8 +26,8 @@ def test_an_outage_is_told_from_its_beginning_to_its_end() -> None:
     told = of(run_with_outage())
     assert told["detection_time_hole1"] == pytest.approx(0.0)
     assert told["time_to_fail_fast_hole1"] == pytest.approx(0.4)
-    assert told["recovery_time_node2"] == pytest.approx(0.7)
-    assert told["time_to_recover"] == pytest.approx(0.7)
+    assert told["recovery_time_node2"] == pytest.approx(0.6)
+    assert told["time_to_recover"] == pytest.approx(0.6)
 
 
 def test_depth_and_area_are_what_the_dead_node_would_have_done() -> None:
@@ -95,3 +98,44 @@ def test_a_cold_cache_is_full_again_at_95_percent_of_its_hits() -> None:
             window.cells["get", "node2", Outcome.MISS].hits = 0
 
     assert of(run.poke(cold))["refill_time_node2"] == pytest.approx(4.9)
+
+
+RECOVERIES = [row for row in CASES if row[0] == "recovers_within"]
+
+
+@pytest.mark.parametrize(
+    ("make", "ruling"),
+    [pytest.param(make, ruling, id=case) for _, case, make, ruling in RECOVERIES],
+)
+def test_figures_of_recovery_say_what_the_check_says(
+    make: Callable[[], MadeUpRun], ruling: str
+) -> None:
+    """No figure is within the limit where the check convicts, and none beyond it where it holds."""
+    view = View(make().facts())
+    result, limit = CHECKS["recovers_within"](view), view.limit("recovers_within")
+    told = {name: figure.value for name, figure in figures(view).items()}
+    times = [value for name, value in told.items() if name.startswith("recovery_time_")]
+    whole = told.get("time_to_recover")
+    if ruling == "PASS":
+        assert max(times) == result.observed
+        assert whole is not None
+        assert whole <= limit
+    elif ruling == "FAIL":
+        assert any(value is None or value > limit for value in times)
+        assert whole is None or whole > limit
+    else:
+        assert all(value is None or value > limit for value in times)
+
+
+def test_a_node_that_is_not_asked_any_more_has_no_time_of_recovery() -> None:
+    """It fails no more, and it has not recovered: 0 s would praise the client."""
+    told = of(run_with_outage().no_calls("node2", 21, 40))
+    assert told["recovery_time_node2"] is None
+    assert told["time_to_recover"] is None
+
+
+def test_a_late_failure_counts_in_full() -> None:
+    """The time to recover has no ceiling at the limit of the check."""
+    told = of(run_with_outage().some_calls("node2", 35.0, TIMED_OUT, 3))
+    assert told["recovery_time_node2"] == pytest.approx(35.0 - 20.1)
+    assert told["time_to_recover"] == pytest.approx(35.0 - 20.1)

@@ -72,7 +72,7 @@ def test_a_case_carries_the_key_figures() -> None:
     assert found.operations == 40 * 600
     assert found.error_rate is not None
     assert 0.2 < found.error_rate < 0.5
-    assert found.recovery_time_s == pytest.approx(0.8, abs=0.2)
+    assert found.recovery_time_s == pytest.approx(0.6)
     assert found.emulated_by == ("Toxiproxy timeout toxic",)
     assert (found.round, found.time_scale, found.run) == (2, 0.3, "a-folder")
 
