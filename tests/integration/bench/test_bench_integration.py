@@ -16,7 +16,10 @@ from bench.nodes import BenchError, counters, running
 from bench.sampler import by_function, sampling
 from bench.silent_server import most_at_once, silent_server
 
-FAKE_MEMTIER = """#!{python}
+# `#!` takes no path with a space: to sh the next line is a command, to Python a text.
+FAKE_MEMTIER = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
 import socket, sys
 words = sys.argv
 address = (words[words.index("-s") + 1], int(words[words.index("-p") + 1]))
