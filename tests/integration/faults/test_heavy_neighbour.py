@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cluster.node import Node
+from faults.backends import memcached_crowd
 from faults.backends.memcached_crowd import HeavyNeighbour
 from faults.errors import FaultError
 from faults.planned import PlannedFault
@@ -25,7 +26,8 @@ class Silent:
 
 
 @pytest.fixture
-def silent() -> Iterator[Silent]:
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Silent]:
+    monkeypatch.setattr(memcached_crowd, "SEEN_WITHIN_S", 0.3)  # it stays silent however long
     listener = Silent()
     yield listener
     listener.socket.close()
