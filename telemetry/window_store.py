@@ -13,17 +13,18 @@ judges nothing.
 from __future__ import annotations
 
 import bisect
-import copy
+import dataclasses
 import itertools
+import marshal
 import operator
-import pickle
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from telemetry.histogram import Histogram
 from telemetry.remarkable import is_remarkable
-from telemetry.window import Cell, Window
+from telemetry.window import Cell, MachineLoad, NodeState, Pacing, Slice, Window
 
 OPEN_S = 30
 """Newest seconds kept plain: reports still add to them, and every screen reads them."""
@@ -92,21 +93,48 @@ _Squeezed = Histogram | tuple[int, bytes, bytes]  # or: first bucket, steps betw
 
 
 def _packed(window: Window) -> bytes:
-    rest = copy.copy(window)
-    cells, rest.cells = window.cells, {}
-    parts = [
-        (key, cell.count, cell.keys, cell.hits, _squeezed(cell.service), _squeezed(cell.response))
-        for key, cell in cells.items()
-    ]
-    return zlib.compress(pickle.dumps((rest, parts), pickle.HIGHEST_PROTOCOL), PACKING)
+    # As plain values, not pickled: a pickle looks classes up by module, and the user's program may
+    # have a module of that name.
+    plain = (
+        [getattr(window, name) for name in _AS_IS],
+        [
+            (
+                *map(str, key),
+                *(cell.count, cell.keys, cell.hits),
+                *(_squeezed(cell.service), _squeezed(cell.response)),
+            )
+            for key, cell in window.cells.items()
+        ],
+        [(tenth, node, _values(part)) for (tenth, node), part in window.slices.items()],
+        [(node, _values(state)) for node, state in window.nodes.items()],
+        _values(window.pacing),
+        None if window.machine is None else _values(window.machine),
+    )
+    return zlib.compress(marshal.dumps(plain), PACKING)
 
 
 def _unpacked(held: bytes) -> Window:
-    window, parts = pickle.loads(zlib.decompress(held))  # packed by this very process
-    assert isinstance(window, Window)
-    for key, count, keys, hits, service, response in parts:
-        window.cells[key] = Cell(count, keys, hits, _released(service), _released(response))
+    as_is, cells, slices, nodes, pacing, machine = marshal.loads(zlib.decompress(held))
+    window = Window(**dict(zip(_AS_IS, as_is, strict=True)))
+    for op, node, outcome, count, keys, hits, service, response in cells:
+        cell = Cell(count, keys, hits, _released(service), _released(response))
+        window.cells[op, node, outcome] = cell
+    window.slices = {(tenth, node): Slice(*values) for tenth, node, values in slices}
+    window.nodes = {node: NodeState(*values) for node, values in nodes}
+    window.pacing = Pacing(*pacing)
+    window.machine = None if machine is None else MachineLoad(*machine)
     return window
+
+
+def _values(part: Slice | NodeState | Pacing | MachineLoad) -> tuple[Any, ...]:
+    return tuple(getattr(part, field.name) for field in dataclasses.fields(part))
+
+
+_AS_IS = tuple(
+    field.name
+    for field in dataclasses.fields(Window)
+    if field.name not in {"cells", "slices", "nodes", "pacing", "machine"}
+)
 
 
 def _squeezed(histogram: Histogram) -> _Squeezed:

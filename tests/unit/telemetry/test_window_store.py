@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from client.operation import Outcome
 from telemetry import window_store
 from telemetry.histogram import bucket_of
-from telemetry.window import Cell, NodeState, Pacing, Slice, Window
+from telemetry.window import Cell, MachineLoad, NodeState, Pacing, Slice, Window
 from telemetry.window_store import FOLD_S, MOST_FOLDS, MOST_REMARKABLE, RECENT_S, WindowStore
 
 Trouble = Callable[[Window], object]
@@ -187,5 +187,25 @@ def test_what_comes_late_is_added_where_it_belongs(late: list[int], end: int) ->
 )
 def test_packing_loses_nothing(service: dict[int, int], response: dict[int, int]) -> None:
     """Whatever the numbers of a histogram are."""
-    window = Window(7, cells={("get", "n", Outcome.HIT): Cell(1, 2, 3, service, response)})
+    window = Window(
+        7,
+        cells={("get", "n", Outcome.HIT): Cell(1, 2, 3, service, response)},
+        slices={(3, "n"): Slice(5, 4, 3, {9: 1}, {9: 2})},
+        batch_failed={"n": 2},
+        batch_nothing={("raised", ("n", "")): 3},
+        pacing=Pacing(9, 8, 7, 6, 5),
+        lag={5: 1},
+        nodes={"n": NodeState({"closed": 2}, 1, 2, 3, 4, 5)},
+        server={"n": {"pid": 2**40}},
+        machine=MachineLoad(own=1.5, others=0.5, waited=0.25, stolen=0.125),
+        users=4,
+        length_s=3,
+        is_sample=False,
+    )
     assert window_store._unpacked(window_store._packed(window)) == window
+
+
+def test_a_field_of_a_window_that_cannot_be_packed_is_noticed() -> None:
+    """All fields are plain values, so that no class is looked up by the name of its module."""
+    full = Window(1)
+    assert {type(getattr(full, name)) for name in window_store._AS_IS} <= {int, bool, dict}
