@@ -30,3 +30,9 @@ def install() -> None:
 
     setattr(dispatch, _MENDED, True)
     UsersDispatcher._dispatcher = dispatch  # type: ignore[method-assign]
+
+
+def spawned_users(runner: Any) -> dict[str, int]:
+    """Return how many users of each class there are, over all workers."""
+    reported = getattr(runner, "reported_user_classes_count", None)
+    return dict(runner.user_classes_count if reported is None else reported)

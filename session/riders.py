@@ -49,7 +49,8 @@ class Riders:
             user.start(self._group)
 
     def stop(self) -> None:
-        """End them, in a bounded time."""
+        """End them, in a bounded time, and forget them."""
         for user in self._users:
             user.end()
         self._group.kill(timeout=END_S)
+        self._users.clear()

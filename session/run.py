@@ -25,6 +25,7 @@ from faults.planfile import endless_to_yaml, plan_to_yaml
 from faults.runner import ScenarioRunner
 from session import messages, riders
 from session.command import run_options
+from session.dispatching import spawned_users
 from session.facts import run_facts
 from session.failure import say
 from session.fleet import Fleet
@@ -66,7 +67,7 @@ CONNECTIONS = "curr_connections"
 WHOLE_S = 3_600.0  # a scenario up to this long is kept second by second
 AROUND_S = 300.0  # of a longer one, what lies so near to an edge of a fault
 MARK_AFTER_S = 5.0  # memory baseline of a run without phases
-FINAL_GRACE_S = 12.0  # beyond the deadline of the calls: closing, last report, its repeats
+FINAL_GRACE_S = 14.0  # beyond the deadline of calls: ending users, closing, reports, repeats
 
 
 class RunError(Exception):
@@ -127,6 +128,7 @@ class MasterRun:
         self.unwritten: list[str] = []  # what the folder lacks, a line each
         self.counted = False  # whether the session has taken the verdict over
         self.spawned = Event()
+        self.spawned_users: dict[str, int] = {}  # by class, when the load ended
         self.connections_before: dict[str, int] = {}
         self.uncounted: dict[str, str] = {}  # nodes that do not count as memcached does -> why
         self.items_before: dict[str, int] = {}
@@ -399,6 +401,7 @@ class MasterRun:
         if self.driver is not None:
             self.driver.heal_all("end of the run")
         alive = [member.id for member in self.fleet.alive]
+        self.spawned_users = spawned_users(self.runner)
         for worker in alive:
             self._send(messages.FINISH, {"run": self.id}, worker)
         limit = 1.1 * self.settings.client_options.op_timeout + FINAL_GRACE_S + self.stop_timeout

@@ -116,8 +116,8 @@ class Sampler:
                 self.recorder.pacing(moment, planned=planned, dropped=dropped)
         calls, peak = self.context.origin.take()
         self.recorder.origin(now, calls, peak)
-        for node, (connections, commands) in DIRECT.take().items():
-            self.recorder.own_traffic(now, node, connections, commands)
+        for node, (connections, commands, misses) in DIRECT.take().items():
+            self.recorder.own_traffic(now, node, connections, commands, misses)
         self.recorder.users(now, self.context.user_count)
         words = self._words()
         if words:

@@ -9,9 +9,12 @@ import gevent
 
 from cluster.node import Address
 from users.clients import ClientSpecError, Factory, construct
-from users.strangers import text_of
+from users.strangers import offers, text_of
 
 CLOSE_LIMIT_S = 5.0  # a client that does not close in this time has hung
+CLOSING = ("close", "disconnect_all", "quit")
+"""What libraries call it, the contract's own name first; one without any has nothing to close."""
+
 BUILD_LIMIT_S = 15.0  # a client that connects to every node at once needs a second
 
 
@@ -39,18 +42,23 @@ def _build(factory: Factory, nodes: Sequence[Address], settings: Any) -> Any:
 
 
 def close_bounded(client: Any) -> str:
-    """Close the client; why it did not, "" when it did. Nothing it raises goes further."""
+    """Close the client by what it has for that; return why it did not, "" when it did.
+
+    Nothing it raises goes further.
+    """
     closing = gevent.spawn(_close, client)
     closing.join(CLOSE_LIMIT_S)
     if closing.ready():
         return str(closing.value)
     closing.kill(block=False)
-    return f"close() did not end within {CLOSE_LIMIT_S:g} s"
+    return f"closing it did not end within {CLOSE_LIMIT_S:g} s"
 
 
 def _close(client: Any) -> str:
+    name = next((name for name in CLOSING if offers(client, name)), "")
     try:
-        client.close()
+        if name:
+            getattr(client, name)()
     except BaseException as error:  # a stranger's code may even exit
-        return f"close() raised {text_of(error, repr)}"[:200]
+        return f"{name}() raised {text_of(error, repr)}"[:200]
     return ""

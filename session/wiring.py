@@ -55,6 +55,7 @@ def wire() -> None:
     events.test_start.add_listener(_on_test_start)
     events.spawning_complete.add_listener(_on_spawning_complete)
     events.test_stopping.add_listener(_on_test_stopping)
+    events.test_stop.add_listener(_on_test_stop)
     events.quitting.add_listener(_on_quitting)
     events.quit.add_listener(_on_quit)
 
@@ -159,6 +160,13 @@ def _on_spawning_complete(**_: Any) -> None:
 def _on_test_stopping(**_: Any) -> None:
     if Process.master is not None:
         Process.master.on_test_stopping()
+
+
+def _on_test_stop(environment: Any, **_: Any) -> None:
+    """Tell Locust's own report of the users that there were: ours end before it looks."""
+    run = Process.master.run if Process.master is not None else None
+    if run is not None and run.spawned_users:
+        environment.runner.final_user_classes_count = dict(run.spawned_users)
 
 
 def _on_quitting(environment: Any, **_: Any) -> None:

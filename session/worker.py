@@ -51,6 +51,7 @@ HELLO_EVERY_S = 1.0
 READY_EVERY_S = 0.2
 MASTER_LOST = 3  # exit code: the run was broken off, as in that of the master INCONCLUSIVE
 LEAVE_S = 10.0  # closing clients and ending users takes a second
+USERS_END_S = 2.0  # a user inside a client that swallows its end is left behind
 LEFT_MAX = 5  # kinds of greenlets named when some were left running
 
 
@@ -326,6 +327,7 @@ class WorkerRun:
         rss = resources.rss_bytes()
         self.riders.stop()
         ledger = self.context.accounts.finish()
+        self._end_users()
         self._close_client()
         gevent.killall(self.greenlets, block=True)
         gevent.sleep(0.1)  # the servers need a moment to see the connections go
@@ -348,6 +350,16 @@ class WorkerRun:
         )
         self.clock.unfollow()
         self.ended.set()
+
+    def _end_users(self) -> None:
+        """End Locust's users, in a bounded time.
+
+        A library may keep a connection for each thread, which is each greenlet here: it is gone
+        with the greenlet and no leak. Users are of no more use; Locust ends those that are left.
+        """
+        ending = gevent.spawn(self.runner.stop_users, self.runner.user_classes_count)
+        ending.join(USERS_END_S)
+        ending.kill(block=False)
 
     def abandon(self) -> None:
         """Let go of a run that the master no longer speaks of."""

@@ -204,13 +204,16 @@ class Recorder:
             data.raised[key] = data.raised.get(key, 0) + 1
         return kind
 
-    def own_traffic(self, at: float, node: str, connections: int, commands: int) -> None:
+    def own_traffic(
+        self, at: float, node: str, connections: int, commands: int, misses: int = 0
+    ) -> None:
         """Count what this process asked of a node directly, past the client under test."""
         data = self._at(at)
         if data is not None:
-            sums = data.own.setdefault(node, [0, 0])
+            sums = data.own.setdefault(node, [0, 0, 0])
             sums[0] += connections
             sums[1] += commands
+            sums[2] += misses
 
     def pacing(  # noqa: PLR0917 - the counts of one sample, usually given by name
         self,

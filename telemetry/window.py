@@ -160,6 +160,7 @@ class Window:
     raised: dict[Raised, int] = field(default_factory=dict)  # failed calls by class of the error
     own_connections: dict[str, int] = field(default_factory=dict)  # node -> made by the harness
     own_commands: dict[str, int] = field(default_factory=dict)  # node -> keys it asked directly
+    own_misses: dict[str, int] = field(default_factory=dict)  # node -> those that it did not have
     pacing: Pacing = field(default_factory=Pacing)
     lag: Histogram = field(default_factory=dict)  # hub lag of the workers, us
     workers: dict[str, int] = field(default_factory=dict)  # worker -> its operations
@@ -192,6 +193,7 @@ class Window:
             (self.batch_alone, later.batch_alone),
             (self.own_connections, later.own_connections),
             (self.own_commands, later.own_commands),
+            (self.own_misses, later.own_misses),
         ):
             for node, count in theirs.items():
                 mine[node] = mine.get(node, 0) + count

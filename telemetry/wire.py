@@ -144,9 +144,10 @@ def add_counts(window: Window, second: Wire) -> None:
     for op, node, outcome, kind, count in second.get("x", ()):
         raised = (op, node, outcome, kind)
         window.raised[raised] = window.raised.get(raised, 0) + count
-    for node, (connections, commands) in second.get("o", {}).items():
+    for node, (connections, commands, misses) in second.get("o", {}).items():
         window.own_connections[node] = window.own_connections.get(node, 0) + connections
         window.own_commands[node] = window.own_commands.get(node, 0) + commands
+        window.own_misses[node] = window.own_misses.get(node, 0) + misses
     if "p" in second:
         window.pacing.add(Pacing(*second["p"]))
     add_flat(window.lag, second.get("l", ()))

@@ -16,13 +16,15 @@ class DirectCounts:
     def __init__(self) -> None:
         self.connections: Counter[str] = Counter()
         self.commands: Counter[str] = Counter()
+        self.misses: Counter[str] = Counter()  # keys asked that the node did not have
 
-    def take(self) -> dict[str, tuple[int, int]]:
-        """Give node -> (connections, commands) and begin anew."""
+    def take(self) -> dict[str, tuple[int, int, int]]:
+        """Return node -> (connections, commands, misses) and begin anew."""
         connections, self.connections = self.connections, Counter()
         commands, self.commands = self.commands, Counter()
+        misses, self.misses = self.misses, Counter()
         return {
-            node: (connections[node], commands[node])
+            node: (connections[node], commands[node], misses[node])
             for node in sorted(connections.keys() | commands.keys())
         }
 

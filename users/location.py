@@ -63,7 +63,9 @@ class DirectNode:
             try:
                 self._socket.sendall(f"get {' '.join(part)}\r\n".encode())
                 DIRECT.commands[self.node.name] += len(part)
-                found.update(self._read_values())
+                here = dict(self._read_values())
+                DIRECT.misses[self.node.name] += len(part) - len(here)
+                found.update(here)
             except OSError as error:
                 raise self._trouble(error) from error
         return found

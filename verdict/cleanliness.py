@@ -30,11 +30,17 @@ def no_leaks(view: View) -> CheckResult:
     parts += _connection_parts(view)
     result = worst(name, parts)
     if result.verdict is not Ruling.PASS:
-        return result
+        return dataclasses.replace(result, why=result.why + _trouble_closing(view))
     grown = max(_growth(worker) for worker in living)
     memory = f"{percent(grown)} over" if grown > 0 else "no larger than"
     why = f"nothing left over in {', '.join(w.id for w in living)}; memory {memory} its baseline"
     return answer(name, Ruling.PASS, why, observed=max(0.0, grown), limit=view.limit(name))
+
+
+def _trouble_closing(view: View) -> str:
+    """Say why a client was not closed, where that was so: what is left over may be its doing."""
+    said = [str(f.get("error")) for f in view.facts.findings if f.get("kind") == "close_failed"]
+    return f"; {said[0]}" if said else ""
 
 
 def _growth(worker: WorkerFacts) -> float:

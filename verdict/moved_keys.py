@@ -34,6 +34,7 @@ READS = ("get", "gets", "get_many")
 ANSWERED = (Outcome.HIT, Outcome.MISS)
 COUNTER = "get_misses"
 
+USUAL_S = 0.5
 UNCOUNTED = 20, 0.05
 """So many misses that no server counted, and such a share of all, are no matter of edges."""
 
@@ -113,26 +114,36 @@ class MovedKeys:
     def uncounted(self, span: FaultSpan) -> int:
         """Return how many misses of a fault's time no server gave, 0 for as many as may be chance.
 
-        A bound from below: servers count what others ask as well, the harness's own reads among
-        them, and are given a second more than the clients.
+        A bound from below, without the harness's own: servers count what others ask as well. A look
+        comes a moment late, so misses of before the fault are missing in its first: half a second
+        of the usual ones is chance. One that ends in a disturbed second says nothing.
         """
         if not self.counts_misses:
             return 0
         begin, end = _second_of(span.injected), self._end_of(span)
-        return max(self._uncounted(begin, end), self._uncounted(begin, min(end, begin + FIRST_S)))
+        chance = USUAL_S * self._usual(begin)
+        found = [
+            self._uncounted(begin, each, chance)
+            for each in (end, min(end, begin + FIRST_S))
+            if each - 1 not in self._view.disturbed
+        ]
+        return max(found, default=0)
 
-    def _uncounted(self, begin: int, end: int) -> int:
+    def _uncounted(self, begin: int, end: int, chance: float) -> int:
         given = self._given(begin, end)
-        excess = given - self._counted(begin, end + 1)
+        excess = given - self._counted(begin, end)
         least, share = UNCOUNTED
-        return excess if excess >= max(least, share * given) else 0
+        return excess if excess >= max(least, share * given, chance) else 0
+
+    def _usual(self, begin: int) -> float:
+        """Return the misses that servers gave a second before a fault."""
+        before = max(0, begin - FIRST_S)
+        return self._counted(before, begin) / (begin - before) if begin > before else 0.0
 
     def rise(self, span: FaultSpan) -> float:
         """Return how many more misses the servers gave in a fault's time than before it."""
         begin, end = _second_of(span.injected), self._end_of(span)
-        before = max(0, begin - FIRST_S)
-        usual = self._counted(before, begin) / (begin - before) if begin > before else 0.0
-        return self._counted(begin, end, allow=False) - usual * (end - begin)
+        return self._counted(begin, end, allow=False) - self._usual(begin) * (end - begin)
 
     def _end_of(self, span: FaultSpan) -> int:
         sampled = [w.second for w in self._view.facts.windows if w.server]
@@ -160,7 +171,8 @@ class MovedKeys:
             steps = [max(0, b - a) if b >= a else b for a, b in itertools.pairwise(looks)]
             gaps = sum(b < a for a, b in itertools.pairwise(looks)) + (len(looks) < end - begin + 1)
             total += sum(steps) + (2 * gaps * max(steps, default=0) if allow else 0)
-        return total
+        own = (w.own_misses for s in range(begin, end) if (w := self._view.windows.get(s)))
+        return total - sum(sum(misses.values()) for misses in own)
 
     def _looks(self, node: str, begin: int, end: int) -> list[int]:
         """Return what a node's counter said from the last look before `begin` on."""

@@ -201,7 +201,25 @@ CUT_OFF = [
     ),
 ]
 
-CONTROLS = [*BROKEN, *LIARS, *ANSWERS, *WITNESSED, *QUIET, *POOLS, *CUT_OFF]
+MOVERS = [
+    _row("broken_movers:remembers", "moves keys, and caches them", HOLE, "no_stale_reads"),
+    _row(
+        "broken_movers:calls_errors_misses",
+        "moves keys, calls errors misses",
+        OUTAGE,
+        "no_masked_misses",
+    ),
+    _row("broken_movers:counts_twice", "moves counters, counts twice", HOLE, "no_lost_updates"),
+    _row(
+        "broken_movers:keeps_connections",
+        "keeps a connection for each greenlet",
+        WATCHED,
+        "no_leaks",
+        quick=True,
+    ),
+]
+
+CONTROLS = [*BROKEN, *LIARS, *ANSWERS, *WITNESSED, *QUIET, *POOLS, *CUT_OFF, *MOVERS]
 
 
 def parameters(controls: list[Control]) -> list[object]:

@@ -196,3 +196,19 @@ def test_the_last_words_of_a_client_end_nothing(fate: Callable[..., Any]) -> Non
     sampler.context = SimpleNamespace(clients=[hiding])  # type: ignore[assignment]
     sampler._snapshot_broken, sampler._talks = False, {}
     assert sampler.snapshots() == [{}]
+
+
+@pytest.mark.parametrize("name", ["close", "disconnect_all", "quit"])
+def test_a_client_is_closed_by_what_it_has_for_that(name: str) -> None:
+    """Libraries have names of their own for it; one that raises is named by its own."""
+    called: list[str] = []
+    good = type("Good", (), {name: lambda self: called.append(name)})()
+    assert close_bounded(good) == ""
+    assert called == [name]
+    bad = type("Bad", (), {name: lambda self: _raise(ValueError("no such node"))})()
+    assert close_bounded(bad) == f"{name}() raised ValueError('no such node')"
+
+
+def test_a_client_with_nothing_to_close_is_no_finding() -> None:
+    """A library may do without."""
+    assert close_bounded(SimpleNamespace(get=len)) == ""

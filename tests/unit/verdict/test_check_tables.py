@@ -926,3 +926,11 @@ def test_cells_need_no_slices() -> None:
     run = run_with_outage().poke(bare)
     for name in known_checks():
         check(name, run)
+
+
+def test_leaks_name_a_close_that_raised() -> None:
+    """What is left over may be the doing of a client that could not be closed."""
+    finding = {"kind": "close_failed", "error": "close() raised ValueError('gone')"}
+    run = hung(MadeUpRun(10), after={"fds": 24, "greenlets": 10})
+    assert "ValueError" not in check("no_leaks", run).why
+    assert "close() raised ValueError('gone')" in check("no_leaks", run.but(findings=[finding])).why
