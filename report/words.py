@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from verdict.budgets import LIMITS, Kind
 from verdict.model import CheckResult, Contributor, Ruling, RunFacts, Verdict
 
 READING_ORDER = (Ruling.FAIL, Ruling.INCONCLUSIVE, Ruling.PASS, Ruling.NOT_APPLICABLE)
@@ -69,7 +70,10 @@ def _is_floor(check: CheckResult) -> bool:
         return False
     is_over = check.observed > check.limit
     if check.verdict is Ruling.INCONCLUSIVE:
-        return check.unit == "share" and not is_over  # a throughput nobody is convicted of
+        # A throughput or hit ratio that convicts nobody; a limit that is a share itself is a most.
+        own = LIMITS.get(check.name)
+        is_most = own is not None and own.kind is Kind.SHARE
+        return check.unit == "share" and not is_over and not is_most
     return is_over is (check.verdict is Ruling.PASS)
 
 
@@ -134,8 +138,7 @@ def span_text(begin: float | None, end: float | None) -> str:
 def example_text(each: Contributor) -> str:
     """Write one real case on one line: its time first, then whatever is known of it."""
     parts = [
-        f"at {value}" if name == "at_s" else f"{name}={value}"
-        for name, value in example_fields(each)
+        f"at {value}" if name == "at" else f"{name}={value}" for name, value in example_fields(each)
     ]
     return " ".join(", ".join(parts).split())
 
@@ -152,7 +155,10 @@ def example_fields(each: Contributor) -> list[tuple[str, str]]:
         if value not in (None, "", [], {}) and value != said.get(name)
     }
     ordered = sorted(known.items(), key=lambda item: item[0] != "at_s")
-    return [(plain(name), plain(_value_text(name, value))) for name, value in ordered]
+    return [
+        ("at" if name == "at_s" else plain(name), plain(_value_text(name, value)))
+        for name, value in ordered
+    ]
 
 
 def _value_text(name: str, value: Any) -> str:

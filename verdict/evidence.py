@@ -337,10 +337,10 @@ def disturbances(view: View, seconds: Iterable[int]) -> tuple[Contributor, ...]:
         return ()
     worst = max(bad, key=lambda second: _lateness(view, second))
     shown = {"at_s": worst, **_of_the_machine(view, worst)}
-    words = [f"{name.replace('_', ' ')} {value:g}" for name, value in shown.items()][1:]
+    words = [said.format(shown[name]) for name, said in _SAID.items() if shown.get(name)]
     return (
         Contributor(
-            outcome=f"the load generator or its machine: {', '.join(words) or 'not measured'}",
+            outcome=f"load generator and its machine: {', '.join(words) or 'not measured'}",
             from_s=bad[0],
             to_s=view.windows[bad[-1]].end,
             count=len(bad),
@@ -348,6 +348,14 @@ def disturbances(view: View, seconds: Iterable[int]) -> tuple[Contributor, ...]:
             example=shown,
         ),
     )
+
+
+_SAID: Mapping[str, str] = {
+    "hub_lag_p99_ms": "hub lag p99 {:g} ms",
+    "cpu_of_a_worker": "CPU of a worker {:.0%}",
+    "queued_for_a_core_s": "queued for a core {:g} s a second",
+    "taken_by_hypervisor_s": "the hypervisor took {:g} s a second",
+}
 
 
 def _lateness(view: View, second: int) -> tuple[float, float]:

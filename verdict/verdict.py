@@ -16,7 +16,7 @@ from verdict.answers import SEVERITY, inconclusive, not_applicable
 from verdict.checks import CHECKS, Check, rule_of
 from verdict.compare import taken_back
 from verdict.figures import figures
-from verdict.model import CheckResult, Figure, Ruling, RunFacts, Verdict
+from verdict.model import CheckResult, Contributor, Figure, Ruling, RunFacts, Verdict
 from verdict.node_events import (
     hid_faults,
     incidents,
@@ -72,10 +72,15 @@ def judge(facts: RunFacts, checks: Mapping[str, Check] = CHECKS) -> Verdict:
 def unjudged(why: str, totals: Mapping[str, int], checks: Mapping[str, Check] = CHECKS) -> Verdict:
     """Give the verdict of a run of which too little is left: every check INCONCLUSIVE."""
     results = [
-        dataclasses.replace(inconclusive(name, f"the run was {why}"), rule=rule_of(check))
+        dataclasses.replace(_stated(name, f"the run was {why}"), rule=rule_of(check))
         for name, check in checks.items()
     ]
     return Verdict(ruling=Ruling.INCONCLUSIVE, checks=results, figures={}, totals=totals)
+
+
+def _stated(name: str, why: str) -> CheckResult:
+    """Return INCONCLUSIVE for a reason that lies in no part of the run."""
+    return inconclusive(name, why, evidence=lambda: [Contributor(outcome=why)])
 
 
 def worst_of(rulings: Sequence[Ruling]) -> Ruling:
@@ -106,7 +111,7 @@ def _run(name: str, check: Check, view: View) -> CheckResult:
     except Exception as error:
         line = " ".join(f"{type(error).__name__}: {error}".split())
         result = dataclasses.replace(
-            inconclusive(name, f"the check crashed: {line}"), trace=traceback.format_exc()
+            _stated(name, f"the check crashed: {line}"), trace=traceback.format_exc()
         )
     if name in OF_FAULTS and result.verdict in (Ruling.FAIL, Ruling.PASS):
         failed = result.verdict is Ruling.FAIL

@@ -71,8 +71,8 @@ def retry_amplification(view: View) -> CheckResult:
     counted = amplification(view)
     if not counted:
         why = f"{COUNTED_S} s with {COUNTED_CALLS} calls and the servers' counts are needed"
-        sent = view.total(view.row).operations
-        few = lacking("calls in seconds with the servers' counts", sent, COUNTED_CALLS)
+        counted_s = sum(_has_counts(view, second) for second in view.row)
+        few = lacking("seconds with the servers' counts", counted_s, COUNTED_S)
         return inconclusive(name, view.because(why), limit=limit, evidence=lambda: few)
     return worst(name, [_amplified(view, sums) for sums in counted])
 

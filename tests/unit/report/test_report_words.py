@@ -45,6 +45,11 @@ def result(name: str, verdict: Ruling, observed: float, limit: float, unit: str)
     ("check", "text"),
     [
         pytest.param(result("x", Ruling.PASS, 1, 2, "s"), "<= 2 s", id="held ceiling"),
+        pytest.param(
+            result("no_false_misses", Ruling.INCONCLUSIVE, 0, 0.001, "share"),
+            "<= 0.1 %",
+            id="ceiling of a share that nothing was counted of",
+        ),
         pytest.param(result("x", Ruling.FAIL, 3, 2, "s"), "<= 2 s", id="broken ceiling"),
         pytest.param(result("x", Ruling.PASS, 0.99, 0.95, "share"), ">= 95 %", id="held floor"),
         pytest.param(result("x", Ruling.FAIL, 0.5, 0.95, "share"), ">= 95 %", id="broken floor"),
