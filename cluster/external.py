@@ -22,6 +22,7 @@ from cluster.diagnosis import why_unusable
 from cluster.direct import PLAIN, access_in_use
 from cluster.doors import make_door
 from cluster.errors import ClusterError
+from cluster.identity import NameWatch, refuse_mistaken
 from cluster.names import NoAnswerError, look_up
 from cluster.node import Address, Node, is_unix, spell, unix_path
 from cluster.open_files import check_load, check_server
@@ -61,6 +62,7 @@ class ExternalCluster:
         self._program = toxiproxy
         self._own_server: Child | None = None
         self._created: list[str] = []
+        self._names: NameWatch | None = None
 
     def __enter__(self) -> ExternalCluster:
         self.start()
@@ -79,6 +81,8 @@ class ExternalCluster:
         for address in self._addresses:
             _look_at(address)
         _refuse_twins(self._addresses)
+        refuse_mistaken(self._addresses)
+        self._names = NameWatch(self._addresses)
         try:
             if self.toxiproxy_url is not None:
                 _check_url(self.toxiproxy_url)
@@ -129,7 +133,12 @@ class ExternalCluster:
             api.close()
 
     def check(self) -> None:
-        """Raise ClusterError when our own toxiproxy-server died; to be called now and then."""
+        """Raise ClusterError when our own toxiproxy-server died, or a node became several servers.
+
+        To be called now and then.
+        """
+        if self._names is not None:
+            self._names.look()
         server = self._own_server
         if server is not None:
             if not server.alive():

@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 from collections import Counter
+from collections.abc import Sequence
 
 from cluster.direct import (
     TOO_MANY,
@@ -92,13 +93,33 @@ def settings(address: Address, timeout_s: float) -> dict[str, str]:
     return {line[1]: line[2] for line in words if len(line) == 3 and line[0] == "STAT"}
 
 
-def _ask(address: Address, question: bytes, ending: bytes, timeout_s: float) -> bytes:
+def store(address: Address, key: str, value: bytes, ttl_s: int, timeout_s: float) -> str:
+    """Store a value for `ttl_s` seconds; return the node's reply, "STORED" where it did."""
+    question = f"set {key} 0 {ttl_s} {len(value)}\r\n".encode() + value + b"\r\n"
+    reply = _ask(address, question, b"\r\n", timeout_s, any_line=True)
+    return reply.split(b"\r\n", 1)[0].decode("latin-1")
+
+
+def held_of(address: Address, keys: Sequence[str], timeout_s: float) -> set[str]:
+    """Return those of `keys` that a node has, asked over one fresh connection."""
+    question = f"get {' '.join(keys)}\r\n".encode()
+    reply = _ask(address, question, b"END\r\n", timeout_s)
+    words = (line.split() for line in reply.decode("latin-1").splitlines())
+    return {line[1] for line in words if len(line) == 4 and line[0] == "VALUE"}
+
+
+def _ask(
+    address: Address, question: bytes, ending: bytes, timeout_s: float, *, any_line: bool = False
+) -> bytes:
+    def is_strange(reply: bytes) -> bool:
+        return not any_line and _is_strange(reply)
+
     deadline = time.monotonic() + timeout_s
     reply = b""
     with _connect(address, timeout_s) as sock:
         try:
             sock.sendall(question)
-            while not reply.endswith(ending) and not _is_strange(reply):
+            while not reply.endswith(ending) and not is_strange(reply):
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise TimeoutError
@@ -115,14 +136,14 @@ def _ask(address: Address, question: bytes, ending: bytes, timeout_s: float) -> 
         raise FullError(f"{spell(address)} has no place for one more connection")
     if reply.startswith(UNAUTHENTICATED):
         raise NotAllowedError(f"{spell(address)} asks for a token")
-    if _is_strange(reply):
+    if is_strange(reply):
         raise NotMemcachedError(f"{spell(address)} is not memcached: it answered {_short(reply)}")
     return reply
 
 
 def _is_strange(reply: bytes) -> bool:
     """Tell whether a full line came that is no part of an answer, or far too much of it."""
-    line = b"\n" in reply and not reply.startswith((b"STAT ", b"VERSION ", b"END"))
+    line = b"\n" in reply and not reply.startswith((b"STAT ", b"VERSION ", b"VALUE ", b"END"))
     return line or len(reply) > MAX_REPLY_BYTES
 
 

@@ -18,7 +18,9 @@ from cluster.errors import ClusterError
 from cluster.node import Node
 from cluster.probe import (
     MADE,
+    FullError,
     HungUpError,
+    NotAllowedError,
     NotMemcachedError,
     ProbeError,
     SilentError,
@@ -55,7 +57,9 @@ class Look:
     @property
     def is_answered(self) -> bool:
         """Whether the node is there, with statistics or without."""
-        return self.trouble is None or isinstance(self.trouble, NotMemcachedError)
+        return self.trouble is None or isinstance(
+            self.trouble, NotMemcachedError | FullError | NotAllowedError
+        )
 
 
 def server_versions(nodes: Iterable[Node]) -> dict[str, str]:

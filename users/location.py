@@ -79,6 +79,16 @@ class DirectNode:
             value = self._replies.read(length + 2)[:length]
             yield self.spelling.key(words[1].decode()), value
 
+    def store(self, key: str, value: bytes, ttl_s: int) -> str:
+        """Store a value for so long; return the server's reply, "STORED" where it did."""
+        line = f"set {self.spelling.name(key)} 0 {ttl_s} {len(value)}\r\n".encode()
+        try:
+            self._socket.sendall(line + value + b"\r\n")
+            DIRECT.commands[self.node.name] += 1
+            return self._replies.readline().decode("latin-1").strip()
+        except OSError as error:
+            raise self._trouble(error) from error
+
     def delete(self, keys: Iterable[str]) -> None:
         """Remove `keys` from the node, whether it holds them or not."""
         for part in self._parts(keys):

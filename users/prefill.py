@@ -20,7 +20,7 @@ from gevent.event import Event
 from users.book import EXPIRY_SLACK_S
 from users.context import LoadContext
 from users.direct_counts import DIRECT
-from users.location import KEYS_A_REQUEST, DirectNode, fetch_all
+from users.location import KEYS_A_REQUEST, DirectNode, LocationError, fetch_all
 from users.spelling import learn_spelling
 from users.strangers import ends_the_user, is_named, offers, words_of
 from users.values import check
@@ -30,6 +30,16 @@ ATTEMPTS = 5
 FIRST_PAUSE_S = 0.1  # doubled each time: 1.5 s in all, longer than any breaker stays open
 LATER_S = 1.0  # a client that acknowledges too early may be a moment behind
 ASKED_FOR = 5  # of the keys that no server shows
+
+REFUSAL_TTL_S = 10
+WAYS_OUT = {
+    "too large": ": give a smaller --value-size, or start memcached with a larger -I",
+    "out of memory": (
+        ": its memory is full, and it may not evict (-M): give fewer users (-u), a smaller "
+        "--value-size, more nodes, or start memcached with more memory (-m)"
+    ),
+}
+"""What helps against a server's refusal, by a part of its words."""
 
 Values = Mapping[str, bytes]  # of one key, by the node that has it
 
@@ -115,10 +125,32 @@ class Prefill:
             if not pending:
                 self._context.keys_stored += len(batch)
                 return
+        if refusal := self._refusal(pending):
+            raise PrefillError(refusal)
         raise PrefillError(
             f"the client does not store keys although every node is up: {len(pending)} of "
             f"{len(batch)} failed {ATTEMPTS} times, the last with {why or 'no error'}"
         )
+
+    def _refusal(self, pending: Mapping[str, bytes]) -> str:
+        """Say in its own words which node refuses a value such as one of these, "" when none does.
+
+        Stored past the client, under a key of the harness's own, and deleted at once.
+        """
+        value = max(pending.values(), key=len)
+        key = f"{self._context.settings.run_id}:refused"
+        for node in self._context.nodes:
+            try:
+                with DirectNode(node) as direct:
+                    reply = direct.store(key, value, REFUSAL_TTL_S)
+                    if reply == "STORED":
+                        direct.delete([key])
+            except LocationError as why:
+                return str(why)
+            if reply != "STORED":
+                way_out = next((hint for words, hint in WAYS_OUT.items() if words in reply), "")
+                return f"{node.name} answers {reply!r} to a value of {len(value):,} bytes{way_out}"
+        return ""
 
     def _set_many(self, batch: Mapping[str, bytes], ttl_s: int) -> set[str] | None:
         """Give the keys that failed; None where there is no set_many or it raised."""
