@@ -137,7 +137,7 @@ def test_figures_have_units_and_snake_case_names() -> None:
     assert all(name.replace("_", "a").isalnum() and name == name.lower() for name in figures)
     assert all(figure.unit for figure in figures.values())
     assert figures["throughput"].value == pytest.approx(600)
-    assert figures["recovery_time_node2"].value == pytest.approx(0.7)
+    assert figures["recovery_time_node2"].value == pytest.approx(0.6)
     assert figures["time_to_fail_fast_hole1"].value == pytest.approx(0.4)
     assert figures["throughput_dip"].value == pytest.approx(1 / 3, abs=0.01)
 
