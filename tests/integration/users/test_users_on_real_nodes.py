@@ -24,7 +24,7 @@ from users.mixed import MixedUser
 from users.multi_get import MultiGetUser
 from users.origin import Origin
 from users.pacing import Schedule
-from users.prefill import Item, Prefill
+from users.prefill import Item, Prefill, PrefillError
 from users.spelling import learn_spelling
 from users.stampede import StampedeUser
 from users.values import make
@@ -334,3 +334,36 @@ def test_a_node_that_hangs_up_is_named(nodes: list[Node]) -> None:
         connection._socket.shutdown(socket.SHUT_RDWR)
         with pytest.raises(LocationError, match="node1 cannot be read directly"):
             connection.fetch(["k"])
+
+
+@pytest.mark.parametrize(
+    ("options", "value_bytes", "words"),
+    [
+        pytest.param(
+            ("-I", "512k"),
+            600_000,
+            "'SERVER_ERROR object too large for cache' to a value of 600,000 bytes: "
+            "give a smaller --value-size",
+            id="too large for -I",
+        ),
+        pytest.param(
+            ("-M", "-m", "4"),
+            200_000,
+            "'SERVER_ERROR out of memory storing object' to a value of 200,000 bytes: "
+            "its memory is full, and it may not evict",
+            id="no room, and -M",
+        ),
+    ],
+)
+def test_a_node_that_refuses_the_prefill_is_quoted(
+    memcached: Callable[..., Any], options: tuple[str, ...], value_bytes: int, words: str
+) -> None:
+    """The client only says that it failed; the server says why, and the line what helps."""
+    server = memcached(*options)
+    node = Node(name="node1", address=server.address, direct=server.address)
+    client = construct(resolve("memquake"), [node.address], OPTIONS)
+    prefill = Prefill(build_load([node], client), sleep=lambda _: None)
+    with pytest.raises(PrefillError) as caught:
+        prefill.store([Item(f"t:{i}", b"v" * value_bytes, 60) for i in range(100)])
+    assert str(caught.value).startswith(f"node1 answers {words}")
+    client.close()
