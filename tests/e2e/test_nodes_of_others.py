@@ -5,8 +5,10 @@ The nodes are real memcached processes that the test itself kills, halts, flushe
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 
 from cluster.embedded import EmbeddedCluster
 from cluster.node import spell
+from cluster.ports import free_port
 from cluster.probe import ProbeError, stats
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -216,3 +219,38 @@ def test_an_own_node_that_dies_by_itself_convicts_nobody(
     result = process.finish(60)
     assert result.exit_code == 3, str(result)
     assert "died by itself" in result.check("enough_requests")["why"], str(result)
+
+
+@pytest.fixture
+def twemproxies(nodes: EmbeddedCluster, tmp_path: Path) -> Iterator[str]:
+    """Give `--nodes` of two twemproxies, the first in front of two memcached."""
+    if shutil.which("nutcracker") is None:
+        pytest.skip("twemproxy is not installed: apt-get install nutcracker")
+    ports = [free_port("127.0.0.1"), free_port("127.0.0.1")]
+    pools = ""
+    for port, behind in zip(ports, (nodes.nodes[:2], nodes.nodes[2:]), strict=True):
+        pools += f"pool{port}:\n  listen: 127.0.0.1:{port}\n  hash: fnv1a_64\n"
+        pools += "  distribution: ketama\n  timeout: 400\n  servers:\n"
+        pools += "".join(f"   - {spell(node.direct)}:1\n" for node in behind)
+    config = tmp_path / "nutcracker.yml"
+    config.write_text(pools)
+    command = ["nutcracker", "-c", str(config), "-s", str(free_port("127.0.0.1"))]
+    process = subprocess.Popen([*command, "-o", str(tmp_path / "nutcracker.log")])
+    yield ",".join(f"127.0.0.1:{port}" for port in ports)
+    process.terminate()
+    process.wait(5.0)
+
+
+@pytest.mark.light
+@pytest.mark.prove
+@pytest.mark.parametrize("client", CLIENTS)
+def test_servers_without_statistics_are_judged_by_the_rest(
+    judge: Callable, twemproxies: str, client: str
+) -> None:
+    """It is said at the start; what needs the servers' counts does not apply, the rest holds."""
+    load = [*STEADY, "-t", "12s", "--nodes", twemproxies, "--client", client]
+    result = judge(load, timeout_s=90, cwd=CHECKOUT)
+    assert result.exit_code == 0, str(result)
+    assert "node1 does not count as memcached does: it does not answer `stats`" in result.stderr
+    for name in ("retry_amplification", "connections_kept"):
+        assert result.check(name)["verdict"] == "NOT_APPLICABLE", str(result)
