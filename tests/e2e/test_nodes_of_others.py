@@ -107,9 +107,11 @@ def test_a_node_that_others_restart_is_named(
     """The verdict says which and when; what it lost is excused."""
     load = [*STEADY, "-t", "8s", "--client", "tests.e2e.honest_client:build"]
     result = run_beside(start_locust, nodes, load, restart)
-    assert note_on(result).startswith("node1 restarted at "), str(result)
-    assert note_on(result).endswith(" s, not by memquake")
-    assert note_on(result) in result.stdout.replace("\n              ", " ")
+    note = note_on(result)  # "node1 restarted at 3 s", or "was away from ... and restarted"
+    assert note.startswith("node1 "), str(result)
+    assert "restarted" in note
+    assert note.endswith(", not by memquake")
+    assert note in " ".join(result.stdout.split())
     assert result.check("no_lost_writes")["verdict"] in {"PASS", "INCONCLUSIVE"}, str(result)
 
 
@@ -129,7 +131,7 @@ def test_keys_that_do_not_fit_are_refused_before_the_run(run_locust: Callable) -
 @pytest.mark.parametrize(
     ("act", "words"),
     [
-        pytest.param(restart, "node1 restarted at", id="restarted"),
+        pytest.param(restart, "restarted", id="restarted"),
         pytest.param(be_away, "and restarted, not by memquake", id="away for 3 s"),
         pytest.param(hang, "node1 was away from", id="halted for 3 s"),
         pytest.param(go, "to the end, not by memquake", id="gone"),
