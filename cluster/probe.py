@@ -7,6 +7,7 @@ listens but does not answer, somebody answers who is no memcached. Knows no clie
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import time
@@ -25,6 +26,8 @@ from cluster.node import Address, spell
 
 CHUNK = 4096
 MAX_REPLY_BYTES = 64 * 1024  # `stats` is about 3 KB; more than this is no memcached
+STATS = b"stats\r\n"
+KEPT_WITHIN_S = 0.3  # beside the time that the question itself has
 UNAUTHENTICATED = b"CLIENT_ERROR unauthenticated"
 
 
@@ -75,7 +78,10 @@ def version(address: Address, timeout_s: float) -> str:
 
 def stats(address: Address, timeout_s: float) -> dict[str, int]:
     """Give the whole numbers of the node's `stats`; others (version, rusage) are left out."""
-    reply = _ask(address, b"stats\r\n", b"END\r\n", timeout_s)
+    return _numbers(address, _ask(address, STATS, b"END\r\n", timeout_s))
+
+
+def _numbers(address: Address, reply: bytes) -> dict[str, int]:
     numbers: dict[str, int] = {}
     for line in reply.decode("latin-1").splitlines():
         words = line.split()
@@ -108,30 +114,110 @@ def held_of(address: Address, keys: Sequence[str], timeout_s: float) -> set[str]
     return {line[1] for line in words if len(line) == 4 and line[0] == "VALUE"}
 
 
+class StatsReader:
+    """Asks nodes for their statistics, those as well that take no new connection.
+
+    Each question goes over a new connection, which shows what any client would meet: another server
+    behind the same name, a refusal. But a node at its limit tells so only to whom it serves
+    already: one connection to each node is kept for that.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[Address, socket.socket] = {}
+
+    def stats(self, address: Address, timeout_s: float) -> dict[str, int]:
+        """Return what `stats` does, as a node at its limit tells it as well; ProbeError."""
+        self._keep(address)
+        try:
+            return stats(address, timeout_s)
+        except (FullError, SilentError, UnreachableError):
+            sock = self._kept.pop(address, None)  # not for two at once
+            if sock is None:
+                raise
+            try:
+                reply = _exchange(sock, address, STATS, b"END\r\n", KEPT_WITHIN_S)
+                numbers = _numbers(address, reply)
+            except ProbeError:
+                sock.close()  # an answer may still be on its way
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                self._put(address, sock)
+                return numbers
+            raise
+
+    def close(self) -> None:
+        """Close what was kept."""
+        while self._kept:
+            self._kept.popitem()[1].close()
+
+    def _keep(self, address: Address) -> None:
+        """Have a connection that is served, unless there is none to be had."""
+        sock = self._kept.get(address)
+        if sock is not None:
+            if not select.select([sock], [], [], 0)[0]:
+                return
+            del self._kept[address]  # the node has ended it
+            sock.close()
+        try:
+            sock = _connect(address, KEPT_WITHIN_S)
+        except ProbeError:
+            return
+        try:
+            _exchange(sock, address, b"version\r\n", b"\r\n", KEPT_WITHIN_S)
+        except BaseException as error:
+            sock.close()
+            if not isinstance(error, ProbeError):
+                raise
+        else:
+            self._put(address, sock)
+
+    def _put(self, address: Address, sock: socket.socket) -> None:
+        other = self._kept.pop(address, None)
+        if other is not None:
+            other.close()
+        self._kept[address] = sock
+
+
 def _ask(
     address: Address, question: bytes, ending: bytes, timeout_s: float, *, any_line: bool = False
+) -> bytes:
+    deadline = time.monotonic() + timeout_s
+    with _connect(address, timeout_s) as sock:
+        left_s = deadline - time.monotonic()
+        return _exchange(sock, address, question, ending, left_s, any_line=any_line)
+
+
+def _exchange(
+    sock: socket.socket,
+    address: Address,
+    question: bytes,
+    ending: bytes,
+    timeout_s: float,
+    *,
+    any_line: bool = False,
 ) -> bytes:
     def is_strange(reply: bytes) -> bool:
         return not any_line and _is_strange(reply)
 
     deadline = time.monotonic() + timeout_s
     reply = b""
-    with _connect(address, timeout_s) as sock:
-        try:
-            sock.sendall(question)
-            while not reply.endswith(ending) and not is_strange(reply):
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError
-                sock.settimeout(left)
-                chunk = sock.recv(CHUNK)
-                if not chunk:
-                    raise ConnectionResetError
-                reply += chunk
-        except TimeoutError:
-            raise SilentError(f"{spell(address)} did not answer within {timeout_s:g} s") from None
-        except OSError:
-            raise HungUpError(f"{spell(address)} ended the connection without an answer") from None
+    try:
+        sock.sendall(question)
+        while not reply.endswith(ending) and not is_strange(reply):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            sock.settimeout(left)
+            chunk = sock.recv(CHUNK)
+            if not chunk:
+                raise ConnectionResetError
+            reply += chunk
+    except TimeoutError:
+        raise SilentError(f"{spell(address)} did not answer within {timeout_s:.2g} s") from None
+    except OSError:
+        raise HungUpError(f"{spell(address)} ended the connection without an answer") from None
     if reply.startswith(TOO_MANY):
         raise FullError(f"{spell(address)} has no place for one more connection")
     if reply.startswith(UNAUTHENTICATED):

@@ -11,7 +11,7 @@ are looked at; a process that was there before the last look is no restart but a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from verdict.model import NodeChange, NodeEvent
@@ -23,6 +23,13 @@ LOSING = ("evictions", "slab_reassign_evictions_nomem", "slab_reassign_busy_dele
 
 RISING = ("total_connections", "total_items", "cmd_get", "cmd_set", "cmd_flush", *LOSING)
 """Counters that one process never lowers, unless it is told to reset its statistics."""
+
+REFUSING = ("rejected_connections", "listen_disabled_num")
+"""What memcached counts at its limit: connections that it refused, or times that it took no more
+(without maxconns_fast; it says `accepting_conns` 0 meanwhile)."""
+
+LASTING = (NodeChange.EVICTED, NodeChange.FULL)
+"""Changes that go on from look to look."""
 
 SAME_START_S = 1
 """Both of the numbers that give a server's start are whole seconds."""
@@ -84,10 +91,28 @@ class NodeMonitor:
             seen.processes.append(Process.of(stats))
         for change, count in found:
             assert since is not None
-            self._note(node, change, since, at, count)
+            limit = stats.get("max_connections", 0) if change is NodeChange.FULL else 0
+            self._note(
+                NodeEvent(
+                    node=node, change=change, from_s=since, until_s=at, count=count, limit=limit
+                )
+            )
         seen.stats, seen.at = stats, at
         seen.out_since, seen.silent_looks, seen.is_away = None, 0, False
         return [change for change, _ in found]
+
+    def refused(self, node: str, at: float) -> None:
+        """Take a look that a node had no place for."""
+        seen = self._nodes.setdefault(node, _Seen())
+        self._note(
+            NodeEvent(
+                node=node,
+                change=NodeChange.FULL,
+                from_s=at if seen.at is None else seen.at,
+                until_s=at,
+                limit=seen.stats.get("max_connections", 0),
+            )
+        )
 
     def unanswered(self, node: str, at: float, *, refused: bool) -> bool:
         """Take a look that was not answered; tell whether the node is away since now."""
@@ -109,12 +134,10 @@ class NodeMonitor:
             if seen.is_away and seen.out_since is not None
         ]
         return [
-            NodeEvent(
-                node=event.node,
-                change=event.change,
+            replace(
+                event,
                 from_s=round(event.from_s - epoch, 3),
                 until_s=None if event.until_s is None else round(event.until_s - epoch, 3),
-                count=event.count,
             )
             for event in [*self._events, *away]
         ]
@@ -151,22 +174,23 @@ class NodeMonitor:
         if min(grown.values()) < 0:
             return [(NodeChange.RESET, 1)]
         found = [(NodeChange.FLUSHED, grown["cmd_flush"])] if grown["cmd_flush"] else []
+        refused = sum(max(0, stats.get(name, 0) - seen.stats.get(name, 0)) for name in REFUSING)
+        if refused or stats.get("accepting_conns") == 0:
+            found.append((NodeChange.FULL, max(refused, 1)))
         lost = sum(grown[name] for name in LOSING)
         return [*found, (NodeChange.EVICTED, lost)] if lost else found
 
-    def _note(self, node: str, change: NodeChange, since: float, at: float, count: int = 1) -> None:
-        last = next((event for event in reversed(self._events) if event.node == node), None)
+    def _note(self, event: NodeEvent) -> None:
+        alike = (e.node == event.node and e.change is event.change for e in self._events)
+        last = max((i for i, is_alike in enumerate(alike) if is_alike), default=None)
         if (
-            change is NodeChange.EVICTED
+            event.change in LASTING
             and last is not None
-            and last.change is change
-            and last.until_s == since
-        ):  # one that goes on from look to look
-            self._events.remove(last)
-            since, count = last.from_s, count + last.count
-        self._events.append(
-            NodeEvent(node=node, change=change, from_s=since, until_s=at, count=count)
-        )
+            and self._events[last].until_s == event.from_s
+        ):
+            begun = self._events.pop(last)
+            event = replace(event, from_s=begun.from_s, count=begun.count + event.count)
+        self._events.append(event)
 
 
 def _words(process: Process) -> str:

@@ -18,6 +18,7 @@ from gevent.event import Event
 from locust.runners import MasterRunner
 
 from cluster.node import Node
+from cluster.probe import StatsReader
 from faults.driver import FaultDriver
 from faults.guard import Guard
 from faults.journal import Journal
@@ -109,6 +110,7 @@ class MasterRun:
         self.timeline = Timeline()
         self.writer = TimelineWriter(self.folder.file("timeline.jsonl"), self.timeline)
         self.monitor = NodeMonitor()
+        self.reader = StatsReader()
         self.journal = Journal(self.folder.file("journal.jsonl"))
         guard.journal(self.folder.file("journal.jsonl"))
         self.scenario: ScenarioRunner | None = None
@@ -391,6 +393,7 @@ class MasterRun:
             self._close_journal("failed", why=f"{type(error).__name__}: {error}")
             raise
         finally:
+            self.reader.close()
             self.folder.let_go()
             self.finished.set()
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import gevent
 
 from cluster.errors import ClusterError
-from cluster.node import Node
+from cluster.node import Address, Node
 from cluster.probe import (
     MADE,
     FullError,
@@ -71,7 +71,9 @@ def server_versions(nodes: Iterable[Node]) -> dict[str, str]:
     return found
 
 
-def look_at(node: Node, *, has_stats: bool = True) -> Look:
+def look_at(
+    node: Node, ask: Callable[[Address, float], dict[str, int]] = stats, *, has_stats: bool = True
+) -> Look:
     """Ask a node for its statistics, and with them note the connections ever made to it from here.
 
     Both at the same moment: what the harness itself did can be taken off exactly. One without
@@ -81,7 +83,7 @@ def look_at(node: Node, *, has_stats: bool = True) -> Look:
         if not has_stats:
             version(node.direct, STATS_LIMIT_S)
             return Look(time.monotonic())
-        said = stats(node.direct, STATS_LIMIT_S)
+        said = ask(node.direct, STATS_LIMIT_S)
     except ProbeError as error:
         return Look(time.monotonic(), trouble=error)
     return Look(time.monotonic(), {**said, OWN_CONNECTIONS: own_connections(node)})
@@ -103,7 +105,9 @@ def without_statistics(nodes: Iterable[Node]) -> dict[str, str]:
 def look_at_all(run: MasterRun) -> dict[str, Look]:
     """Look at every node at once, and have the monitor of the run hold it against the last look."""
     jobs = {
-        node.name: gevent.spawn(look_at, node, has_stats=node.name not in run.uncounted)
+        node.name: gevent.spawn(
+            look_at, node, run.reader.stats, has_stats=node.name not in run.uncounted
+        )
         for node in run.cluster.nodes
     }
     gevent.joinall(list(jobs.values()), timeout=STATS_LIMIT_S + 0.5)
@@ -111,8 +115,10 @@ def look_at_all(run: MasterRun) -> dict[str, Look]:
     for name, look in looks.items():
         if look.stats or (look.is_answered and name in run.uncounted):
             for change in run.monitor.answered(name, look.at, look.stats):
-                if change is not NodeChange.EVICTED:
+                if change not in (NodeChange.EVICTED, NodeChange.FULL):
                     run.journal.note("node", node=name, change=str(change))
+        elif isinstance(look.trouble, FullError):
+            run.monitor.refused(name, look.at)
         elif not look.is_answered and run.monitor.unanswered(
             name, look.at, refused=not isinstance(look.trouble, SilentError)
         ):
@@ -123,7 +129,7 @@ def look_at_all(run: MasterRun) -> dict[str, Look]:
 def look_beside(run: MasterRun) -> dict[str, Look]:
     """Look at the gutters: keys that move go there, and what is missed there is no node's."""
     nodes = nodes_at(run.settings.client_options.gutter_nodes)
-    jobs = {node.name: gevent.spawn(look_at, node) for node in nodes}
+    jobs = {node.name: gevent.spawn(look_at, node, run.reader.stats) for node in nodes}
     gevent.joinall(list(jobs.values()), timeout=STATS_LIMIT_S + 0.5)
     return {name: job.value or _late(name) for name, job in jobs.items()}
 

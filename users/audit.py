@@ -11,6 +11,7 @@ Rule: a version that is missing is asked for twice, some time apart, before it c
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -141,6 +142,9 @@ class Auditor:
             self._lines.popitem()[1].close()
 
     def _watch(self, name: str) -> None:
+        # At once, while the node has a place: questions come when it may have none.
+        with contextlib.suppress(LocationError):
+            self._line(name)
         while True:
             reached = self.turn(name)
             gevent.sleep(TICK_S if reached else PAUSE_S)

@@ -30,6 +30,7 @@ class NodeChange(StrEnum):
     RESTARTED = "restarted"  # another process answers, without the items of the one before
     FLUSHED = "flushed"
     EVICTED = "evicted"
+    FULL = "full"  # at its limit of connections, it took no more of them
     RESET = "reset"  # its statistics began anew: what it counted in between is not known
 
 
@@ -41,7 +42,8 @@ class NodeEvent:
     change: NodeChange
     from_s: float  # the last look before it
     until_s: float | None  # the first look after it; None where there was none
-    count: int = 1  # of items or commands
+    count: int = 1  # of items, commands or connections
+    limit: int = 0  # of connections, where the node has reached it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,13 @@
-"""What happened to nodes without a plan: restarts, absences, flushes, evictions.
+"""What happened to nodes without a plan: restarts, absences, flushes, evictions, their limits.
 
 A run may go on beside them, but no client is convicted of them. Whatever a node lost is excused up
 to that moment; the seconds in which it was away or new, and the time allowed to recover from that,
 decide nothing; and a fault of the plan that met with it is not judged by its failures. Changes that
 a fault of the plan explains are none of this module's business.
+
+A node at its limit of connections is such a node only where calls failed for it: callers may well
+take turns on what it serves. In a cluster of our own whoever fills it is the client under test,
+and is excused of nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from client.operation import FAILURES, Outcome
 from faults.journal import FaultRecord
 from telemetry.window import Pacing, Window
 from verdict.budgets import LIMITS, limit_of
@@ -31,18 +36,34 @@ ABSENCES = frozenset({NodeChange.AWAY, NodeChange.RESTARTED})
 """Changes that fail the calls of any client."""
 
 
+NOT_OF_CONNECTIONS = frozenset({Outcome.WRONG_VALUE, Outcome.BUG, Outcome.BAD_RESULT})
+"""Failures that no limit of connections brings about."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Incident:
-    """A node that went away or restarted without a plan; `end` is infinite where it stayed away."""
+    """A node that went away or restarted without a plan; `end` is infinite where it stayed away.
+
+    With `refused` it was there, and had no place for so many connections more than `limit`; it
+    ends with the last call that failed for it.
+    """
 
     node: str
     begin: float
     end: float
-    is_restart: bool
+    is_restart: bool = False
+    refused: int = 0
+    limit: int = 0
+
+    def settled_s(self, wait_s: float) -> float:
+        """Return from when on nothing of it is left, with the time to recover from an absence."""
+        return self.end if self.refused else self.end + wait_s
 
     @property
     def words(self) -> str:
         """What happened, in half a line."""
+        if self.refused:
+            return _words_of_a_limit(self.node, self.refused, self.limit, self.begin, self.end)
         if self.is_restart and self.end - self.begin <= BEFORE_FAULT_S:
             return f"{self.node} restarted at {self.begin:.0f} s, not by memquake"
         until = "to the end" if math.isinf(self.end) else f"to {self.end:.0f} s"
@@ -113,18 +134,69 @@ def incidents(facts: RunFacts) -> list[Incident]:
             found.append(
                 Incident(node=event.node, begin=event.from_s, end=end, is_restart=is_restart)
             )
-    return sorted(found, key=lambda incident: incident.begin)
+    return sorted([*found, *_limits(facts)], key=lambda incident: incident.begin)
+
+
+def _limits(facts: RunFacts) -> list[Incident]:
+    """Return the times in which a node was at its limit of connections and calls failed for it."""
+    found = []
+    for event in unplanned_events(facts):
+        if event.change is not NodeChange.FULL or facts.connections_are_ours:
+            continue
+        begin = event.from_s - facts.op_timeout_s
+        until = facts.duration_s if event.until_s is None else event.until_s
+        bad = [
+            window.end
+            for window in facts.windows
+            if window.end > begin
+            and window.second <= until + recovery_s(facts)
+            and _has_failed(window, event.node)
+        ]
+        if bad:
+            found.append(
+                Incident(
+                    node=event.node,
+                    begin=event.from_s,
+                    end=float(max(*bad, math.ceil(until))),
+                    refused=event.count,
+                    limit=event.limit,
+                )
+            )
+    return found
+
+
+def _has_failed(window: Window, node: str) -> bool:
+    """Return whether calls to a node, or to several at once, failed as they do without a place."""
+    return bool(window.batch_failed.get(node)) or any(
+        cell.count
+        for (_, asked, outcome), cell in window.cells.items()
+        if asked in (node, "") and outcome in FAILURES and outcome not in NOT_OF_CONNECTIONS
+    )
+
+
+def _words_of_a_limit(node: str, refused: int, limit: int, begin: float, end: float) -> str:
+    at_most = f" (max_connections {limit})" if limit else ""
+    return (
+        f"{node} was at its limit of connections{at_most} from {begin:.0f} s to {end:.0f} s and "
+        f"refused or held back {refused:,} more"
+    )
 
 
 def notes(facts: RunFacts) -> list[str]:
     """Return a line for each node and kind of change that was not planned."""
     lines = [incident.words for incident in incidents(facts)]
+    limits = _limits(facts)
     events = unplanned_events(facts)
     for node in facts.nodes:
         own = [event for event in events if event.node == node]
         for event in own:
             if event.change is NodeChange.FLUSHED:
                 lines.append(f"{node} was flushed at {event.from_s:.0f} s, not by memquake")
+            elif event.change is NodeChange.FULL:
+                if not any(each.node == node and each.begin == event.from_s for each in limits):
+                    until = facts.duration_s if event.until_s is None else event.until_s
+                    words = (node, event.count, event.limit, event.from_s, until)
+                    lines.append(_words_of_a_limit(*words))
             elif event.change is NodeChange.RESET:
                 lines.append(f"{node}: its statistics were reset at {event.from_s:.0f} s")
         if evicted := sum(event.count for event in own if event.change is NodeChange.EVICTED):
@@ -150,7 +222,7 @@ def disturbed_seconds(facts: RunFacts) -> frozenset[int]:
         for incident in incidents(facts)
         for second in range(
             math.floor(incident.begin - facts.op_timeout_s),
-            math.ceil(min(incident.end + wait_s, facts.duration_s)),
+            math.ceil(min(incident.settled_s(wait_s), facts.duration_s)),
         )
     )
 
@@ -206,7 +278,7 @@ def _met(facts: RunFacts, *, lasting: bool) -> list[Incident]:
         incident
         for incident in incidents(facts)
         if any(
-            incident.end + wait_s >= begin
+            incident.settled_s(wait_s) >= begin
             and (not lasting or end is None or incident.begin <= end + wait_s)
             for begin, end in spans
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,16 @@ from cluster.direct import PLAIN, NodeAccess, use
 from cluster.errors import ClusterError
 from cluster.external import ExternalCluster
 from cluster.node import Address, Node, spell
-from cluster.probe import HungUpError, SilentError, stats, version
+from cluster.probe import (
+    FullError,
+    HungUpError,
+    ProbeError,
+    SilentError,
+    StatsReader,
+    UnreachableError,
+    stats,
+    version,
+)
 from faults.backends.helper import Helper
 from faults.guard_undos import undo_tell
 from faults.helpers.link import Link
@@ -181,6 +191,47 @@ def test_a_certificate_for_another_name_names_the_option(nodes: Nodes) -> None:
     address = nodes.start("tls")
     use(NodeAccess(tls_ca=nodes.papers.authority))
     assert "--tls-server-name" in refusal(address)
+
+
+@pytest.mark.parametrize("options", [[], ["-o", "no_maxconns_fast"]], ids=["refuses", "silent"])
+def test_a_node_at_its_limit_tells_its_statistics_all_the_same(
+    memcached_with: Start,
+    free_port: Callable[[], int],
+    bounded: Callable[..., object],
+    options: list[str],
+) -> None:
+    """Over the connection that was there before; once there is a place, over new ones again."""
+    address = ("127.0.0.1", free_port())
+    listen = ["-l", address[0], "-p", str(address[1]), "-U", "0", "-c", "40"]
+    memcached_with(lambda: _takes(socket.AF_INET, address), *listen, *options)
+    reader = StatsReader()
+    crowd: list[socket.socket] = []
+    try:
+        assert not reader.stats(address, PATIENCE_S).get("rejected_connections")
+        for _ in range(30):  # a few more than there are places
+            crowd.append(socket.socket())
+            crowd[-1].setblocking(False)
+            crowd[-1].connect_ex(address)
+        full = ("rejected_connections", "listen_disabled_num")
+        bounded(
+            lambda: any(reader.stats(address, 0.5).get(name) for name in full), what="the limit"
+        )
+        with pytest.raises((FullError, SilentError, UnreachableError)):
+            stats(address, 0.5)
+        for sock in crowd:
+            sock.close()
+        bounded(lambda: _is_told(address), what="a place")
+        assert reader.stats(address, PATIENCE_S)["accepting_conns"] == 1
+    finally:
+        reader.close()
+        for sock in crowd:
+            sock.close()
+
+
+def _is_told(address: Address) -> bool:
+    with suppress(ProbeError):
+        return bool(stats(address, 0.5))
+    return False
 
 
 def test_a_certificate_is_checked_for_its_name_behind_a_proxy(nodes: Nodes) -> None:

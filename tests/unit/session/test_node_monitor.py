@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,10 @@ def event(change: NodeChange, from_s: float, until_s: float | None, count: int =
     return NodeEvent(node="node1", change=change, from_s=from_s, until_s=until_s, count=count)
 
 
+def full(from_s: float, until_s: float, count: int) -> NodeEvent:
+    return replace(event(NodeChange.FULL, from_s, until_s, count), limit=40)
+
+
 @pytest.mark.parametrize(
     ("looks", "expected"),
     [
@@ -51,6 +56,31 @@ def event(change: NodeChange, from_s: float, until_s: float | None, count: int =
             ],
             [event(NodeChange.EVICTED, 0, 1, 3), event(NodeChange.EVICTED, 2, 3, 1)],
             id="evictions with a pause are two",
+        ),
+        pytest.param(
+            [
+                (0, stats(0)),
+                (1, stats(1, rejected_connections=3, evictions=1, max_connections=40)),
+                (2, stats(2, rejected_connections=5, evictions=2, max_connections=40)),
+                (3, stats(3, rejected_connections=5, evictions=2, max_connections=40)),
+            ],
+            [full(0, 2, 5), event(NodeChange.EVICTED, 0, 2, 2)],
+            id="refusals that go on are one event, beside others",
+        ),
+        pytest.param(
+            [
+                (0, stats(0)),
+                (1, stats(1, listen_disabled_num=1, accepting_conns=0, max_connections=40)),
+                (2, stats(2, listen_disabled_num=1, accepting_conns=0, max_connections=40)),
+                (3, stats(3, listen_disabled_num=1, accepting_conns=1, max_connections=40)),
+            ],
+            [full(0, 2, 2)],
+            id="a node that does not listen meanwhile",
+        ),
+        pytest.param(
+            [(0, stats(0, rejected_connections=9)), (1, stats(1, rejected_connections=9))],
+            [],
+            id="refusals of long ago",
         ),
         pytest.param(
             [(0, stats(0)), (1, stats(1, slab_reassign_busy_deletes=1))],
@@ -139,3 +169,12 @@ def test_several_servers(looks: list[Look]) -> None:
     monitor = monitored(*looks)
     assert "process 7" in monitor.several["node1"]
     assert "process 8" in monitor.several["node1"]
+
+
+def test_a_look_that_is_refused_is_no_absence() -> None:
+    """The node is there and at its limit, which it had told before."""
+    monitor = NodeMonitor()
+    monitor.answered("node1", 0, stats(0, max_connections=40))
+    monitor.refused("node1", 1)
+    monitor.answered("node1", 2, stats(2, max_connections=40))
+    assert monitor.events(0) == [full(0, 1, 1)]

@@ -9,7 +9,7 @@ import pytest
 from client.operation import Outcome
 from tests.unit.verdict.ledger_cases import happened
 from tests.unit.verdict.made_up_runs import TIMED_OUT, MadeUpRun, run_with_outage
-from verdict.model import NodeChange, Ruling, Verdict
+from verdict.model import NodeChange, NodeEvent, Ruling, Verdict
 from verdict.node_events import incidents, notes, unplanned_events
 from verdict.verdict import judge
 
@@ -125,3 +125,79 @@ def test_what_a_client_returns_while_a_node_is_away_needs_a_plan_to_convict() ->
     assert ruling(judge(run.facts()), "predictable_errors") is Ruling.INCONCLUSIVE
     run.all_calls("node1", 30, 31, broken)
     assert ruling(judge(run.facts()), "predictable_errors") is Ruling.FAIL
+
+
+def at_its_limit(run: MadeUpRun, at: float, until: float, node: str = "node1") -> MadeUpRun:
+    """Let a node of the user's own refuse connections, as its statistics tell."""
+    event = NodeEvent(
+        node=node, change=NodeChange.FULL, from_s=at, until_s=until, count=37, limit=40
+    )
+    return run.but(node_events=[event], connections_are_ours=False)
+
+
+REFUSALS = [
+    (Outcome.REFUSED, 300),
+    (Outcome.PROTOCOL_ERROR, 300),
+    (Outcome.CLIENT_ERROR, 300),
+    (Outcome.BREAKER_OPEN, 20),
+]
+
+
+@pytest.mark.parametrize("failure", REFUSALS, ids=[str(outcome) for outcome, _ in REFUSALS])
+def test_what_a_node_at_its_limit_refuses_convicts_nobody(failure: tuple[Outcome, int]) -> None:
+    """However a client names it, until its last failure; the rest of the run is judged."""
+    run = MadeUpRun(40).all_calls("node1", 6, 9, failure)
+    assert "error_budget" in failed(judge(run.facts()))
+    verdict = judge(at_its_limit(run, 5.5, 7.5).facts())
+    assert verdict.ruling is Ruling.PASS
+    assert list(verdict.notes) == [
+        "node1 was at its limit of connections (max_connections 40) from 6 s to 9 s and "
+        "refused or held back 37 more"
+    ]
+
+
+def test_a_limit_that_fails_no_call_takes_nothing_from_the_run() -> None:
+    """Callers that take turns on what the node serves are judged like any others; it is said."""
+    facts = at_its_limit(MadeUpRun(12), 0.5, 11.5).facts()
+    assert incidents(facts) == []
+    verdict = judge(facts)
+    assert verdict.ruling is Ruling.PASS
+    assert [note.partition(" from ")[0] for note in verdict.notes] == [
+        "node1 was at its limit of connections (max_connections 40)"
+    ]
+
+
+def test_a_limit_excuses_no_other_node_and_no_other_time() -> None:
+    """Failures elsewhere do not make it an incident; long after it they are the client's."""
+    elsewhere = MadeUpRun(40).all_calls("node2", 6, 9, REFUSED)
+    assert "error_budget" in failed(judge(at_its_limit(elsewhere, 5.5, 7.5).facts()))
+    later = MadeUpRun(40).all_calls("node1", 30, 31, REFUSED)
+    assert "error_budget" in failed(judge(at_its_limit(later, 5.5, 7.5).facts()))
+
+
+def test_a_limit_that_lasts_leaves_nothing_to_judge() -> None:
+    """INCONCLUSIVE, and the reason is the node's limit by its number."""
+    run = MadeUpRun(20).all_calls("node1", 3, 20, REFUSED)
+    verdict = judge(at_its_limit(run, 2.5, 19.5).facts())
+    assert verdict.ruling is Ruling.INCONCLUSIVE
+    told = next(check.why for check in verdict.checks if check.name == "enough_requests")
+    assert "node1 was at its limit of connections (max_connections 40)" in told
+
+
+def test_programming_errors_and_wrong_values_are_no_refusals() -> None:
+    """No limit of connections brings them about."""
+    for outcome in (Outcome.BUG, Outcome.WRONG_VALUE):
+        run = MadeUpRun(40).all_calls("node1", 6, 9, (outcome, 300))
+        assert judge(at_its_limit(run, 5.5, 7.5).facts()).ruling is Ruling.FAIL
+
+
+def test_who_fills_a_cluster_of_our_own_is_excused_of_nothing() -> None:
+    """Nobody but the client under test connects there."""
+    run = at_its_limit(MadeUpRun(40).all_calls("node1", 6, 9, REFUSED), 5.5, 7.5)
+    assert "error_budget" in failed(judge(run.but(connections_are_ours=True).facts()))
+
+
+def test_a_crowd_of_the_plan_is_no_incident() -> None:
+    """What a fault fills is judged by the checks of faults."""
+    run = MadeUpRun().fault("node2", effects=("pressure",))
+    assert unplanned_events(at_its_limit(run, 11.5, 14.5, "node2").facts()) == []

@@ -1,0 +1,50 @@
+"""Nodes that take fewer connections than a client would open: no honest client is convicted."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Start = Callable[..., Any]
+
+CROWDED = ["--scenario", "none", "-u", "60", "--target-rate", "900", "-t", "15s"]
+HONEST = "tests.e2e.honest_client:build"
+
+
+@pytest.fixture
+def small_nodes(memcached_with: Start, free_port: Callable[[], int]) -> Callable[[list[str]], str]:
+    """Give a function that starts three nodes with some twenty places; gives their addresses."""
+
+    def start(options: list[str]) -> str:
+        addresses = [("127.0.0.1", free_port()) for _ in range(3)]
+        for host, port in addresses:
+
+            def listens(port: int = port) -> bool:
+                with socket.socket() as probe:
+                    return probe.connect_ex(("127.0.0.1", port)) == 0
+
+            memcached_with(
+                listens, "-l", host, "-p", str(port), "-U", "0", "-c", "38", *options
+            )  # fmt: skip
+        return ",".join(f"{host}:{port}" for host, port in addresses)
+
+    return start
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("options", [[], ["-o", "no_maxconns_fast"]], ids=["refuses", "silent"])
+@pytest.mark.parametrize("client", ["memquake", "pymemcache-hash", HONEST])
+def test_no_honest_client_is_convicted_of_a_nodes_limit(
+    run_locust: Start, small_nodes: Callable[[list[str]], str], client: str, options: list[str]
+) -> None:
+    """Whatever fails for it, the verdict is no FAIL and names the limit as the node's."""
+    nodes = small_nodes(options)
+    result = run_locust([*CROWDED, "--nodes", nodes, "--client", client], timeout_s=90)
+    assert result.verdict is not None, str(result)
+    assert not [c for c in result.verdict["checks"] if c["verdict"] == "FAIL"], str(result)
+    assert "at its limit of connections (max_connections 38)" in " ".join(
+        [*result.verdict["notes"], *(check["why"] for check in result.verdict["checks"])]
+    ), str(result)
