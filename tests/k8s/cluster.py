@@ -74,7 +74,8 @@ def prepare() -> None:
     assert shutil.which("kubectl"), "no kubectl found: install it, and give it a cluster"
     nodes = kubectl("get", "nodes", "-o", "name", limit_s=30)
     assert nodes.code == 0, (
-        f"kubectl reaches no cluster: start one, such as `kind create cluster`\n{nodes}"
+        f"kubectl reaches no cluster: start one, such as `kind create cluster` "
+        f"({(nodes.output.strip().splitlines() or ['no word from it'])[-1]})"
     )
     loader = shlex.split(os.environ.get("MEMQUAKE_LOAD", ""))
     for image in IMAGES if loader else ():
