@@ -91,12 +91,14 @@ class OwnModules:
             if finder is self:
                 continue
             found = finder.find_spec(name, elsewhere if finder is PathFinder else None)
-            if found is not None:
+            # A folder is a package of its name: the checkout itself, seen from where it was cloned.
+            if found is not None and not self._is_folder(*(found.submodule_search_locations or ())):
                 return found
         return self._spec_of(name, own) if len(elsewhere) < len(sys.path) else None
 
-    def _is_folder(self, entry: str) -> bool:
-        return os.path.realpath(entry or os.curdir) == str(self._folder)
+    def _is_folder(self, *entries: str) -> bool:
+        places = {os.path.realpath(entry or os.curdir) for entry in entries}
+        return places == {str(self._folder)}
 
     def _spec_of(self, name: str, module: ModuleType) -> ModuleSpec | None:
         return spec_from_loader(name, _Again(module), origin=module.__file__)

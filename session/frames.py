@@ -29,6 +29,7 @@ HARNESS = (
     "cluster",
     "dashboard",
     "faults",
+    "memquake",
     "options",
     "report",
     "session",

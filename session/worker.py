@@ -218,7 +218,8 @@ class WorkerRun:
             pool_size=int(data["client"]["pool_size"]),
             beside=data["client"]["gutter_nodes"],
         )
-        parts = [*self.clients, data["client_spec"].partition(":")[0]]
+        module, _, attribute = data["client_spec"].partition(":")
+        parts = [*self.clients, *([module] if attribute else [])]  # a name's is memquake's own
         self.watchdog = Watchdog(lambda: self.sampler.ticked_at, TICK_S, parts)
         self.greenlets = [gevent.spawn(self._announce)]
 

@@ -114,6 +114,19 @@ def test_without_one_of_its_own_it_gets_ours_and_no_copy(folders: tuple[Path, Pa
     assert importlib.import_module("mq_settings") is settings
 
 
+def test_the_folder_itself_is_no_package_of_the_service_s(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkout is often called as its own package, and used from beside it."""
+    ours, _ = folders
+    named = ours.rename(ours.with_name("mq_client"))
+    settings = load(named)[1]
+    monkeypatch.chdir(named.parent)
+    sys.path[:] = [str(named.parent), *sys.path, str(named)]
+    assert importlib.import_module("mq_client.errors").Broken is settings.Broken
+    named.rename(ours)
+
+
 def test_what_is_nowhere_on_the_path_is_not_found(folders: tuple[Path, Path]) -> None:
     load(folders[0])
     with pytest.raises(ModuleNotFoundError, match="No module named 'mq_client'"):
@@ -179,6 +192,19 @@ def test_no_module_of_memquake_is_imported_late() -> None:
             late = late_imports(ast.parse(place.read_text(encoding="utf-8")))
             found |= {(str(inside), n) for n in late if n.split(".")[0] in names or n[0] == "."}
     assert found == LATE
+
+
+def test_no_class_of_memquake_s_is_looked_up_by_its_module() -> None:
+    """As a pickle does: the name may lead to the user's module by then."""
+    by_name = {"pickle", "shelve", "multiprocessing"}
+    for place in CHECKOUT.glob("*/**/*.py"):
+        top = place.relative_to(CHECKOUT).parts[0]
+        if (CHECKOUT / top / "__init__.py").exists() and top not in ("bench", "scripts"):
+            for node in ast.walk(ast.parse(place.read_text(encoding="utf-8"))):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                if isinstance(node, ast.ImportFrom):
+                    names = [node.module or ""]
+                assert not by_name & {name.split(".")[0] for name in names}, place
 
 
 def late_imports(tree: ast.AST) -> Iterator[str]:
