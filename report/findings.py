@@ -1,6 +1,7 @@
 """findings.jsonl: every wrong value, finding, error, stall and sample that was kept, a line each.
 
-The last line says how many there were of each, how many of them are here, and by what bounds.
+The last line says how many there were of each, how many of them are here, and by what bounds. A
+sampled call is a slow one, or one that names failed keys; how many such there were is not counted.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def _found(facts: RunFacts) -> Iterator[dict[str, Any]]:
         for each in worker.ledger.evidence if worker.ledger is not None else ():
             yield {"what": "ledger", "worker": worker.id, **each}
     yield from (_error(each, facts) for each in facts.errors)
-    yield from ({"what": "call", **each} for each in facts.samples)
+    for each in facts.samples:
+        failed = each.get("outcome") in FAILURES
+        yield {"what": "failed_call" if failed else "sampled_call", **each}
 
 
 def _error(each: Mapping[str, Any], facts: RunFacts) -> dict[str, Any]:
@@ -71,7 +74,7 @@ def _counted(facts: RunFacts) -> dict[str, int]:
     return counts | {
         "stall": sum(int(worker.stalls.get("client", 0)) for worker in facts.workers),
         "ledger": sum(map(_of_ledger, ledgers)),
-        "call": failed,
+        "failed_call": failed,
     }
 
 

@@ -235,7 +235,13 @@ def _marks(control: Control) -> list[pytest.MarkDecorator]:
 
 
 def convicted(verdict: dict[str, object] | None) -> set[str]:
-    """Give the names of the checks that failed in a verdict.json."""
+    """Return the names of the checks that failed in a verdict.json.
+
+    Raises AssertionError where one of them, or one that is INCONCLUSIVE, shows nothing for it.
+    """
     checks = verdict["checks"] if verdict else []
     assert isinstance(checks, list)
+    for check in checks:
+        is_shown = 1 <= len(check["evidence"]) <= 3
+        assert is_shown or check["verdict"] not in ("FAIL", "INCONCLUSIVE"), check
     return {check["name"] for check in checks if check["verdict"] == "FAIL"}

@@ -18,6 +18,7 @@ FILES = (
     "timeline.jsonl",
     "verdict.json",
     "junit.xml",
+    "findings.jsonl",
     "report.html",
 )
 SCALED = ["--time-scale", "0.3"]

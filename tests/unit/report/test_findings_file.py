@@ -25,7 +25,10 @@ def test_every_finding_has_a_line_and_the_end_counts_them() -> None:
         workers=[run.worker(12_000, ledger=ledger, stalls=stalls)],
         wrong_values=[{"kind": "torn", "key": "k"}],
         findings=[{"kind": "bad_result", "got": "7"}],
-        samples=[{"at_s": 5.0, "key": "k", "odd": float("nan")}],
+        samples=[
+            {"at_s": 5.0, "key": "k", "outcome": "timeout", "odd": float("nan")},
+            {"at_s": 6.0, "key": "k", "outcome": "hit"},
+        ],
         errors=[{"kind": "OSError: gone", "key": "k"}],
         found={
             "wrong_value": {"torn": 40},
@@ -34,20 +37,20 @@ def test_every_finding_has_a_line_and_the_end_counts_them() -> None:
         },
     )
     *lines, end = lines_of(run)
-    kinds = ["wrong_value", "finding", "stall", "ledger", "error", "call"]
-    assert [line["what"] for line in lines] == kinds
+    kinds = ["wrong_value", "finding", "stall", "ledger", "error", "failed_call"]
+    assert [line["what"] for line in lines] == [*kinds, "sampled_call"]
     assert lines[2] == {"what": "stall", "worker": "w1", **STALL}
     assert lines[4] == {"what": "error", "count": 6, "kind": "OSError: gone", "key": "k"}
     assert lines[5]["odd"] is None
     assert end["what"] == "summary"
-    assert end["kept"] == dict.fromkeys(kinds, 1)
+    assert end["kept"] == dict.fromkeys([*kinds, "sampled_call"], 1)
     assert end["seen"] == {
         "wrong_value": 40,
         "finding": 1,
         "error": 6,
         "stall": 2,
         "ledger": 5,
-        "call": 7,
+        "failed_call": 7,
     }
     assert end["left_out"] == {
         "wrong_value": 39,
@@ -55,7 +58,7 @@ def test_every_finding_has_a_line_and_the_end_counts_them() -> None:
         "error": 5,
         "stall": 1,
         "ledger": 4,
-        "call": 6,
+        "failed_call": 6,
     }
     assert "first 20 of a kind" in end["bounds"]
 
