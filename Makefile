@@ -2,7 +2,7 @@
 # Kept to what GNU Make 3.81 knows (the one of macOS).
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run ui test test-unit prove check bench power steadiness monitoring compose-test \
+.PHONY: help setup setup-dev run ui test test-unit prove check bench power steadiness monitoring docs compose-test \
 	k8s-test setup-test bad-states clean
 
 # Servers built by the set-up win over others of their name, which were found unfit.
@@ -54,9 +54,13 @@ check: setup-dev ## format, lint, types, who may import whom, what containers ma
 	@$(PYTHON_BIN) -m scripts.compose_policies
 	@$(PYTHON_BIN) -m scripts.manifests
 	@$(PYTHON_BIN) -m scripts.monitoring --check
+	@$(PYTHON_BIN) -m scripts.options_page --check
 
 monitoring: setup-dev ## write the dashboards and docs/metrics.md anew
 	@$(PYTHON_BIN) -m scripts.monitoring
+
+docs: setup-dev ## write docs/options.md anew
+	@$(PYTHON_BIN) -m scripts.options_page
 
 bench: setup ## CPU per operation against peers, batches, overhead, an outage (9 minutes)
 	@$(PYTHON_BIN) -m bench

@@ -13,6 +13,7 @@ with OWN.importing():
     from users.multi_get import MultiGetUser
     from users.stampede import StampedeUser
 
+OWN.keep_findable(HotKeyUser, MixedUser, MultiGetUser, StampedeUser)
 locust_stats.install()
 dispatching.install()
 locust_output.install()

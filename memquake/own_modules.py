@@ -75,6 +75,16 @@ class OwnModules:
                 module = self._kept[name] = sys.modules.pop(name)
                 sys.modules[KEPT_AS.format(name)] = module
 
+    def keep_findable(self, *kinds: type) -> None:
+        """Name the modules of classes as they are kept, for who looks a class's file up by that.
+
+        Locust does of a class that it finds in two locustfiles.
+        """
+        for kind in kinds:
+            kept_as = KEPT_AS.format(kind.__module__)
+            if kept_as in sys.modules:
+                kind.__module__ = kept_as
+
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:

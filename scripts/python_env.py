@@ -51,6 +51,7 @@ class PythonEnv:
                 f"Python packages could not be installed ({error}): check the network and pip's "
                 f"index, then run make again"
             ) from error
+        self.point_to_checkout()
         # The dev requirements contain the runtime ones, so one install can settle both.
         for done in ("runtime", "dev") if level == "dev" else ("runtime",):
             write_atomically(self.stamp(done), self.fingerprint(self.requirements_of(done)))
@@ -82,7 +83,17 @@ class PythonEnv:
         except OSError:
             return False
         wanted = self.fingerprint(self.requirements_of(level))
-        return stamped == wanted and self.is_usable()
+        return stamped == wanted and self.is_usable() and self.path_file.exists()
+
+    def point_to_checkout(self) -> None:
+        """Put the checkout on the path of the environment's Python, behind everything else."""
+        write_atomically(self.path_file, f"{self.root}\n")
+
+    @property
+    def path_file(self) -> Path:
+        """Give the file by which the environment's Python finds `-m memquake` from any folder."""
+        version = f"python{self.identity()['python']}"
+        return self.folder / "lib" / version / "site-packages" / "memquake.pth"
 
     def requirements_of(self, level: str) -> Path:
         """Give the requirements file of a level."""

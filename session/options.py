@@ -18,6 +18,7 @@ from faults.errors import FaultError, ScenarioError
 from faults.printing import while_somebody_reads
 from faults.scenario import list_scenarios, scenario_names
 from faults.suite import list_suites, suite_names
+from options.listing import AREA
 from options.of_locust import check_locust_options, ends_at_once, unknown_user
 from report.reading import OutcomeError
 from session.ports import settle_ports
@@ -69,11 +70,25 @@ def add_options(parser: Any) -> None:
         web_host="127.0.0.1",  # nothing is offered to the network unless asked for
         expect_workers_max_wait=WORKER_WAIT_S,
     )
-    group = parser.add_argument_group("memquake", "load, faults and verdict for memcached")
+    for title, fill in (
+        ("the run", _run_options),
+        ("nodes and proxies", _cluster_options),
+        ("the client under test", _client_options),
+        ("the users", _user_options),
+        ("verdict and files", _verdict_options),
+    ):
+        option = _adder(parser.add_argument_group(f"{AREA}{title}"))
+        fill(option, _flagger(option))
+    _check_when_parsed(parser)
+    _complain_in_one_line(parser)
+
+
+def _adder(group: Any) -> Callable[..., None]:
+    """Return what adds an option to a group, with its variable and its place in the web form."""
 
     def option(name: str, default: Any, text: str, *, web: bool = False, **more: Any) -> None:
         env = "LOCUST_" + name.lstrip("-").replace("-", "_").upper()
-        shown = "" if default in (None, "") else f" Defaults to {default}."
+        shown = "" if default in (None, "", False) else f" Defaults to {default}."
         action = group.add_argument(
             name, default=default, env_var=env, help=f"{text}{shown}", **more
         )
@@ -81,25 +96,11 @@ def add_options(parser: Any) -> None:
         action.include_in_web_ui = web
         action.is_secret = action.is_required = action.is_multiple = False
 
-    def flag(name: str, text: str) -> None:
-        option(name, False, text, action="store_true")
+    return option
 
-    _run_options(option, flag)
-    _cluster_options(option, flag)
-    _client_options(option)
-    _user_options(option)
-    option("--budget", None, "Limit of a check, NAME=VALUE; repeatable.", action="append")
-    option(
-        "--baseline",
-        "",
-        "An earlier run or suite (its folder or verdict.json) that this one must be as good as.",
-    )
-    option("--runs-dir", "runs", "Folder that holds a folder for every run.")
-    flag("--no-report", "Write no report.html.")
-    option("--prometheus-port", "", "Serve /metrics on this loopback port.")
-    flag("--list-scenarios", "Print the scenarios, a line each, and end.")
-    _check_when_parsed(parser)
-    _complain_in_one_line(parser)
+
+def _flagger(option: Callable[..., None]) -> Callable[[str, str], None]:
+    return lambda name, text: option(name, False, text, action="store_true")
 
 
 def _complain_in_one_line(parser: Any) -> None:
@@ -128,7 +129,7 @@ def _run_options(option: Callable[..., None], flag: Callable[..., None]) -> None
     option(
         "--scenario",
         "none",
-        f"What breaks: {', '.join(names)}, or the path of a scenario file.",
+        "What breaks: a name that --list-scenarios prints, or the path of a scenario file.",
         web=True,
         metavar="NAME|PATH",
         choices=Suggestions(names if given in ("", *names) else [*names, given]),
@@ -210,7 +211,7 @@ def _cluster_options(option: Callable[..., None], flag: Callable[..., None]) -> 
     flag("--allow-remote-faults", "Allow breaking what is not on the loopback interface.")
 
 
-def _client_options(option: Callable[..., None]) -> None:
+def _client_options(option: Callable[..., None], _: Callable[..., None]) -> None:
     option(
         "--client",
         "memquake",
@@ -236,13 +237,26 @@ def _client_options(option: Callable[..., None]) -> None:
     option("--breaker-guard", "", "With more than this share of the nodes out, open no more.")
 
 
-def _user_options(option: Callable[..., None]) -> None:
+def _user_options(option: Callable[..., None], _: Callable[..., None]) -> None:
     option("--mix", "", "Operations of MixedUser, such as get=60,set=30,delete=5,incr=5.")
     option("--zipf-alpha", "1.2", "Skew of HotKeyUser's keys.")
     option("--protection", "none", "Stampede protection of StampedeUser: none, lock, lease.")
     option("--origin-latency", "50ms", "How long the built-in origin takes to answer.")
     option("--stampede-ttl", "2", "Seconds after which the stampede's key expires.")
     option("--value-size", "100", "Bytes of a value.")
+
+
+def _verdict_options(option: Callable[..., None], flag: Callable[..., None]) -> None:
+    option("--budget", None, "Limit of a check, NAME=VALUE; repeatable.", action="append")
+    option(
+        "--baseline",
+        "",
+        "An earlier run or suite (its folder or verdict.json) that this one must be as good as.",
+    )
+    option("--runs-dir", "runs", "Folder that holds a folder for every run.")
+    flag("--no-report", "Write no report.html.")
+    option("--prometheus-port", "", "Serve /metrics on this loopback port.")
+    flag("--list-scenarios", "Print the scenarios, a line each, and end.")
 
 
 def list_and_end() -> None:

@@ -66,6 +66,8 @@ def test_they_ride_along(judge: Callable, shop: str, tmp_path: Path, processes: 
     assert result.check("no_leaks")["verdict"] == "PASS", str(result)
 
 
+@pytest.mark.prove
+@pytest.mark.light
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -1,6 +1,8 @@
 """A set-up step is silent when done, and a half-finished one never looks finished."""
 
 import os
+import shutil
+import sys
 
 import pytest
 
@@ -24,8 +26,11 @@ class FakeLog(Log):
             raise CommandError("no network")
         if "venv" in words and "--clear" in words:
             python = type(self.path)(words[-1]) / "bin" / "python"
+            shutil.rmtree(python.parent.parent / "lib", ignore_errors=True)
             python.parent.mkdir(parents=True, exist_ok=True)
             python.touch()
+            version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+            (python.parent.parent / "lib" / version / "site-packages").mkdir(parents=True)
             for stale in python.parent.parent.glob(".*"):
                 stale.unlink()
 
@@ -50,6 +55,16 @@ def test_a_complete_environment_is_left_alone(checkout):
     """The second time nothing runs."""
     assert ensure(checkout) == ["venv", "requirements.txt"]
     assert ensure(checkout) == []
+
+
+def test_memquake_is_found_from_any_folder(checkout):
+    """The environment's Python has the checkout on its path, also one set up before it had."""
+    ensure(checkout)
+    (path_file,) = checkout.glob(".venv/lib/*/site-packages/memquake.pth")
+    assert path_file.read_text() == f"{checkout}\n"
+    path_file.unlink()
+    assert ensure(checkout) == ["requirements.txt"]
+    assert path_file.exists()
 
 
 def test_development_packages_are_added_and_stand_for_the_runtime_ones(checkout):
