@@ -108,6 +108,17 @@ class Connection:
         """Whether an idle connection has been closed by the peer or holds bytes of nobody's."""
         return bool(self._is_readable(0))
 
+    @property
+    def ends(self) -> str:
+        """Local and peer address as "local to peer", "" for a socket that is closed or has none."""
+        try:
+            mine, theirs = self._socket.getsockname(), self._socket.getpeername()
+        except (OSError, AttributeError):  # a TLS socket tells neither
+            return ""
+        if not isinstance(theirs, tuple):
+            return str(theirs)  # a unix socket, whose own end has no name
+        return f"{mine[0]}:{mine[1]} to {theirs[0]}:{theirs[1]}"
+
     def ask(self, request: bytes, deadline: float) -> bytes:
         """Send a request and give the first bytes of its reply.
 

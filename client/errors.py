@@ -35,6 +35,7 @@ class MemcacheClientError(Exception):
     text: ClassVar[str] = "memcached call failed"
 
     node: str = ""  # "host:port" of the node asked, "" when none was
+    connection: str = ""  # "local to peer" of the connection the call had, where it had one
     in_step: bool = False  # the connection is at a request boundary and stays usable
 
     def __init__(self, text: str = "", *, node: str = "", in_step: bool = False) -> None:

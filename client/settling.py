@@ -50,6 +50,8 @@ class Settling:
                 self.pool.evict("breaker_open", BreakerOpen)
         finally:
             if connection is not None:
+                if isinstance(error, MemcacheClientError):
+                    error.connection = connection.ends  # while it still is one
                 if is_ours and error.in_step:  # type: ignore[attr-defined]  # is_ours says it has
                     self.pool.release(connection, self.clock())
                 elif isinstance(error, TooManyConnections):

@@ -91,7 +91,8 @@ def error_fields(error: BaseException, ends: Callable[[], bool]) -> dict[str, st
     cause = part_of(error, "__cause__") or part_of(error, "__context__")
     if issubclass(type(cause), BaseException):
         fields["cause"] = f"{kind_of(cause)}: {text_of(cause, is_ending=ends)}"
-    if found := connection_of(error):
+    own = part_of(error, "connection")
+    if found := own if type(own) is str and own else connection_of(error):
         fields["connection"] = found
     return fields
 

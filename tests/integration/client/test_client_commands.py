@@ -265,3 +265,6 @@ def test_deadline_error_is_a_timeout_error(
     assert isinstance(raised.value, TimeoutError)
     assert raised.value.happened == "indeterminate"
     assert raised.value.node == cache.node_for("k")
+    mine, theirs = raised.value.connection.split(" to ")
+    assert theirs == cache.node_for("k")
+    assert int(mine.rpartition(":")[2]) > 0  # to be found in a capture of packets
