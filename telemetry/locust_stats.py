@@ -26,7 +26,7 @@ KEPT_S = 600
 KEPT_ROWS = 720
 """Rows of Locust's own charts, one each 5 s: an hour, then twice as far apart, and so on."""
 
-MEMO_SIZE = 50_000
+MEMO_SIZE = 8_192
 """Durations whose bucket is remembered: Locust asks twice for every request."""
 
 
