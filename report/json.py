@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from report.atomic import write_text
-from verdict.model import Contributor, RunFacts, Verdict
+from verdict.model import CheckResult, Contributor, RunFacts, Verdict
 
 FORMAT_VERSION = 1
 """Grows when a field changes its meaning; added fields do not count."""
@@ -39,18 +39,7 @@ def verdict_json(verdict: Verdict, facts: RunFacts) -> dict[str, Any]:
         "totals": {
             name: verdict.totals[name] for name in ("operations", "keys", "errors", "wrong_values")
         },
-        "checks": [
-            {
-                "name": check.name,
-                "verdict": check.verdict.value,
-                "observed": _number(check.observed),
-                "limit": _number(check.limit),
-                "unit": check.unit,
-                "why": check.why,
-                "evidence": [_contributor(each) for each in check.evidence],
-            }
-            for check in verdict.checks
-        ],
+        "checks": [_check(check) for check in verdict.checks],
         "faults": [
             {
                 "id": record.id,
@@ -72,6 +61,18 @@ def verdict_json(verdict: Verdict, facts: RunFacts) -> dict[str, Any]:
         "broken_off": facts.broken_off,
         "client_under_test": dict(facts.client_under_test),
         "versions": dict(facts.versions),
+    }
+
+
+def _check(check: CheckResult) -> dict[str, Any]:
+    return {
+        "name": check.name,
+        "verdict": check.verdict.value,
+        "observed": _number(check.observed),
+        "limit": _number(check.limit),
+        "unit": check.unit,
+        "why": check.why,
+        "evidence": [_contributor(each) for each in check.evidence],
     }
 
 

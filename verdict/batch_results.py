@@ -16,7 +16,6 @@ from verdict.answers import held, inconclusive, not_applicable, percent
 from verdict.breaker import unavailable_targets
 from verdict.compare import taken_back
 from verdict.evidence import (
-    Tallies,
     calls,
     disturbances,
     lacking,
@@ -25,6 +24,7 @@ from verdict.evidence import (
     unconfirmed,
 )
 from verdict.model import CheckResult, Contributor
+from verdict.tallies import Tallies
 from verdict.view import BATCHES, View
 
 NAME = "batches_kept"

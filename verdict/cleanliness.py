@@ -49,58 +49,76 @@ def _growth(worker: WorkerFacts) -> float:
 
 def _worker_parts(view: View, worker: WorkerFacts) -> list[CheckResult]:
     name = "no_leaks"
-    parts = []
-    for what, slack in (("fds", DESCRIPTOR_SLACK), ("greenlets", GREENLET_SLACK)):
-        if what not in worker.before or what not in worker.after:
-            missing = left_behind(view, f"{what} of {worker.id}: not counted", None)
-            why = f"{worker.id}: {what} were not counted"
-            parts.append(inconclusive(name, why, evidence=missing))
-            continue
-        extra = worker.after[what] - worker.before[what]
-        why = f"{worker.id}: {extra:.0f} {what} more than before the run"
-        if what == "greenlets" and worker.left_running:
-            why += f": {', '.join(worker.left_running)}"
-        seen = left_behind(
+    parts = [
+        _counted_part(view, worker, what, slack)
+        for what, slack in (("fds", DESCRIPTOR_SLACK), ("greenlets", GREENLET_SLACK))
+    ]
+    if worker.slots_in_use is not None:
+        slots = worker.slots_in_use
+        why = f"{worker.id}: {slots} pool slots in use with no call under way"
+        seen = left_behind(view, f"pool slots of {worker.id} in use", slots)
+        parts.append(
+            held(name, slots == 0, why, observed=slots, limit=0, unit="count", evidence=seen)
+        )
+    parts.append(_memory_part(view, worker))
+    return parts
+
+
+def _counted_part(view: View, worker: WorkerFacts, what: str, slack: int) -> CheckResult:
+    """Judge descriptors or greenlets of a load process."""
+    name = "no_leaks"
+    if what not in worker.before or what not in worker.after:
+        missing = left_behind(view, f"{what} of {worker.id}: not counted", None)
+        return inconclusive(name, f"{worker.id}: {what} were not counted", evidence=missing)
+    running = list(worker.left_running) if what == "greenlets" else []
+    extra = worker.after[what] - worker.before[what]
+    why = f"{worker.id}: {extra:.0f} {what} more than before the run"
+    if running:
+        why += f": {', '.join(running)}"
+    part = held(
+        name,
+        extra <= slack,
+        why,
+        observed=max(0, extra),
+        limit=slack,
+        unit="count",
+        evidence=left_behind(
             view,
             f"{what} of {worker.id} beyond those before the run",
             int(extra),
             before=worker.before[what],
             after=worker.after[what],
-            left_running=list(worker.left_running) if what == "greenlets" else [],
-        )
-        seen_extra = max(0, extra)
-        part = held(
-            name, extra <= slack, why, observed=seen_extra, limit=slack, unit="count", evidence=seen
-        )
-        parts.append(_unless_shared(view, part))
-    if worker.slots_in_use is not None:
-        held_slots = worker.slots_in_use
-        why = f"{worker.id}: {held_slots} pool slots in use with no call under way"
-        seen = left_behind(view, f"pool slots of {worker.id} in use", held_slots)
-        part = held(
-            name, held_slots == 0, why, observed=held_slots, limit=0, unit="count", evidence=seen
-        )
-        parts.append(part)
+            left_running=running,
+        ),
+    )
+    return _unless_shared(view, part)
+
+
+def _memory_part(view: View, worker: WorkerFacts) -> CheckResult:
+    """Judge the resident memory of a load process."""
+    name = "no_leaks"
     if not worker.rss_baseline or not worker.rss_end:
         seen = left_behind(view, f"memory of {worker.id}: not measured", None)
-        parts.append(inconclusive(name, f"{worker.id}: memory was not measured", evidence=seen))
-        return parts
+        return inconclusive(name, f"{worker.id}: memory was not measured", evidence=seen)
     limit = view.limit(name)
     allowed = worker.rss_baseline * (1 + limit) + MEMORY_SLACK_BYTES
-    grown = _growth(worker)
     mib = 1024 * 1024
     why = f"{worker.id}: memory {worker.rss_baseline / mib:.0f} to {worker.rss_end / mib:.0f} MiB"
-    seen = left_behind(
-        view,
-        f"bytes of {worker.id}'s memory over its baseline",
-        int(worker.rss_end - worker.rss_baseline),
-        before=worker.rss_baseline,
-        after=worker.rss_end,
+    part = held(
+        name,
+        worker.rss_end <= allowed,
+        why,
+        observed=max(0, _growth(worker)),
+        limit=limit,
+        evidence=left_behind(
+            view,
+            f"bytes of {worker.id}'s memory over its baseline",
+            int(worker.rss_end - worker.rss_baseline),
+            before=worker.rss_baseline,
+            after=worker.rss_end,
+        ),
     )
-    is_held = worker.rss_end <= allowed
-    part = held(name, is_held, why, observed=max(0, grown), limit=limit, evidence=seen)
-    parts.append(_unless_shared(view, part))
-    return parts
+    return _unless_shared(view, part)
 
 
 def _unless_shared(view: View, part: CheckResult) -> CheckResult:

@@ -15,8 +15,9 @@ from client.operation import Outcome
 from telemetry.window import Window
 from verdict.answers import answer, held, inconclusive, percent, worst
 from verdict.compare import taken_back
-from verdict.evidence import Tallies, lacking
+from verdict.evidence import lacking
 from verdict.model import CheckResult, Contributor, Ruling
+from verdict.tallies import Tallies
 from verdict.view import View
 from verdict.witness_connections import ConnectionStep, connection_steps
 

@@ -34,6 +34,7 @@ from verdict.evidence import (
 )
 from verdict.model import CheckResult, Contributor, Ruling
 from verdict.node_events import incidents, notes
+from verdict.phases import FaultSpan
 from verdict.view import CPU_LIMIT, View
 
 STEADY_SECONDS_NEEDED = 5
@@ -228,25 +229,12 @@ def fault_confirmed(view: View) -> CheckResult:
             for record in missing[:3]
         ]
         why = view.because("; ".join(reasons))
-        seen = [
-            each
-            for span in view.phases.spans
-            if not span.record.confirmed
-            for each in unconfirmed(span)
-        ] + [*not_injected(view)]
+        spans = [span for span in view.phases.spans if not span.record.confirmed]
+        seen = [*(each for span in spans for each in unconfirmed(span)), *not_injected(view)]
         return inconclusive(name, why, observed=len(missing), limit=limit, evidence=lambda: seen)
     lines = [(span, line) for span in view.phases.spans for line in without_effect(view, span)]
     if lines:
-        unfelt = [
-            Contributor(
-                outcome=line,
-                node=", ".join(span.record.nodes),
-                from_s=span.begins,
-                to_s=span.heal,
-                count=view.total(view.phases.during(span), *span.record.nodes).operations,
-            )
-            for span, line in lines
-        ]
+        unfelt = [_unfelt(view, span, line) for span, line in lines]
         why = "; ".join(line for _, line in lines[:3])
         return inconclusive(name, why, observed=len(lines), limit=limit, evidence=lambda: unfelt)
     strays = sum(worker.strays for worker in view.facts.workers)
@@ -262,6 +250,18 @@ def fault_confirmed(view: View) -> CheckResult:
         return inconclusive(name, why, observed=strays, limit=limit, evidence=lambda: astray)
     why = f"{len(records)} of {len(records)} confirmed" if not missing else "within the budget"
     return held(name, True, why, observed=len(missing), limit=limit)
+
+
+def _unfelt(view: View, span: FaultSpan, line: str) -> Contributor:
+    """Return a fault that proved nothing, with the calls to its nodes meanwhile."""
+    nodes = span.record.nodes
+    return Contributor(
+        outcome=line,
+        node=", ".join(nodes),
+        from_s=span.begins,
+        to_s=span.heal,
+        count=view.total(view.phases.during(span), *nodes).operations,
+    )
 
 
 def load_kept(view: View) -> CheckResult:
@@ -291,30 +291,13 @@ def load_kept(view: View) -> CheckResult:
         return answer(name, Ruling.PASS, why, observed=share, limit=limit)
     if busy > late and not _is_saturated(view, outside):
         why += f"; every user was inside the client in {busy} of {busy + late} samples of backlog"
-        return held(
-            name,
-            False,
-            why,
-            observed=share,
-            limit=limit,
-            evidence=lambda: [
-                *by_second(view, unsent, "", "starts not sent: every user was inside the client")[
-                    :1
-                ],
-                *longest_calls(view, outside),
-            ],
-        )
+        stuck = by_second(view, unsent, "", "starts not sent: every user was inside the client")
+        seen = [*stuck[:1], *longest_calls(view, outside)]
+        return held(name, False, why, observed=share, limit=limit, evidence=lambda: seen)
     why += "; the generator itself was late"
-    return inconclusive(
-        name,
-        why,
-        observed=share,
-        limit=limit,
-        evidence=lambda: [
-            *disturbances(view, outside),
-            *by_second(view, unsent, "", "starts not sent by a generator that was late"),
-        ],
-    )
+    unsent_late = by_second(view, unsent, "", "starts not sent by a generator that was late")
+    seen = [*disturbances(view, outside), *unsent_late]
+    return inconclusive(name, why, observed=share, limit=limit, evidence=lambda: seen)
 
 
 def _unsent(view: View, stretch: Sequence[int]) -> list[Triple]:

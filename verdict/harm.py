@@ -35,7 +35,6 @@ from verdict.compare import (
     taken_back,
 )
 from verdict.evidence import (
-    Tallies,
     by_second,
     calls,
     disturbances,
@@ -49,6 +48,7 @@ from verdict.evidence import (
 from verdict.lag import hub_lag_s, hub_stood_s
 from verdict.model import CheckResult, Contributor, Ruling
 from verdict.phases import FaultSpan
+from verdict.tallies import Tallies
 from verdict.view import BATCHES, View
 
 DEADLINE_FACTOR = 1.1

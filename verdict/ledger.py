@@ -10,9 +10,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from verdict.answers import held, inconclusive, not_applicable
+from verdict.answers import Evidence, held, inconclusive, not_applicable
 from verdict.correctness import evidence_line
 from verdict.evidence import Triple, by_second, kept_findings, lacking
 from verdict.model import CheckResult, Contributor, Figure, LedgerFacts, Ruling
@@ -73,68 +74,84 @@ def no_lost_writes(view: View) -> CheckResult:
     """Keep acknowledged writes: a direct read finds each on a node that lost nothing by itself."""
     name = "no_lost_writes"
     writes = sum(ledger.writes for ledger in ledgers_of(view))
-    losses = {node: last_loss_s(view.facts, node) for node in view.facts.nodes}
     doubts = _doubts(view)
-    excused = 0
-    lost_where: list[Triple] = []
-    unsure_where: list[Triple] = []
-    moved = moved_keys(view)
-    if lost_before_the_run(view.facts):
-        losses[""] = math.inf  # keys of before the run, which were found on no node
-    for node, since, count in (item for ledger in ledgers_of(view) for item in ledger.lost):
-        if since <= losses.get(node, -math.inf) or moved.covers(node, since):
-            excused += count
-        elif node in doubts:
-            unsure_where.append((node, since, count))
-        else:
-            lost_where.append((node, since, count))
-    lost = sum(count for _, _, count in lost_where)
-    unsure = sum(count for _, _, count in unsure_where)
+    losses = _losses(view, doubts)
+    lost = sum(count for _, _, count in losses.lost)
     limit = view.limit(name)
     if any(ledger.hides_keys for ledger in ledgers_of(view)):
         why = "the client gives its keys names that nobody can tell: no server can be asked"
         few = lacking("writes under names that can be told", 0, WRITES_NEEDED)
         return inconclusive(name, why, observed=lost, limit=limit, evidence=lambda: few)
     seen = f"{lost} of {writes:,} acknowledged writes lost"
-    if excused:
-        seen += f"; {excused} gone with a node that restarted, evicted, was flushed or left out"
-    examples = ledger_examples(view, "lost_write", at="acknowledged_s")
+    if losses.excused:
+        seen += f"; {losses.excused} gone with a node that restarted, evicted, was flushed"
+        seen += " or left out"
     if lost > limit:
-        node, since, _ = lost_where[0]
-        shown = evidence_of(view, "lost_write", node=node, acknowledged_s=since)
-        result = held(
-            name,
-            False,
-            seen + shown,
-            observed=lost,
-            limit=limit,
-            evidence=lambda: by_second(view, lost_where, "", "acknowledged write lost", examples),
-        )
-        if view.facts.is_void:
-            reason = "a server died by itself, and what it had with it"
-            return dataclasses.replace(
-                result, verdict=Ruling.INCONCLUSIVE, why=f"{seen}, but {reason}"
-            )
-        return result
+        return _lost_writes(view, losses.lost, seen)
+    if losses.unsure:
+        unsure = sum(count for _, _, count in losses.unsure)
+        nodes = sorted({node for node, _, _ in losses.unsure})
+        why = f"{seen}; {unsure} more lost on " + "; ".join(doubts[node] for node in nodes)
+        gone = _shown_losses(view, losses.unsure, "write lost or node gone")
+        return inconclusive(name, why, observed=lost, limit=limit, evidence=gone)
     unasked = sum(ledger.unasked for ledger in ledgers_of(view))
-    if unsure:
-        nodes = sorted({node for node, _, _ in unsure_where})
-        why = f"{unsure} more lost on " + "; ".join(doubts[node] for node in nodes)
-        return inconclusive(
-            name,
-            f"{seen}; {why}",
-            observed=lost,
-            limit=limit,
-            evidence=lambda: by_second(view, unsure_where, "", "write lost or node gone", examples),
-        )
-    if writes - min(writes, unasked) < WRITES_NEEDED:
+    asked = writes - min(writes, unasked)
+    if asked < WRITES_NEEDED:
         why = view.because(f"{writes} acknowledged writes, {WRITES_NEEDED} needed")
         if unasked:
             why += f"; of {unasked} the servers could not be asked"
-        asked = writes - min(writes, unasked)
         few = lacking("acknowledged writes that a server was asked for", asked, WRITES_NEEDED)
         return inconclusive(name, why, observed=lost, limit=limit, evidence=lambda: few)
     return held(name, True, seen, observed=lost, limit=limit)
+
+
+@dataclass(slots=True)
+class _Losses:
+    """Acknowledged writes that no server has: by the client, perhaps by it, with their node."""
+
+    lost: list[Triple] = field(default_factory=list)
+    unsure: list[Triple] = field(default_factory=list)
+    excused: int = 0
+
+
+def _losses(view: View, doubts: Mapping[str, str]) -> _Losses:
+    """Return the writes that were lost, by what their node did meanwhile."""
+    found = _Losses()
+    until = {node: last_loss_s(view.facts, node) for node in view.facts.nodes}
+    moved = moved_keys(view)
+    if lost_before_the_run(view.facts):
+        until[""] = math.inf  # keys of before the run, which were found on no node
+    for node, since, count in (item for ledger in ledgers_of(view) for item in ledger.lost):
+        if since <= until.get(node, -math.inf) or moved.covers(node, since):
+            found.excused += count
+        elif node in doubts:
+            found.unsure.append((node, since, count))
+        else:
+            found.lost.append((node, since, count))
+    return found
+
+
+def _lost_writes(view: View, lost: Sequence[Triple], seen: str) -> CheckResult:
+    """Convict of lost writes, unless a server died with them."""
+    node, since, _ = lost[0]
+    shown = evidence_of(view, "lost_write", node=node, acknowledged_s=since)
+    result = held(
+        "no_lost_writes",
+        False,
+        seen + shown,
+        observed=sum(count for _, _, count in lost),
+        limit=view.limit("no_lost_writes"),
+        evidence=_shown_losses(view, lost, "acknowledged write lost"),
+    )
+    if not view.facts.is_void:
+        return result
+    why = f"{seen}, but a server died by itself, and what it had with it"
+    return dataclasses.replace(result, verdict=Ruling.INCONCLUSIVE, why=why)
+
+
+def _shown_losses(view: View, found: Sequence[Triple], what: str) -> Evidence:
+    examples = ledger_examples(view, "lost_write", at="acknowledged_s")
+    return lambda: by_second(view, found, "", what, examples)
 
 
 def _doubts(view: View) -> dict[str, str]:

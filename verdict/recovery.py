@@ -124,14 +124,8 @@ def _recovers(view: View, span: FaultSpan, node: str) -> CheckResult:
         clear_bad = last_bad(view, node, span.healed, until, without=view.aftermath)
         is_excused = clear_bad is None or clear_bad - span.healed <= limit
         late = range(math.floor(span.healed + limit), math.ceil(until))
-        result = held(
-            name,
-            False,
-            why,
-            observed=took,
-            limit=limit,
-            evidence=lambda: bad_operations(view, late, node),
-        )
+        seen = bad_operations(view, late, node)
+        result = held(name, False, why, observed=took, limit=limit, evidence=lambda: seen)
         if is_excused and not _is_given_up(view, node, span.healed + limit, until):
             reason = "the generator was saturated in all that came so late"
             return taken_back(result, reason, *disturbances(view, late))

@@ -7,6 +7,7 @@ from tests.unit.verdict.made_up_runs import MS, TIMED_OUT, MadeUpRun
 from verdict import evidence
 from verdict.answers import held, with_evidence, worst
 from verdict.model import CheckResult, Contributor, Ruling
+from verdict.tallies import example
 from verdict.view import View
 
 
@@ -107,11 +108,11 @@ def test_a_result_names_three_contributors_at_most() -> None:
 
 def test_example_lacking_a_field_fits() -> None:
     """What an example does not say speaks for no other group."""
-    assert evidence.example([{"at_s": 3.0, "key": "k"}], 2, 4, node="node1") == {
+    assert example([{"at_s": 3.0, "key": "k"}], 2, 4, node="node1") == {
         "at_s": 3.0,
         "key": "k",
     }
-    assert evidence.example([{"at_s": 3.0, "node": "node2"}], 2, 4, node="node1") == {}
+    assert example([{"at_s": 3.0, "node": "node2"}], 2, 4, node="node1") == {}
 
 
 def test_errors_of_no_known_kind_are_told_by_their_class() -> None:
