@@ -88,9 +88,19 @@ def _modules(client: object, factory: object) -> Iterable[str]:
     for value in list(parts.values()) if type(parts) is dict else ():
         yield module_of(type(value))
     for space in (space_of(type(client)), space_of(_function(factory))):
-        for value in list(space.values()):
-            named = part_of(value, "__name__" if type(value) is ModuleType else "__module__")
-            yield named if type(named) is str else ""
+        yield from map(_origin, list(space.values()))
+
+
+def _origin(value: object) -> str:
+    """Give the module that a value comes from, without a look at what its own code would say."""
+    kind = type(value)
+    if kind is ModuleType:
+        found = vars(value).get("__name__")
+    elif kind is FunctionType:
+        found = value.__module__
+    else:
+        found = module_of(value if issubclass(kind, type) else kind)  # type: ignore[arg-type]
+    return found if type(found) is str else ""
 
 
 def _distribution(module: str) -> str | None:

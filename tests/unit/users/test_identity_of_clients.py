@@ -139,3 +139,14 @@ def test_versions_of_what_runs_the_load() -> None:
         "gevent": metadata.version("gevent"),
         "locust": metadata.version("locust"),
     }
+
+
+def test_no_code_of_the_client_s_module_is_run(adapter: ModuleType) -> None:
+    """What stands there may connect when it is looked at."""
+
+    class Lazy:
+        def __getattribute__(self, name: str) -> Any:
+            raise AssertionError(name)
+
+    adapter.lazy = Lazy()  # type: ignore[attr-defined]
+    assert identity(adapter.make)["libraries"] == {"pymemcache": PYMEMCACHE}
