@@ -88,6 +88,8 @@ class _Remains:
     has_ended: bool = False
     at_s: float | None = None  # the last thing that is known to have happened
     phase: str = ""
+    client_under_test: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
     faults: dict[str, FaultRecord] = field(default_factory=dict)
     undone: set[str] = field(default_factory=set)
     workers: dict[str, int] = field(default_factory=dict)
@@ -101,7 +103,10 @@ class _Remains:
         self.has_ended = self.has_ended or event in ENDED
         if isinstance(at := entry.get("t"), int | float):
             self.at_s = max(at, self.at_s or 0.0)
-        if event == "phase":
+        if event == "run":
+            self.client_under_test = entry.get("client_under_test", {})
+            self.versions = entry.get("versions", {})
+        elif event == "phase":
             self.phase = str(entry["name"])
         elif event == "guard" and entry.get("what") == "undone":
             self.undone.add(str(entry["id"]).partition("@")[0])
@@ -167,5 +172,7 @@ def _facts(folder: Path, remains: _Remains) -> RunFacts:
         workers=[WorkerFacts(id=name, operations=n) for name, n in remains.workers.items()],
         budgets={},
         stopped_early=remains.why,
+        client_under_test=remains.client_under_test,
+        versions=remains.versions,
         broken_off=True,
     )

@@ -63,13 +63,7 @@ def run_facts(run: MasterRun) -> RunFacts:
         and run.epoch is not None
         and all(member.lost_at_s is None for member in run.fleet.members.values()),
         groups=run.groups,
-        client_under_test=agreed([member.client for member in run.fleet.members.values()]),
-        versions={
-            **agreed([member.versions for member in run.fleet.members.values()]),
-            "memcached": ", ".join(sorted(set(run.node_versions.values()))),
-        },
-        timeline_growth=_timeline_growth(run),
-        foreign_users=tuple(run.foreign_users),
+        **identity(run),
         earlier=settings.earlier,
     )
     return confirmed_by_calls(facts)
@@ -81,6 +75,18 @@ def found_counts(timeline: Timeline) -> dict[str, dict[str, int]]:
         "wrong_value": dict(timeline.wrong.counts),
         "finding": dict(timeline.findings.counts),
         "error": dict(timeline.errors.counts),
+    }
+
+
+def identity(run: MasterRun) -> dict[str, Any]:
+    """Give who the client under test is and what ran it, as all load processes tell it."""
+    members = list(run.fleet.members.values())
+    return {
+        "client_under_test": agreed([member.client for member in members]),
+        "versions": {
+            **agreed([member.versions for member in members]),
+            "memcached": ", ".join(sorted(set(run.node_versions.values()))),
+        },
     }
 
 

@@ -27,7 +27,7 @@ from faults.runner import ScenarioRunner
 from session import messages, riders
 from session.command import run_options
 from session.dispatching import spawned_users
-from session.facts import run_facts
+from session.facts import identity, run_facts
 from session.failure import say
 from session.fleet import Fleet
 from session.folder import RunFolder
@@ -255,7 +255,12 @@ class MasterRun:
         self.epoch = time.monotonic() + LEAD_S
         self.journal.begin(self.epoch)
         self.guard.journal(self.folder.file("journal.jsonl"), self.epoch)
-        self.journal.note("run", scenario=self.settings.scenario.name, client=self.settings.client)
+        self.journal.note(
+            "run",
+            scenario=self.settings.scenario.name,
+            client=self.settings.client,
+            **identity(self),
+        )
         self.timeline.start(self.epoch)
         self._protect_faults()
         rates = self.fleet.split(self.settings.target_rate)

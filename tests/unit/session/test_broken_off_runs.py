@@ -35,7 +35,13 @@ FAULT = {
     "confirmed_at_s": 10.2,
 }
 JOURNAL: list[dict[str, Any]] = [
-    {"t": -0.3, "event": "run", "scenario": "node-blackhole"},
+    {
+        "t": -0.3,
+        "event": "run",
+        "scenario": "node-blackhole",
+        "client_under_test": {"class": "shop.Cache", "version": None},
+        "versions": {"python": "3.11.7"},
+    },
     {"t": 0.0, "event": "phase", "name": "stabilization"},
     {"t": 10.0, "event": "phase", "name": "testing"},
     {"t": 10.2, "event": "confirmed", "fault": FAULT},
@@ -96,6 +102,8 @@ def test_what_was_written_until_then_is_summed_up(tmp_path: Path) -> None:
     }
     assert (verdict["faults"][0]["id"], verdict["faults"][0]["ended_s"]) == ("hole", None)
     assert (verdict["seed"], verdict["client"]) == (7, "memquake")
+    assert verdict["client_under_test"] == {"class": "shop.Cache", "version": None}
+    assert verdict["versions"] == {"python": "3.11.7"}
     assert verdict["started"] == folder.started
     suite = next(iter(JUnitXml.fromfile(str(folder.file("junit.xml")))))
     assert suite.errors == len(CHECKS)
