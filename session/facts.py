@@ -134,6 +134,7 @@ def _ledger(told: Any) -> LedgerFacts | None:
     if not told:
         return None
     found = dict(told)
+    found["places"] = [(str(k), str(node), int(s), int(n)) for k, node, s, n in told["places"]]
     for name in BY_NODE:
         found[name] = [(str(node), int(second), int(n)) for node, second, n in told[name]]
     return LedgerFacts(**found)

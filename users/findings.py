@@ -25,6 +25,7 @@ class Findings:
         self.outlived = 0
         self.unasked = 0
         self._evidence = Evidence()
+        self._places: Counter[tuple[str, str, int]] = Counter()
         self._counts: dict[str, Counter[tuple[str, int]]] = {name: Counter() for name in BY_NODE}
 
     def count(self, name: str, node: str, second: int) -> None:
@@ -32,10 +33,11 @@ class Findings:
         self._counts[name][node, second] += 1
 
     def keep(self, detail: Mapping[str, Any]) -> None:
-        """Keep one as evidence while there is room for its `kind` on its `node`.
+        """Count one at its place, and keep it while there is room for its `kind` on its `node`.
 
         By node: what is excused on one node must not crowd out what is not on another.
         """
+        self._places[detail["kind"], detail["node"], int(detail["at_s"])] += 1
         self._evidence.add(f"{detail['kind']} {detail['node']}", detail)
 
     def seconds(self, name: str, node: str) -> set[int]:
@@ -53,6 +55,7 @@ class Findings:
             "wrong_updates": self.wrong_updates,
             "unasked": self.unasked,
             "outlived": self.outlived,
+            "places": [[*place, count] for place, count in sorted(self._places.items())],
             "evidence": self._evidence.kept,
         }
         for name, counts in self._counts.items():

@@ -202,6 +202,14 @@ def ledger_examples(view: View, kind: str, *, at: str = "at_s") -> list[Mapping[
 
 
 def cases_of(view: View, kind: str, count: int) -> Sequence[Contributor]:
-    """Give where the ledgers' cases of a kind were; of a kind without cases only the count."""
-    found = kept_findings(ledger_examples(view, kind))
-    return found or [Contributor(outcome=kind.replace("_", " "), count=count)]
+    """Return where and when the ledgers found a kind of case; only the count where none says."""
+    places = [
+        (node, second, number)
+        for ledger in ledgers_of(view)
+        for of, node, second, number in ledger.places
+        if of == kind
+    ]
+    what = kind.replace("_", " ")
+    examples = ledger_examples(view, kind)
+    found = by_second(view, places, "", what, examples) or kept_findings(examples)
+    return found or [Contributor(outcome=what, count=count)]

@@ -69,6 +69,7 @@ class LedgerFacts:
     stale_unsure: Sequence[tuple[str, int, int]] = ()  # those of which that cannot be said
     older_counters: Sequence[tuple[str, int, int]] = ()  # answers of one that had begun again
     declares_moves: bool = False  # the client says that it moves keys between nodes
+    places: Sequence[tuple[str, str, int, int]] = ()  # kind, node, second found in, count
     evidence: Sequence[Mapping[str, Any]] = ()  # the first of each kind
 
 

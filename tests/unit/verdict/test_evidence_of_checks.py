@@ -171,3 +171,25 @@ def test_false_misses_show_one_from_outside_the_fault() -> None:
     assert found.example["key"] == "k40"
     assert "k40" in result.why
     assert "k12" not in result.why
+
+
+def test_stale_reads_are_counted_where_they_were_found() -> None:
+    """All of them, not only those that were kept, by node and before and after a fault."""
+    run = run_with_outage(40)
+    operations = sum(sum(fates.values()) for fates in run.tenths.values())
+    usual = run.worker().ledger
+    assert usual is not None
+    ledger = dataclasses.replace(
+        usual,
+        stale=90,
+        places=[("stale_read", "node1", 4, 60), ("stale_read", "node1", 30, 30)],
+        evidence=[{"kind": "stale_read", "key": "k30", "node": "node1", "at_s": 30}],
+    )
+    view = View(run.but(workers=[run.worker(operations, ledger=ledger)]).facts())
+    result = CHECKS["no_stale_reads"](view)
+    assert result.verdict is Ruling.FAIL
+    assert [(c.node, c.from_s, c.to_s, c.count) for c in result.evidence] == [
+        ("node1", 4, 5, 60),
+        ("node1", 30, 31, 30),
+    ]
+    assert [c.example.get("key") for c in result.evidence] == [None, "k30"]
