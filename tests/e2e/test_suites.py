@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped
 
+from tests.conftest import CHECKOUT
+
 SUITE = """
 name: tiny
 scenarios:
@@ -18,7 +20,9 @@ scenarios:
   - {scenario: ./calm.yaml, duration: 8s, seed: 5}
 """
 LOAD = ["MixedUser", "--suite", "./tiny.yaml", "-u", "8", "--target-rate", "400"]
-LIAR = """
+LIAR = f"""
+import sys
+sys.path.append({str(CHECKOUT)!r})  # a service that uses memquake's client has it on its path
 from client import ClientSettings, MemcacheClient
 
 class Liar(MemcacheClient):
