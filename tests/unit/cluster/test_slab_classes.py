@@ -30,6 +30,8 @@ def test_settings_of_a_server_are_read() -> None:
 @pytest.mark.parametrize(
     ("slabs", "value", "a_page"),
     [
+        pytest.param(USUAL, 7, 10_922, id="96 bytes, to the last one"),
+        pytest.param(USUAL, 8, 8_738, id="120 bytes for one more, and 96 without cas"),
         pytest.param(USUAL, 100, 5461, id="192 bytes"),
         pytest.param(USUAL, 3_000, 288, id="3,632 bytes"),
         pytest.param(USUAL, 100_000, 10, id="103,496 bytes"),

@@ -68,6 +68,22 @@ def test_a_fault_that_met_with_it_is_not_judged_by_its_failures(at: float) -> No
     assert verdict.ruling is Ruling.INCONCLUSIVE
 
 
+def test_what_an_incident_hides_of_a_fault_is_no_pass() -> None:
+    """A client that needs 12 s to recover is not seen to, where another node is away meanwhile."""
+    run = run_with_outage(60).all_calls("node2", 20, 32, TIMED_OUT)
+    assert "recovers_within" in failed(judge(run.facts()))
+    hidden = judge(restarts(run, 21, 23).facts())
+    assert ruling(hidden, "recovers_within") is Ruling.INCONCLUSIVE
+
+
+def test_what_fails_of_a_fault_after_an_incident_is_inconclusive() -> None:
+    """The node of the fault goes away again, and gets no traffic as far as the run shows."""
+    run = run_with_outage(60).no_calls("node2", 34, 60)
+    assert "recovers_within" in failed(judge(run.facts()))
+    met = judge(restarts(run, 45, 47, "node2").facts())
+    assert ruling(met, "recovers_within") is Ruling.INCONCLUSIVE
+
+
 def test_a_client_that_does_not_recover_is_convicted_in_spite_of_an_earlier_one() -> None:
     """What was over before the fault began excuses nothing of it."""
     run = MadeUpRun(60).fault("node2", at=30.0, to=40.0)
