@@ -222,7 +222,12 @@ def disturbed_seconds(facts: RunFacts) -> frozenset[int]:
         for incident in incidents(facts)
         for second in range(
             math.floor(incident.begin - facts.op_timeout_s),
-            math.ceil(min(incident.settled_s(wait_s), facts.duration_s)),
+            math.ceil(
+                min(
+                    incident.settled_s(wait_s),
+                    max(facts.duration_s, incident.begin) + wait_s,
+                )
+            ),
         )
     )
 

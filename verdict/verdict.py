@@ -92,12 +92,15 @@ def worst_of(rulings: Sequence[Ruling]) -> Ruling:
 def _judged(name: str, check: Check, view: View, calm: View) -> CheckResult:
     """Judge the whole run, or what is left of it without the seconds that decide nothing."""
     result = _run(name, check, view if name in WHOLE_RUN else calm)
-    met = incidents(view.facts)
+    if result.verdict is not Ruling.FAIL:
+        return result
     is_doubtful = name in LASTING or (
         name in RAISED_BY_ABSENCE and _run(name, check, calm).verdict is not Ruling.FAIL
     )
-    if met and is_doubtful and result.verdict is Ruling.FAIL:
+    if is_doubtful and (met := incidents(view.facts)):
         return taken_back(result, words_of(met), *(each.contributor for each in met))
+    if is_doubtful and view.facts.is_void:
+        return taken_back(result, view.facts.stopped_early)
     return result
 
 

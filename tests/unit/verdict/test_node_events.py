@@ -217,3 +217,12 @@ def test_a_crowd_of_the_plan_is_no_incident() -> None:
     """What a fault fills is judged by the checks of faults."""
     run = MadeUpRun().fault("node2", effects=("pressure",))
     assert unplanned_events(at_its_limit(run, 11.5, 14.5, "node2").facts()) == []
+
+
+def test_an_own_server_that_died_convicts_nobody_of_what_came_of_it() -> None:
+    """The windows end before it, and what the client returned and left behind does not count."""
+    run = happened(MadeUpRun(20), NodeChange.AWAY, 21.0, None, "node1")
+    run.but(is_void=True, stopped_early="memcached of node1 died by itself")
+    run.but(findings=[{"kind": "bad_result", "at_s": 21.4}, {"kind": "close_failed", "at_s": 23.0}])
+    run.but(workers=[run.worker(12_000, after={"fds": 99, "greenlets": 9})])
+    assert not failed(judge(run.facts()))
