@@ -72,11 +72,12 @@ def _check(check: CheckResult) -> dict[str, Any]:
         "limit": _number(check.limit),
         "unit": check.unit,
         "why": check.why,
-        "evidence": [_contributor(each) for each in check.evidence],
+        "evidence": [contributor_json(each) for each in check.evidence],
     }
 
 
-def _contributor(each: Contributor) -> dict[str, Any]:
+def contributor_json(each: Contributor) -> dict[str, Any]:
+    """Return a contributor in the fields of the contract."""
     return {
         "operation": each.operation or None,
         "node": each.node or None,

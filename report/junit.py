@@ -10,7 +10,14 @@ from pathlib import Path
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from report.atomic import write_text
-from report.words import client_rows, contributor_text, example_text, limit_text, plain, quantity
+from report.words import (
+    client_rows,
+    contributor_text,
+    evidence_lines,
+    limit_text,
+    plain,
+    quantity,
+)
 from verdict.model import CheckResult, Ruling, RunFacts, Verdict
 
 
@@ -46,10 +53,7 @@ def _test_case(check: CheckResult, facts: RunFacts) -> TestCase:
         f"observed {quantity(check.observed, check.unit)}, limit {limit_text(check)}\n"
         f"rule: {plain(check.rule)}"
     )
-    for each in check.evidence:
-        detail += f"\n- {contributor_text(each)}"
-        if each.example:
-            detail += f"\n  example: {example_text(each)}"
+    detail = "\n".join([detail, *evidence_lines(check.evidence)])
     if check.verdict is Ruling.FAIL:
         case.result = [_with_detail(Failure(why, "FAIL"), detail)]
     elif check.verdict is Ruling.INCONCLUSIVE:

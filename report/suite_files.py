@@ -13,8 +13,9 @@ from typing import Any
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from report.atomic import write_text
+from report.json import contributor_json
 from report.suite import reason, title
-from report.words import plain, quantity
+from report.words import evidence_lines, plain, quantity
 from verdict.model import Ruling
 from verdict.suite import State, SuiteCase, SuiteResult
 
@@ -69,6 +70,7 @@ def _case_json(case: SuiteCase) -> dict[str, Any]:
         "verdict": None if case.ruling is None else case.ruling.value,
         "check": case.check or None,
         "why": case.why,
+        "evidence": [contributor_json(each) for each in case.evidence],
         "run": case.run or None,
         "inconclusive_runs": list(case.vague_runs),
         "duration_s": round(case.duration_s, 3),
@@ -97,7 +99,8 @@ def _test_case(case: SuiteCase, result: SuiteResult) -> TestCase:
 
 
 def _details(case: SuiteCase) -> list[str]:
-    lines = [f"run folder: {plain(case.run)}"] if case.run else []
+    lines = evidence_lines(case.evidence)
+    lines += [f"run folder: {plain(case.run)}"] if case.run else []
     lines += [f"INCONCLUSIVE before it: {plain(run)}" for run in case.vague_runs]
     lines.append(f"seed {case.seed}, time scale {case.time_scale:g}, round {case.round}")
     if case.operations is not None:

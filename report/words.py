@@ -124,6 +124,16 @@ def contributor_text(each: Contributor) -> str:
     return f"{where}: {text}" if where else text
 
 
+def evidence_lines(evidence: Sequence[Contributor]) -> list[str]:
+    """Write contributors with their examples, for a text of several lines."""
+    lines = []
+    for each in evidence:
+        lines.append(f"- {contributor_text(each)}")
+        if each.example:
+            lines.append(f"  example: {example_text(each)}")
+    return lines
+
+
 def span_text(begin: float | None, end: float | None) -> str:
     """Write from when to when something happened, in seconds of the run."""
     if begin is None:

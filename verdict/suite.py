@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from verdict.model import EXIT_CODES, CheckResult, Ruling, RunFacts, Verdict
+from verdict.model import EXIT_CODES, CheckResult, Contributor, Ruling, RunFacts, Verdict
 
 SET_UP_ERROR = 2
 """Exit code of a suite in which nothing is worse than a scenario that could not be set up."""
@@ -38,6 +38,7 @@ class SuiteCase:
     ruling: Ruling | None = None  # None for what was not judged
     check: str = ""  # the first check that decided against it
     why: str = ""  # one line: that check's evidence, or what kept it from being judged
+    evidence: tuple[Contributor, ...] = ()  # that check's
     more: int = 0  # further checks that decided the same
     run: str = ""  # name of the run's folder
     vague_runs: tuple[str, ...] = ()  # folders of the runs before it, all INCONCLUSIVE
@@ -104,6 +105,7 @@ def case_of(
         ruling=verdict.ruling,
         check=first.name if first else "",
         why=first.why if first else "",
+        evidence=first.evidence if first else (),
         more=len(bad) - 1 if first else 0,
         run=run,
         duration_s=facts.duration_s,

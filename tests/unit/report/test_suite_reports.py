@@ -10,7 +10,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped
 
 from report.suite import case_line, spell_time, suite_text
 from report.suite_files import junit_text, suite_json
-from verdict.model import Ruling
+from verdict.model import Contributor, Ruling
 from verdict.suite import State, SuiteCase, SuiteResult
 
 WEIRD = "<b>\x1b[31m\x00 & {{ 7 }}"
@@ -32,6 +32,17 @@ CASES = [
         ruling=Ruling.FAIL,
         check="fails_fast_while_open",
         why="node2 in hole: 43 % of 1,203 calls waited over 5 ms after it should have been open",
+        evidence=(
+            Contributor(
+                operation="get",
+                node="node2",
+                outcome="timeout",
+                from_s=12,
+                to_s=20,
+                count=517,
+                example={"at_s": 12.5, "key": "k:1"},
+            ),
+        ),
         more=2,
         run="r2",
         operations=66_112,
@@ -162,3 +173,14 @@ def test_names_cannot_harm_the_terminal_or_the_file() -> None:
 def test_a_length_of_time_is_said_as_people_say_it(seconds: float, words: str) -> None:
     """Seconds up to a minute and a half, minutes up to two hours."""
     assert spell_time(seconds) == words
+
+
+def test_a_scenario_that_was_not_held_shows_what_its_check_found() -> None:
+    """The test tab of a CI server, and whoever reads suite.json, can start from it."""
+    text = junit_text(suite())
+    assert "- get on node2: timeout, 12-20 s, 517" in text
+    assert "example: at 12.5 s, key=k:1" in text
+    told = {case["scenario"]: case["evidence"] for case in suite_json(suite())["scenarios"]}
+    assert told["none"] == []
+    (found,) = told["latency-200ms-for-100ms"]
+    assert (found["node"], found["count"], found["example"]["key"]) == ("node2", 517, "k:1")
