@@ -14,6 +14,7 @@ import re
 import socket
 import ssl
 import time
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ from typing import Any
 from cluster.errors import ClusterError
 from cluster.names import look_up
 from cluster.node import Address, is_unix, unix_path
+
+_OPENED: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+"""TCP connections that were opened here: no client's, to whoever looks at what this process has."""
 
 LINE_MAX = 2048  # memcached's own limit for a line of text
 TOO_MANY = b"ERROR Too many open connections"  # memcached's word to a connection it does not serve
@@ -158,7 +162,7 @@ def connect(address: Address, timeout_s: float) -> socket.socket:
     try:
         if _InUse.context is not None:
             sock.settimeout(_left(deadline))
-            sock = _InUse.context.wrap_socket(sock, server_hostname=address[0])
+            sock = _kept(_InUse.context.wrap_socket(sock, server_hostname=address[0]))
         if _InUse.token is not None:
             _authenticate(sock, _InUse.token, deadline)
         sock.settimeout(timeout_s)
@@ -204,10 +208,20 @@ def dial(address: Address, timeout_s: float) -> socket.socket:
         try:
             # A number with a scope (fe80::1%eth0) would lose it.
             where = address if "%" in address[0] else entry[4][:2]
-            return socket.create_connection(where, timeout=left)
+            return _kept(socket.create_connection(where, timeout=left))
         except OSError as why:
             trouble = why
     raise trouble
+
+
+def own_ports() -> set[int]:
+    """Return the local ports of the connections that were opened here and are still open."""
+    return {sock.getsockname()[1] for sock in list(_OPENED) if sock.fileno() != -1}
+
+
+def _kept(sock: socket.socket) -> socket.socket:
+    _OPENED.add(sock)
+    return sock
 
 
 def _connected_to_unix(path: str, timeout_s: float) -> socket.socket:

@@ -58,8 +58,10 @@ def run_facts(run: MasterRun) -> RunFacts:
         node_events=run.monitor.events(run.epoch or 0.0),
         stopped_early=run.stopped_early,
         is_void=void_s != math.inf,
-        # Connections of others' nodes, and of a worker that is gone, are nobody's leak here.
+        # Others may connect to others' nodes, and users that ride along to any; those of a worker
+        # that is gone are nobody's leak.
         connections_are_ours=settings.addresses is None
+        and not run.foreign_users
         and run.epoch is not None
         and all(member.lost_at_s is None for member in run.fleet.members.values()),
         groups=run.groups,
@@ -164,5 +166,8 @@ def _worker(run: MasterRun, worker: str) -> WorkerFacts:
         stalls=extra.get("stalls", {}),
         ledger=_ledger(extra.get("ledger")),
         keys_placed=extra.get("keys_placed", {}),
+        peak_calls=int(extra.get("peak_calls", 0)),
+        open_at_quiesce=extra.get("open_at_quiesce", {}),
+        past_proxies=extra.get("past_proxies"),
         strays=int(extra.get("strays", 0)),
     )

@@ -23,7 +23,7 @@ from locust.runners import MASTER_HEARTBEAT_TIMEOUT, WorkerRunner
 
 from cluster.direct import NodeAccess, access_in_use, use
 from cluster.node import Node
-from session import messages, resources, ways
+from session import messages, quiesce, resources, ways
 from session.clientside import OrderBook
 from session.nodes import nodes_at
 from session.options import USER_ERRORS
@@ -321,6 +321,10 @@ class WorkerRun:
         while any(self.context.inside.values()) and time.monotonic() < limit:
             gevent.sleep(0.02)
         hung = sum(self.context.inside.values())
+        # As long as users have what the client gave them. Users that ride along connect as well.
+        held = quiesce.connected(self.nodes)
+        if foreign.names_of(self.environment.user_classes):
+            held["past"] = None
         foreign.end_all(self.runner)
         self.watchdog.stop()
         self.sampler.stop()
@@ -345,6 +349,9 @@ class WorkerRun:
                 "hung_calls": hung,
                 "ledger": ledger,
                 "keys_placed": dict(self.context.keys_placed),
+                "peak_calls": self.context.peak_calls,
+                "open_at_quiesce": held["open"],
+                "past_proxies": held["past"],
                 "strays": self.names.strays,
                 "stalls": self.watchdog.report(self.recorder.epoch),
             }

@@ -94,6 +94,7 @@ class LoadContext:
         self.users: dict[str, int] = defaultdict(int)
         self.riders: set[str] = set()
         self.expected_rate = 0.0
+        self.peak_calls = 0  # the most that were inside the client at once
         self.ready_count = 0
         self.keys_stored = 0  # before the load began
         self.problem = ""
@@ -149,6 +150,11 @@ class LoadContext:
         self._called = [client if wrap is None else wrap(client) for client in self.clients]
         for caller, group in self._callers.items():
             caller.take_client(self._called[group])
+
+    def note_call(self) -> None:
+        """Note that a call is about to begin, for `peak_calls`."""
+        calls = sum(self.inside.values()) + 1
+        self.peak_calls = max(self.peak_calls, calls)
 
     def ready(self) -> None:
         """Count a user whose keys are stored and found."""

@@ -104,6 +104,7 @@ class PacedUser(User):
                 continue
             if self._recorder.paced and not self._await_slot(load):
                 continue
+            load.note_call()
             self.iterate()
 
     def _await_slot(self, load: LoadContext) -> bool:

@@ -15,6 +15,9 @@ from verdict.view import View
 DESCRIPTOR_SLACK = 3  # a log file, a selector, a socket of the report in flight
 GREENLET_SLACK = 5  # Locust's own come and go
 CONNECTION_SLACK = 3  # the harness's direct connections
+OWN_CONNECTIONS = 2  # of a load process: its ledger's, and the one that asks
+FEWEST_BATCHES = 8  # at once: as many as the ledger has users
+HEALED_S = 5.0  # by then what a fault has held is let go
 MEMORY_SLACK_BYTES = 32 * 1024 * 1024
 """Beside the 10 %: what an allocator keeps and a warm interpreter needs."""
 
@@ -27,7 +30,7 @@ def no_leaks(view: View) -> CheckResult:
         why = view.because("no load process was left to ask")
         return inconclusive(name, why, evidence=lambda: lost_workers(view))
     parts = [part for worker in living for part in _worker_parts(view, worker)]
-    parts += _connection_parts(view)
+    parts += [*_connection_parts(view), *_pool_parts(view)]
     result = worst(name, parts)
     if result.verdict is not Ruling.PASS:
         return dataclasses.replace(result, why=result.why + _trouble_closing(view))
@@ -172,6 +175,66 @@ def _connection_parts(view: View) -> list[CheckResult]:
             )
         )
     return parts
+
+
+def _pool_parts(view: View) -> list[CheckResult]:
+    """Judge what pools held open when no call was under way and nothing had been closed.
+
+    A pool may have grown to what the calls needed that were under way at once, and one that is
+    larger from the start is its own measure. A connection beyond both is one that was lost with a
+    call: no other will use it. Nothing is said of it where a fault was still on at the end, or just
+    before: connections that a fault has held end a little later.
+    """
+    name = "no_leaks"
+    last_heal = view.phases.last_heal
+    settled = view.phases.load_end - HEALED_S
+    if not view.facts.connections_are_ours or (
+        view.phases.spans and (last_heal is None or last_heal > settled)
+    ):
+        return []
+    parts = []
+    for node, (before, _) in view.facts.server_connections.items():
+        asked = [w.open_at_quiesce[node] for w in view.facts.workers if node in w.open_at_quiesce]
+        usual = [
+            stats["curr_connections"]
+            for second in view.phases.baseline
+            if "curr_connections" in (stats := view.windows[second].server.get(node, {}))
+        ]
+        if not asked or not usual:
+            continue
+        left, most = max(asked), max(usual)
+        allowed = max(most, before + _needed(view)) + CONNECTION_SLACK
+        why = f"{node}: {left} connections with no call under way, {most} in the baseline"
+        why += f", {allowed} allowed"
+        seen = left_behind(
+            view,
+            "connections that no call needs, before the client was closed",
+            left - most,
+            node=node,
+            baseline=most,
+            after=left,
+            calls_at_once=sum(worker.peak_calls for worker in view.facts.workers),
+        )
+        is_held = left <= allowed
+        parts.append(
+            held(name, is_held, why, observed=left, limit=allowed, unit="count", evidence=seen)
+        )
+    return parts
+
+
+def _needed(view: View) -> int:
+    """Return how many connections to one node pools may have come to hold, and the harness has.
+
+    That is one for each call that was under way at once, and a quarter more, for a client with a
+    pool for batches beside that for single keys: few users send batches. Users that came after the
+    baseline may have connections of their own.
+    """
+    users = [view.windows[second].users for second in view.phases.baseline]
+    later = max((window.users for window in view.facts.windows), default=0) - min(users, default=0)
+    return later + sum(
+        worker.peak_calls + max(FEWEST_BATCHES, worker.peak_calls // 4) + OWN_CONNECTIONS
+        for worker in view.facts.workers
+    )
 
 
 def all_faults_healed(view: View) -> CheckResult:

@@ -7,12 +7,14 @@ Says what speaks against the effect, never what follows from it.
 
 from __future__ import annotations
 
+from client.operation import Outcome
+from telemetry.histogram import lowest_us
+from telemetry.window import WAITING_FROM_US
 from verdict.phases import FaultSpan
 from verdict.sums import waiting_calls
 from verdict.view import View
 
-BYPASS_COMMANDS = 20
-"""The harness's own direct reads stay below this in the seconds of one fault."""
+COUNTED = 0.5  # commands for each value: the server is asked a little before the seconds end
 
 CALLS_NEEDED = 20
 FELT_CALLS = 5
@@ -31,25 +33,44 @@ def without_effect(view: View, span: FaultSpan) -> list[str]:
 
 
 def _bypasses(view: View, span: FaultSpan) -> list[str]:
-    """Name the nodes that kept getting commands while their proxy let nothing through.
+    """Name the nodes that the client is connected to past the proxy that the fault is made by.
 
-    Calls that all failed prove the fault held, whatever reached the server. Those sent a timeout
-    before the heal say nothing: an answer that was held comes in time once it is let go.
+    Commands alone prove nothing: a proxy that holds replies lets requests through, and a client
+    that makes a miss of a timeout completes its calls. Where no such connection was seen, the node
+    must have given values at once, in about as many commands, while no reply could come.
     """
     record = span.record
-    if "unavailable" not in record.effects or "toxiproxy" not in record.emulated_by.lower():
+    if "toxiproxy" not in record.emulated_by.lower():
         return []
     lines = []
-    seconds = view.phases.inside(span.begins, span.heal - view.facts.op_timeout_s)
     for node in record.nodes:
-        grown = view.server_commands(node, seconds)
-        calls = view.total(seconds, node)
-        if calls.operations >= BYPASS_COMMANDS and calls.completed == 0:
-            continue
-        if grown is not None and grown[0] > BYPASS_COMMANDS:
-            counted = f"{node} counted {grown[0]} commands while {record.id} cut it off"
-            lines.append(f"the client goes past the proxy: {counted}")
+        direct = sum((worker.past_proxies or {}).get(node, 0) for worker in view.facts.workers)
+        if direct:
+            shown = f"{direct} of its connections lead to the port of {node} itself"
+            lines.append(f"the client goes past the proxy: {shown}")
+        elif "unavailable" in record.effects:
+            lines += _answered(view, span, node)
     return lines
+
+
+def _answered(view: View, span: FaultSpan, node: str) -> list[str]:
+    """Say that a node that was cut off gave values at once; a copy from elsewhere asks it not."""
+    seconds = view.phases.during(span)
+    grown = view.server_commands(node, seconds)
+    hits = sum(
+        count
+        for second in seconds
+        for (_, owner, outcome), cell in view.windows[second].cells.items()
+        if owner == node and outcome == Outcome.HIT
+        for bucket, count in cell.service.items()
+        if lowest_us(bucket) < WAITING_FROM_US
+    )
+    if grown is None or hits < CALLS_NEEDED or grown[0] < COUNTED * hits:
+        return []
+    return [
+        f"{node} gave {hits} values at once, in {grown[0]} commands, while {span.record.id} cut it "
+        "off"
+    ]
 
 
 def _unfelt(view: View, span: FaultSpan) -> list[str]:

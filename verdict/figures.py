@@ -46,6 +46,8 @@ def _throughput(view: View, found: dict[str, Figure]) -> None:
         ("keys_per_second", sums.keys, "keys/s"),
     ):
         found[name] = _figure(count / seconds if seconds else None, unit)
+    peak = sum(worker.peak_calls for worker in view.facts.workers)
+    found["calls_at_once_peak"] = _figure(peak or None, "count")
     found["cpu_us_per_operation"] = _figure(_cpu_us_per_operation(view), "us")
 
 

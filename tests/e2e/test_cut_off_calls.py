@@ -7,14 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e.conftest import CHECKOUT, Result
-from tests.e2e.controls import ABORT, CUT_OFF, Control, convicted, parameters
+from tests.e2e.controls import ABORT, CUT_OFF, LOSES_SLOTS, Control, convicted, parameters
 
 
-@pytest.mark.parametrize("control", parameters(CUT_OFF))
+@pytest.mark.parametrize("control", parameters([*CUT_OFF, LOSES_SLOTS]))
 def test_what_a_cut_leaves_behind_is_found_out(
     judge: Callable[..., Result], control: Control
 ) -> None:
-    """The next caller reads what the one before it was owed, or finds no connection left."""
+    """The next caller reads what was owed to another, finds no connection, or opens a new one."""
     found = judge(control.arguments, timeout_s=120, cwd=CHECKOUT)
     assert found.exit_code == 1, found
     assert convicted(found.verdict) & control.checks, found

@@ -181,6 +181,59 @@ def two_workers() -> MadeUpRun:
     )
 
 
+def held_open(left: int, run: MadeUpRun | None = None, **worker: Any) -> MadeUpRun:
+    """Let node1 have so many connections when the calls are over, where 12 were open before."""
+    run = MadeUpRun() if run is None else run
+    calls = sum(sum(fates.values()) for fates in run.tenths.values())
+    usual = {"open_at_quiesce": {"node1": left}, "peak_calls": 8}
+    return run.but(workers=[run.worker(calls, **usual | worker)])
+
+
+def users_that_came() -> MadeUpRun:
+    """Let 30 users more join after the baseline."""
+
+    def more_users(windows: dict[int, Window]) -> None:
+        for second in range(25, 40):
+            windows[second].users = 70
+
+    return held_open(50, run_with_outage().poke(more_users))
+
+
+# 2 connections are the harness's before any client, and it may have 2 more and 3; of the calls 8
+# were under way at once, and as many may have a pool of their own.
+LEFT_OPEN: list[Row] = [
+    ("no_leaks", "pools for all calls at once", lambda: held_open(23), "PASS"),
+    ("no_leaks", "one more than any call needs", lambda: held_open(24), "FAIL"),
+    ("no_leaks", "pools for 40 at once", lambda: held_open(57, peak_calls=40), "PASS"),
+    ("no_leaks", "for fewer than 40 at once", lambda: held_open(58, peak_calls=40), "FAIL"),
+    (
+        "no_leaks",
+        "as many as there were in the baseline",
+        lambda: held_open(63, MadeUpRun().poke(growing(51, 0))),
+        "PASS",
+    ),
+    ("no_leaks", "a connection for each user that came", users_that_came, "PASS"),
+    ("no_leaks", "lost in an outage", lambda: held_open(50, run_with_outage()), "FAIL"),
+    (
+        "no_leaks",
+        "a fault that healed a moment ago",
+        lambda: held_open(50, run_with_outage(23)),
+        "PASS",
+    ),
+    (
+        "no_leaks",
+        "a fault that never healed",
+        lambda: held_open(50, MadeUpRun().fault("node2", heal_started_s=None, healed_at_s=None)),
+        "PASS",
+    ),
+    (
+        "no_leaks",
+        "others use the nodes",
+        lambda: held_open(90, MadeUpRun().but(connections_are_ours=False)),
+        "PASS",
+    ),
+]
+
 SPREAD: list[Row] = [
     ("load_spread", "even", lambda: spread(1_000, 1_050, 950), "PASS"),
     ("load_spread", "as ketama's worst", lambda: spread(1_500, 1_000, 500), "PASS"),

@@ -10,7 +10,7 @@ from client.operation import Outcome
 from telemetry.histogram import bucket_of
 from telemetry.window import Cell, Window
 from tests.unit.verdict.batch_cases import BATCHES
-from tests.unit.verdict.connection_cases import CONNECTIONS, SPREAD
+from tests.unit.verdict.connection_cases import CONNECTIONS, LEFT_OPEN, SPREAD
 from tests.unit.verdict.ledger_cases import LEDGER
 from tests.unit.verdict.made_up_runs import (
     MISSED,
@@ -213,6 +213,7 @@ CASES: list[tuple[str, str, Make, str]] = [
     *BATCHES,
     *CONNECTIONS,
     *SPREAD,
+    *LEFT_OPEN,
     # no_wrong_values
     ("no_wrong_values", "every hit verified", lambda: MadeUpRun(20), "PASS"),
     ("no_wrong_values", "one wrong value", lambda: wrong(1), "FAIL"),

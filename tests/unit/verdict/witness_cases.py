@@ -521,7 +521,52 @@ def let_go() -> MadeUpRun:
     return run.poke(more("cmd_get", 0, 10, "node2", every=80))
 
 
+def misses_for_timeouts() -> MadeUpRun:
+    """Give a client that calls a timeout a miss, and requests that a hole lets through."""
+    run = MadeUpRun().fault("node2").all_calls("node2", 10.1, 20.0, (Outcome.MISS, 500 * MS))
+    return run.poke(more("cmd_get", 0, 10, "node2", every=100))
+
+
+def copies() -> MadeUpRun:
+    """Give a client that serves copies of its own at once, and asks the node by probes alone."""
+    run = MadeUpRun().fault("node2")
+
+    def few(windows: dict[int, Window]) -> None:
+        for second in range(10, 20):
+            windows[second].server["node2"]["cmd_get"] = windows[9].server["node2"]["cmd_get"] + 2
+
+    return run.poke(few)
+
+
+def past(count: int, run: MadeUpRun) -> MadeUpRun:
+    """Let a load process have seen so many connections of the client's to node2 itself."""
+    calls = sum(sum(fates.values()) for fates in run.tenths.values())
+    return run.but(workers=[run.worker(calls, past_proxies={"node2": count} if count else {})])
+
+
 EFFECT: list[Row] = [
+    ("fault_confirmed", "a timeout is called a miss", misses_for_timeouts, "PASS"),
+    ("fault_confirmed", "copies are served at once", copies, "PASS"),
+    ("fault_confirmed", "values come at once", lambda: MadeUpRun().fault("node2"), "INCONCLUSIVE"),
+    (
+        "fault_confirmed",
+        "connections to the node itself",
+        lambda: past(3, run_with_outage()),
+        "INCONCLUSIVE",
+    ),
+    (
+        "fault_confirmed",
+        "connections past the proxy of a slow node",
+        lambda: past(3, delayed(0.005, OK)),
+        "INCONCLUSIVE",
+    ),
+    ("fault_confirmed", "no connection past it", lambda: past(0, run_with_outage()), "PASS"),
+    (
+        "fault_confirmed",
+        "a fault that no proxy makes",
+        lambda: past(3, MadeUpRun().fault("node2", emulated_by="nftables").outage("node2")),
+        "PASS",
+    ),
     ("fault_confirmed", "held answers come with the heal", let_go, "PASS"),
     ("fault_confirmed", "a delay is felt", lambda: delayed(0.1, (Outcome.HIT, 101 * MS)), "PASS"),
     ("fault_confirmed", "a delay is not felt", lambda: delayed(0.1, OK), "INCONCLUSIVE"),

@@ -1,0 +1,88 @@
+"""A look at what is connected when the calls have ended and the clients are still open.
+
+What the servers count then is what the pools hold: a slot that was lost with a call shows as a
+connection that no call will ever use. And whatever this process holds to a node's own port, past
+its proxy, is the client's, but for what the harness connected itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import ipaddress
+import os
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import gevent
+import psutil
+
+from cluster.direct import own_ports
+from cluster.names import look_up
+from cluster.node import Address, Node, is_unix
+from cluster.probe import ProbeError, stats
+
+SEEN_S = 0.1  # the servers need a moment to see connections go
+ASK_LIMIT_S = 0.5
+LOOK_LIMIT_S = 2.0  # for all of it: the end of a run waits
+
+
+def connected(nodes: Sequence[Node]) -> dict[str, Any]:
+    """Return `open`, node -> the server's curr_connections, and `past`, what goes past its proxy.
+
+    `past` is node -> connections of this process to the node's own port, None where the system does
+    not tell; nodes without a proxy have none.
+    """
+    gc.collect()  # what belonged to a greenlet that is gone goes with it, at the latest now
+    gevent.sleep(SEEN_S)
+    jobs = {node.name: gevent.spawn(_open_at, node) for node in nodes}
+    gevent.joinall(list(jobs.values()), timeout=LOOK_LIMIT_S)
+    return {
+        "open": {name: job.value for name, job in jobs.items() if job.value is not None},
+        "past": past_proxies(nodes),
+    }
+
+
+def _open_at(node: Node) -> int | None:
+    try:
+        return stats(node.direct, ASK_LIMIT_S).get("curr_connections")
+    except (ProbeError, OSError):
+        return None
+
+
+def past_proxies(nodes: Sequence[Node]) -> dict[str, int] | None:
+    """Count the connections of this process that lead to a node and through no proxy of its."""
+    owners = {
+        place: node.name
+        for node in nodes
+        if node.direct not in {door.address for door in node.doors} and not is_unix(node.direct)
+        for place in _places(node.direct)
+    }
+    try:
+        found = psutil.Process(os.getpid()).net_connections("tcp") if owners else []
+    except (psutil.Error, OSError):
+        return None
+    own = own_ports()
+    past = Counter(
+        owners[place]
+        for each in found
+        if each.status == psutil.CONN_ESTABLISHED and each.laddr.port not in own
+        if (place := (_plain(each.raddr.ip), each.raddr.port)) in owners
+    )
+    return dict(past)
+
+
+def _places(address: Address) -> list[Address]:
+    """Return the addresses, as numbers, that a name stands for."""
+    try:
+        found = look_up(*address, within_s=ASK_LIMIT_S)
+    except (OSError, UnicodeError):
+        return []
+    return [(_plain(str(entry[4][0])), int(entry[4][1])) for entry in found]
+
+
+def _plain(host: str) -> str:
+    """Return an address without its scope, an IPv4 one as such."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)

@@ -1,0 +1,64 @@
+"""What is connected when the load is over: the servers' own counts, and ways past the proxies."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from cluster.direct import dial
+from cluster.node import Node
+from session.quiesce import connected, past_proxies
+
+Place = tuple[str, int]
+
+
+@pytest.fixture
+def listener() -> Iterator[Place]:
+    """Give the place of a node that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[:2]
+
+
+@pytest.fixture
+def node(listener: Place) -> Node:
+    """Give a node whose clients know a proxy of it alone."""
+    return Node(name="node1", address=("127.0.0.1", 1), direct=listener)
+
+
+def test_connections_past_the_proxy_are_the_clients_alone(node: Node) -> None:
+    """What the harness opened itself is not among them, whatever became of it."""
+    assert past_proxies([node]) == {}
+    with (
+        dial(node.direct, 1.0) as own,
+        socket.create_connection(node.direct) as first,
+        socket.create_connection(node.direct) as second,
+    ):
+        assert past_proxies([node]) == {"node1": 2}
+        first.close()
+        assert past_proxies([node]) == {"node1": 1}
+        own.close()
+        assert past_proxies([node]) == {"node1": 1}
+        second.close()
+    assert past_proxies([node]) == {}
+
+
+def test_names_are_looked_up(node: Node) -> None:
+    """A node that is known by a name is found by its addresses."""
+    named = replace(node, direct=("localhost", node.direct[1]))
+    with socket.create_connection(node.direct):
+        assert past_proxies([named]) == {"node1": 1}
+
+
+def test_a_node_without_a_proxy_has_no_way_past_it(node: Node) -> None:
+    """Where load goes straight to a node, nothing goes past anything."""
+    straight = replace(node, address=node.direct)
+    with socket.create_connection(node.direct):
+        assert past_proxies([straight]) == {}
+
+
+def test_a_server_that_does_not_answer_is_left_out(node: Node) -> None:
+    """The end of a run waits for nobody."""
+    assert connected([node]) == {"open": {}, "past": {}}
