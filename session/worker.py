@@ -321,12 +321,12 @@ class WorkerRun:
         while any(self.context.inside.values()) and time.monotonic() < limit:
             gevent.sleep(0.02)
         hung = sum(self.context.inside.values())
+        self.watchdog.stop()
         # As long as users have what the client gave them. Users that ride along connect as well.
         held = quiesce.connected(self.nodes)
         if foreign.names_of(self.environment.user_classes):
             held["past"] = None
         foreign.end_all(self.runner)
-        self.watchdog.stop()
         self.sampler.stop()
         in_use = self.sampler.slots_in_use()
         rss = resources.rss_bytes()
