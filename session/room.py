@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from locust.runners import WorkerNode
 
+from cluster.embedded import MEMORY_MB
 from cluster.errors import ClusterError
 from cluster.node import Node
 from cluster.probe import ProbeError, settings
@@ -29,7 +30,7 @@ ANSWER_WITHIN_S = 2.0
 MB = 1024 * 1024
 WAY_OUT = (
     "give fewer users (-u), a smaller --value-size, more nodes, or more memory a node (memcached "
-    "-m; own nodes have 64 MB each)"
+    f"-m; own nodes have {MEMORY_MB} MB each)"
 )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
+from gevent.lock import BoundedSemaphore
 from locust.runners import MasterRunner
 
 from cluster.node import Node
@@ -110,6 +111,7 @@ class MasterRun:
         self.timeline = Timeline()
         self.writer = TimelineWriter(self.folder.file("timeline.jsonl"), self.timeline)
         self.monitor = NodeMonitor()
+        self.look_gate = BoundedSemaphore()
         self.reader = StatsReader()
         self.journal = Journal(self.folder.file("journal.jsonl"))
         guard.journal(self.folder.file("journal.jsonl"))

@@ -7,6 +7,7 @@ more, cut it off; judging is not theirs.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -103,7 +104,15 @@ def without_statistics(nodes: Iterable[Node]) -> dict[str, str]:
 
 
 def look_at_all(run: MasterRun) -> dict[str, Look]:
-    """Look at every node at once, and have the monitor of the run hold it against the last look."""
+    """Look at every node at once, and have the monitor of the run hold it against the last look.
+
+    One look at a time: of two that overlap, the older one could come last.
+    """
+    with run.look_gate:
+        return _look_at_all(run)
+
+
+def _look_at_all(run: MasterRun) -> dict[str, Look]:
     jobs = {
         node.name: gevent.spawn(
             look_at, node, run.reader.stats, has_stats=node.name not in run.uncounted
@@ -169,7 +178,7 @@ def watch_servers(run: MasterRun) -> None:
             run.cut_off(str(error), void=True)
         except Exception as error:  # a watcher that breaks must not leave the run unwatched
             run.cut_off(f"watching the run failed: {type(error).__name__}: {error}")
-        gevent.sleep(max(0.05, int(run.now_s) + STATS_EVERY_S - run.now_s))
+        gevent.sleep(max(0.05, math.floor(run.now_s) + STATS_EVERY_S - run.now_s))
 
 
 def look_once(run: MasterRun) -> None:
