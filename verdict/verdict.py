@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 
 from client.operation import Outcome
-from verdict.answers import SEVERITY, inconclusive, not_applicable
+from verdict.answers import SEVERITY, inconclusive, not_applicable, with_evidence
 from verdict.checks import CHECKS, Check, rule_of
 from verdict.compare import taken_back
 from verdict.figures import figures
@@ -120,7 +120,14 @@ def _run(name: str, check: Check, view: View) -> CheckResult:
         failed = result.verdict is Ruling.FAIL
         if met := met_with_faults(view.facts) if failed else hid_faults(view.facts):
             result = taken_back(result, words_of(met), *(each.contributor for each in met))
+    result = with_evidence(result, lambda: () if result.evidence else _nothing_stands_out(view))
     return dataclasses.replace(result, rule=rule_of(check))
+
+
+def _nothing_stands_out(view: View) -> Sequence[Contributor]:
+    """Say of a finding that no group of calls is behind it more than another."""
+    end = view.facts.duration_s
+    return [Contributor(outcome="no operation, node or outcome stands out", from_s=0.0, to_s=end)]
 
 
 def _figures(view: View) -> tuple[Mapping[str, Figure], str]:

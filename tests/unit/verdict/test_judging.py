@@ -157,3 +157,26 @@ def test_servers_without_counts_are_judged_by_the_rest() -> None:
         assert told[name].verdict is Ruling.NOT_APPLICABLE
         assert "node1 does not count as memcached does" in told[name].why
     assert judge(MadeUpRun(30).poke(silent).facts()).ruling is Ruling.INCONCLUSIVE
+
+
+def test_a_finding_without_contributors_says_so() -> None:
+    """A reader is told that no part of the run is behind it more than another."""
+
+    def bare(view: View) -> CheckResult:
+        return held("error_budget", False, "why", observed=1.0, limit=0.0)
+
+    (result,) = judge(MadeUpRun(20).facts(), {"error_budget": bare}).checks
+    (found,) = result.evidence
+    assert (found.outcome, found.to_s) == ("no operation, node or outcome stands out", 20.0)
+
+
+def test_a_check_that_crashes_says_so_in_its_evidence() -> None:
+    """Wherever only the evidence is read."""
+
+    def crashing(view: View) -> CheckResult:
+        raise ZeroDivisionError("no windows")
+
+    (result,) = judge(MadeUpRun(20).facts(), {"error_budget": crashing}).checks
+    assert [each.outcome for each in result.evidence] == [
+        "the check crashed: ZeroDivisionError: no windows"
+    ]
