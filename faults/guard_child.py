@@ -215,6 +215,7 @@ class Guardian:
                 process.wait(0.3)
         # Last, because a disk may make us wait.
         self.write_last_words()
+        self.sum_up()
 
     def write_last_words(self) -> None:
         """Append to the journal of the run under way that it is over, and what was undone."""
@@ -232,12 +233,38 @@ class Guardian:
             file.seek(0, os.SEEK_END)
             file.write(text.encode())
 
+    def sum_up(self) -> None:
+        """Have the verdict written where a load process of this machine left its last stacks.
+
+        Without them only the next start can say what the run came to.
+        """
+        if self.journal is None:
+            return
+        folder = os.path.dirname(self.journal[0])
+        checkout = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        command = [sys.executable, "-m", "session.broken_off", os.path.dirname(folder)]
+        with contextlib.suppress(OSError):
+            if _has_stacks(folder):
+                subprocess.Popen(
+                    command, cwd=checkout, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+                )
+
     def say(self, **event: Any) -> None:
         """Tell the harness, if it can listen; never wait for it."""
         if self.last_words is not None:
             self.last_words.append((time.monotonic(), {"event": "guard", **event}))
         with contextlib.suppress(OSError):
             os.write(STDOUT, json.dumps(event).encode() + b"\n")
+
+
+def _has_stacks(folder: str) -> bool:
+    """Tell whether a process wrote its stacks there, besides the head of its file."""
+    for name in os.listdir(folder):
+        if name.startswith("stacks-"):
+            with open(os.path.join(folder, name), errors="replace") as file:
+                if sum(1 for _ in file) > 1:
+                    return True
+    return False
 
 
 def main() -> None:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from faults.journal import FaultRecord
 from report.json import write_json
 from report.junit import write_junit
 from session.folder import hold, let_go
+from session.process_end import end_of
 from telemetry.writer import read_series
 from verdict.model import RunFacts, WorkerFacts
 from verdict.verdict import unjudged
@@ -66,7 +68,7 @@ def _tell(folder: Path) -> str:
         for line in read_series(folder / TIMELINE):
             remains.add(line)
     facts = _facts(folder, remains)
-    verdict = unjudged(facts.stopped_early, remains.totals)
+    verdict = unjudged(facts, remains.totals)
     write_json(verdict, facts, folder / VERDICT)
     write_junit(verdict, facts, folder / "junit.xml")
     return f"{folder.name} was {facts.stopped_early}; its verdict.json says what there was"
@@ -169,10 +171,30 @@ def _facts(folder: Path, remains: _Remains) -> RunFacts:
         phases=[],
         faults=list(remains.faults.values()),
         windows=[],
-        workers=[WorkerFacts(id=name, operations=n) for name, n in remains.workers.items()],
+        workers=[_worker(folder, name, n, remains.at_s) for name, n in remains.workers.items()],
         budgets={},
         stopped_early=remains.why,
         client_under_test=remains.client_under_test,
         versions=remains.versions,
         broken_off=True,
     )
+
+
+def _worker(folder: Path, name: str, operations: int, at_s: float | None) -> WorkerFacts:
+    end = end_of(folder, name)
+    return WorkerFacts(
+        id=name,
+        operations=operations,
+        lost_at_s=at_s,
+        ended="" if end is None or end.is_silent else end.words,
+        silenced="" if end is None or not end.is_silent else end.words,
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Sum up what lies in a folder of runs; for the guard of a harness that is dead."""
+    tell_broken_off(Path(arguments[0]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from client.breaker_settings import BreakerSettings
 from faults.journal import PhaseRecord
+from session.process_end import LOCAL, end_of
 from telemetry.timeline import Timeline
 from users.findings import BY_NODE
 from users.identity import agreed
@@ -14,7 +15,6 @@ from verdict.model import LedgerFacts, RunFacts, WorkerFacts
 from verdict.short_faults import confirmed_by_calls
 
 UNTOLD_PROBES = 3  # granted to a client of whose breaker nothing is known
-LOCAL = "local"  # Locust's name for the only worker of a local run
 
 if TYPE_CHECKING:
     from session.run import MasterRun
@@ -148,8 +148,11 @@ def _worker(run: MasterRun, worker: str) -> WorkerFacts:
     extra: dict[str, Any] = dict((seen and seen.final) or {})
     if run.epoch is None:
         extra = {}  # users were still filling their keys: what they held then is no leak
+    end = None if member.lost_at_s is None else end_of(run.folder.path, worker)
     return WorkerFacts(
         id=worker,
+        ended="" if end is None or end.is_silent else end.words,
+        silenced="" if end is None or not end.is_silent else end.words,
         operations=seen.operations if seen else 0,
         joined_at_s=member.joined_at_s,
         lost_at_s=member.lost_at_s,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -60,11 +60,33 @@ class Mine:
     spot: tuple[int, int]
 
 
+Stack = Sequence[tuple[str, int, str]]
+"""Frames as (file, line, function), the innermost first."""
+
+
+def place_in(stack: Stack, own: tuple[str, ...]) -> str:
+    """Return where the client is in a stack that was written down, "" when it is not its own.
+
+    `own` is what the client's own files begin with.
+    """
+    here, is_own, caller = "", False, None
+    for file, line, function in stack[:DEEPEST]:
+        owner = _owner_of(file)
+        if owner in (Owner.HARNESS, Owner.CALLER):
+            caller = owner
+            break
+        if owner is Owner.OTHER:
+            here = here or f"{Path(file).parent.name}/{Path(file).name}:{line} in {function}"
+            is_own = is_own or file.startswith(own)
+    is_client = caller is Owner.CALLER or (caller is None and bool(own) and is_own)
+    return here if is_client else ""
+
+
 class Owners:
     """Tells the client's stacks from all others. `parts` are objects and modules of the client."""
 
     def __init__(self, parts: Iterable[Any]) -> None:
-        self._own = tuple({home for part in parts if (home := _home(part))})
+        self._own = tuple({home for part in parts if (home := home_of(part))})
         self._known: dict[str, Owner] = {}
 
     def of_client(self, frame: FrameType | None) -> Mine | None:
@@ -111,7 +133,7 @@ def _owner_of(name: str) -> Owner:
     return Owner.OTHER
 
 
-def _home(part: Any) -> str:
+def home_of(part: Any) -> str:
     """Give the path that all files of the client's begin with, "" when it has none."""
     if isinstance(part, str):
         module = sys.modules.get(part) or sys.modules.get(part.partition(".")[0])

@@ -36,6 +36,7 @@ from session.machine import watch_machine
 from session.node_monitor import NodeMonitor
 from session.outcome import write_outcome
 from session.patience import Patience
+from session.process_end import kill_silenced
 from session.room import refuse_what_does_not_fit
 from session.watch import (
     counted,
@@ -224,6 +225,7 @@ class MasterRun:
         options = settings.client_options
         return {
             "run": self.id,
+            "folder": str(self.folder.path.resolve()),
             "nodes": [node.to_wire() for node in self.nodes],
             "access": settings.access.to_wire(),
             "client_spec": settings.client,
@@ -428,6 +430,8 @@ class MasterRun:
             self.cut_off(f"timeline.jsonl cannot be written: {error}")
         if not self.failure:
             self.facts = run_facts(self)
+            for gone in self.fleet.members.keys() - set(alive) | set(missing):
+                kill_silenced(self.folder.path, gone)
             self.verdict = judge(self.facts)
             self.unwritten = write_outcome(
                 self.folder, self.facts, self.verdict, report=self.settings.write_report

@@ -15,6 +15,7 @@ import os
 import random
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import gevent
@@ -27,6 +28,7 @@ from session import messages, quiesce, resources, ways
 from session.clientside import OrderBook
 from session.nodes import nodes_at
 from session.options import USER_ERRORS
+from session.process_end import LOCAL, no_exits, stack_file
 from session.riders import Riders
 from session.sampling import TICK_S, Sampler
 from session.subject import build_bounded, close_bounded
@@ -183,10 +185,18 @@ class WorkerRun:
         self.ran_before = resources.running()
         self.names = self._make_names(data)
         factory = resolve(data["client_spec"])
-        self.clients = self._build_clients(data, factory)
+        self.recorder = Recorder()
+        self._watched = ExitStack()  # what keeps the client from ending this process unseen
+        module, _, attribute = data["client_spec"].partition(":")
+        modules = [module] if attribute else []  # a name's is memquake's own
+        self._watched.enter_context(no_exits(modules, self._note_exit))
+        try:
+            self.clients = self._build_clients(data, factory)
+        except BaseException:
+            self._watched.close()
+            raise
         self.identity = identify(self.clients[0], factory, messages.VERSION)
         self.versions = versions(messages.VERSION)
-        self.recorder = Recorder()
         self.recorder.paced = bool(data["paced"])
         self.context = LoadContext(
             client=self.clients[0],
@@ -218,8 +228,11 @@ class WorkerRun:
             pool_size=int(data["client"]["pool_size"]),
             beside=data["client"]["gutter_nodes"],
         )
-        module, _, attribute = data["client_spec"].partition(":")
-        parts = [*self.clients, *([module] if attribute else [])]  # a name's is memquake's own
+        parts = [*self.clients, *modules]
+        is_local = not isinstance(self.runner, WorkerRunner)
+        worker = LOCAL if is_local else str(self.runner.client_id)
+        if stacks := stack_file(data["folder"], worker, parts):
+            self._watched.callback(stacks.close)
         self.watchdog = Watchdog(lambda: self.sampler.ticked_at, TICK_S, parts)
         self.greenlets = [gevent.spawn(self._announce)]
 
@@ -334,6 +347,7 @@ class WorkerRun:
         ledger = self.context.accounts.finish()
         self._end_users()
         self._close_client()
+        self._watched.close()
         gevent.killall(self.greenlets, block=True)
         gevent.sleep(0.1)  # the servers need a moment to see the connections go
         after = resources.held(self.own_ports)
@@ -381,7 +395,11 @@ class WorkerRun:
             self.context.accounts.stop()
             gevent.killall(self.greenlets, block=False)
             self._close_client()
+            self._watched.close()
             self.ended.set()
+
+    def _note_exit(self, call: str, place: str) -> None:
+        self.recorder.finding("ends_its_process", {"error": f"{call} at {place}"})
 
     def _close_client(self) -> None:
         """Close the clients under test; that one raises or hangs is a finding."""

@@ -5,13 +5,13 @@ These hold in every second of a run, edges and warm-up included: no moment excus
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from client.operation import Outcome
 from verdict.answers import held, inconclusive
 from verdict.evidence import kept_findings, lacking, outcomes
-from verdict.model import CheckResult
+from verdict.model import CheckResult, Contributor, WorkerFacts
 from verdict.view import View
 
 VERIFIED_HITS_NEEDED = 1_000
@@ -58,8 +58,10 @@ def no_wrong_values(view: View) -> CheckResult:
 
 
 def predictable_errors(view: View) -> CheckResult:
-    """Raise no programming error, and return nothing the contract does not allow."""
+    """Raise no programming error, return nothing the contract does not allow, end no process."""
     name = "predictable_errors"
+    if ends := [worker for worker in view.facts.workers if worker.ended]:
+        return _ended(view, ends)
     counted = view.outcome_count(Outcome.BUG, Outcome.BAD_RESULT)
     findings = [item for item in view.facts.findings if item.get("kind") not in SNAPSHOT_FINDINGS]
     seen = max(counted, len(findings))
@@ -80,3 +82,20 @@ def predictable_errors(view: View) -> CheckResult:
             or kept_findings(findings)
         ),
     )
+
+
+def _ended(view: View, workers: Sequence[WorkerFacts]) -> CheckResult:
+    """Convict a client that ended its process: there is no worse way to fail a call."""
+    found = [
+        Contributor(
+            outcome=f"{worker.id}: the client {worker.ended}",
+            from_s=worker.lost_at_s,
+            count=1,
+            example={"at_s": worker.lost_at_s, "worker": worker.id, "ended": worker.ended},
+        )
+        for worker in workers
+    ]
+    name, count = "predictable_errors", len(workers)
+    why = f"{workers[0].id}: the client {workers[0].ended}"
+    limit = view.limit(name)
+    return held(name, False, why, observed=count, limit=limit, evidence=lambda: found)

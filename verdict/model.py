@@ -93,6 +93,8 @@ class WorkerFacts:
     slots_in_use: int | None = None  # after quiesce and before close, from snapshot()
     # Stalls of its hub: watched (bool), client and others (counts), kept (evidence).
     stalls: Mapping[str, Any] = field(default_factory=dict)
+    ended: str = ""  # how and where the client ended the process, by its last stacks
+    silenced: str = ""  # the same of one that lived and was heard of no more
     hung_calls: int = 0  # calls still inside the client after the quiesce
     strays: int = 0  # addresses of nodes that were asked for by nobody of a known group
     ledger: LedgerFacts | None = None  # None for a worker that was lost

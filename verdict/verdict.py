@@ -37,6 +37,9 @@ LASTING = frozenset({"no_leaks", "no_false_misses"})
 """Checks of what a node that went away may leave behind for the rest of a run: connections that a
 library forgets to close, keys that it has moved."""
 
+OF_PROCESSES = frozenset({"predictable_errors", "hub_not_blocked"})
+"""Checks that hold against a client what it did to a process that is gone."""
+
 OF_COUNTS = frozenset({"retry_amplification", "connections_kept", "no_reconnect_storm"})
 """Checks of what the servers themselves have counted."""
 
@@ -69,13 +72,22 @@ def judge(facts: RunFacts, checks: Mapping[str, Check] = CHECKS) -> Verdict:
     )
 
 
-def unjudged(why: str, totals: Mapping[str, int], checks: Mapping[str, Check] = CHECKS) -> Verdict:
-    """Give the verdict of a run of which too little is left: every check INCONCLUSIVE."""
-    results = [
-        dataclasses.replace(_stated(name, f"the run was {why}"), rule=rule_of(check))
-        for name, check in checks.items()
-    ]
-    return Verdict(ruling=Ruling.INCONCLUSIVE, checks=results, figures={}, totals=totals)
+def unjudged(
+    facts: RunFacts, totals: Mapping[str, int], checks: Mapping[str, Check] = CHECKS
+) -> Verdict:
+    """Return the verdict of a run of which too little is left: every check INCONCLUSIVE.
+
+    But for what the client did to its processes, which their last stacks say.
+    """
+    why, view = f"the run was {facts.stopped_early}", View(facts)
+    results = []
+    for name, check in checks.items():
+        result = _run(name, check, view) if name in OF_PROCESSES else None
+        if result is None or result.verdict is not Ruling.FAIL:
+            result = dataclasses.replace(_stated(name, why), rule=rule_of(check))
+        results.append(result)
+    ruling = worst_of([result.verdict for result in results])
+    return Verdict(ruling=ruling, checks=results, figures={}, totals=totals)
 
 
 def _stated(name: str, why: str) -> CheckResult:

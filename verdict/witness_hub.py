@@ -25,6 +25,15 @@ def hub_not_blocked(view: View) -> CheckResult:
     """Never block the event loop for over 100 ms while the process has the CPU."""
     name = "hub_not_blocked"
     limit = view.limit(name)
+    if silent := [worker for worker in view.facts.workers if worker.silenced]:
+        first = silent[0]
+        why = f"{first.id}: the client {first.silenced}, which was heard of no more"
+        found = [
+            Contributor(outcome=f"{w.id}: the client {w.silenced}", from_s=w.lost_at_s, count=1)
+            for w in silent
+        ]
+        count = len(silent)
+        return held(name, False, why, observed=count, limit=limit, evidence=lambda: found)
     living = [worker for worker in view.facts.workers if worker.lost_at_s is None]
     if not living:
         why = view.because("no load process was left to ask")

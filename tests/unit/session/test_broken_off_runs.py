@@ -14,6 +14,8 @@ from faults.record import read_verdict
 from report.reading import OutcomeError, read_earlier
 from session.broken_off import tell_broken_off
 from session.folder import RunFolder, hold, let_go
+from session.process_end import path_of
+from tests.unit.session.test_process_ends import IN_CLIENT, IN_HARNESS, THREAD, fatal, waiting
 from verdict.checks import CHECKS
 
 PLAN = """
@@ -191,3 +193,28 @@ def test_nothing_can_be_compared_with_it(tmp_path: Path) -> None:
         read_verdict(folder.path)
     with pytest.raises(OutcomeError, match="broken off"):
         read_earlier(folder.path)
+
+
+@pytest.mark.parametrize(
+    ("stacks", "convicted"),
+    [
+        (fatal(IN_CLIENT), ["predictable_errors"]),
+        (waiting(IN_CLIENT, IN_CLIENT), ["hub_not_blocked"]),
+        (fatal(IN_HARNESS), []),
+        ("", []),
+    ],
+    ids=["it aborted", "it fell silent", "the harness crashed", "it was killed"],
+)
+def test_a_client_that_took_the_master_along_is_convicted(
+    tmp_path: Path, stacks: str, convicted: list[str]
+) -> None:
+    """In a local run the process that the client ends is the master: its last stacks tell."""
+    folder = run_folder(tmp_path, *JOURNAL, seconds=12)
+    head = json.dumps({"pid": 7, "thread": THREAD, "own": []})
+    path_of(folder.path, "a").write_text(f"{head}\n{stacks}")
+    tell_broken_off(tmp_path)
+    verdict = verdict_of(folder)
+    found = [check for check in verdict["checks"] if check["verdict"] == "FAIL"]
+    assert [check["name"] for check in found] == convicted
+    assert verdict["exit_code"] == (1 if convicted else 3)
+    assert all("at app/cache.py:12 in get" in check["why"] for check in found)

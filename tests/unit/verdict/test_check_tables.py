@@ -141,12 +141,13 @@ def with_tiny_steps(windows: dict[int, Window]) -> None:
             cell.service = {bucket_of(250 if window.second % 2 else 100): cell.count}
 
 
-def lost(run: MadeUpRun, at: float, users_left: int) -> MadeUpRun:
+def lost(run: MadeUpRun, at: float, users_left: int, **changes: object) -> MadeUpRun:
     def fewer(windows: dict[int, Window]) -> None:
         for window in windows.values():
             window.users = 40 if window.second < at else users_left
 
-    workers = [run.worker(12000), run.worker(9000, id="w2", lost_at_s=at, before={}, after={})]
+    gone = {"id": "w2", "lost_at_s": at, "before": {}, "after": {}, **changes}
+    workers = [run.worker(12000), run.worker(9000, **gone)]
     return run.poke(fewer).but(workers=workers)
 
 
@@ -765,6 +766,21 @@ CASES: list[tuple[str, str, Make, str]] = [
     ),
     ("no_second_dip", "run ends at once", lambda: run_with_outage(21), "INCONCLUSIVE"),
     ("no_second_dip", "no fault", lambda: MadeUpRun(20), "NOT_APPLICABLE"),
+    # load processes that the client ended or silenced
+    (
+        "predictable_errors",
+        "a process that the client ended",
+        lambda: lost(MadeUpRun(20), 8, 40, ended="ended the process (Aborted) at app/cache.py:9"),
+        "FAIL",
+    ),
+    ("predictable_errors", "a process that is gone", lambda: lost(MadeUpRun(20), 8, 40), "PASS"),
+    (
+        "hub_not_blocked",
+        "a process that the client silenced",
+        lambda: lost(MadeUpRun(20), 8, 40, silenced="silenced the process at app/cache.py:9"),
+        "FAIL",
+    ),
+    ("hub_not_blocked", "a process that is gone", lambda: lost(MadeUpRun(20), 8, 40), "PASS"),
     # no_leaks
     ("no_leaks", "tidy", lambda: MadeUpRun(10), "PASS"),
     (
