@@ -6,7 +6,9 @@ is thrown into it; atexit handlers and the guard then clean up as on any other e
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Callable
 
 import gevent
 from gevent.hub import get_hub
@@ -26,3 +28,13 @@ def exit_main(code: int = USAGE_ERROR) -> None:
     if gevent.getcurrent() is main:
         raise SystemExit(code)
     gevent.kill(main, SystemExit(code))
+
+
+def wait_idle(seconds: float, sleep: Callable[[float], object] = gevent.sleep) -> None:
+    """Wait for so many seconds in which this process could have done something else.
+
+    A second that it spends on a verdict of its own, or waits for a core in, is longer than one and
+    counts as one: whoever is waited for could do nothing in it.
+    """
+    for _ in range(math.ceil(seconds)):
+        sleep(1.0)

@@ -26,7 +26,7 @@ from faults.guard import Guard
 from faults.plan import Plan
 from session import messages
 from session.broken_off import tell_broken_off
-from session.failure import exit_main, say
+from session.failure import exit_main, say, wait_idle
 from session.locust_output import people
 from session.nodes import given_cluster
 from session.options import USAGE_ERROR, USER_ERRORS, Checked, form_options
@@ -280,7 +280,7 @@ class MasterSession:
         options = self.environment.parsed_options
         if options.headless:
             limit = FINISH_S + options_timeout(run) + STUCK_S + 2 * run.stop_timeout
-            self._leaving_stuck = gevent.spawn_later(limit, self._leave_stuck, run)
+            self._leaving_stuck = gevent.spawn(self._leave_stuck, run, limit)
         try:
             run.finish(run.failure)
         except Exception as error:
@@ -316,8 +316,9 @@ class MasterSession:
             self.runner.quit()
             self.environment.web_ui.stop()
 
-    def _leave_stuck(self, run: MasterRun) -> None:
+    def _leave_stuck(self, run: MasterRun, limit_s: float) -> None:
         """End the process when a user cannot be killed: its client swallows even that."""
+        wait_idle(limit_s)
         say("users cannot be ended, the client under test swallows their end: leaving them behind")
         self.succession.stopped(None, by_all_means=True)
         self.close()
