@@ -49,13 +49,11 @@ LINK = (
 def install_web(session: Any, check_form: Any, metrics: Any) -> None:
     """Add tab, page and routes to the web UI of a master session.
 
-    `check_form(options)` gives None or the one line that says why a form cannot be started;
+    `check_form(options, host)` gives None or the one line that says why a form cannot be started;
     `metrics()` gives (body, content type) in Prometheus format.
     """
     environment = session.environment
     web_ui = environment.web_ui
-    # Locust asks for a host where none is set; here the nodes take its place.
-    environment.host = environment.host or f"{len(session.settings.node_names)} memcached nodes"
     app = web_ui.app
     base = (environment.parsed_options.web_base_path or "").rstrip("/")
     web_ui.template_args["extended_tabs"] = [
@@ -92,7 +90,11 @@ def install_web(session: Any, check_form: Any, metrics: Any) -> None:
     def refuse_bad_form() -> Response | None:
         if request.method != "POST" or request.endpoint != "locust.swarm":
             return None
-        why = check_form(options_with_form(environment.parsed_options, request.form))
+        host = request.form.get("host", "")
+        why = check_form(
+            options_with_form(environment.parsed_options, request.form),
+            "" if host == environment.host else host,  # what it was filled in with is no choice
+        )
         why = why or session.refuses_start()
         if not why:
             return None

@@ -125,10 +125,15 @@ def _check_target(options: Namespace, foreign: Mapping[str, type]) -> None:
     if options.exclude_tags and not foreign:
         raise ConfigError("--exclude-tags: the users here have no tags: name user classes instead")
     if options.host and not foreign:
-        raise ConfigError(
-            f"--host {options.host} (LOCUST_HOST) would be without effect: name the memcached "
-            "nodes with --nodes host:port,... and leave it out"
-        )
+        raise ConfigError(host_says_nothing(f"--host {options.host} (LOCUST_HOST)"))
+
+
+def host_says_nothing(host: str) -> str:
+    """Return the words for a host where no user of the run sends anything to one."""
+    return (
+        f"{host} would be without effect: name the memcached nodes with --nodes host:port,... "
+        "and leave it out"
+    )
 
 
 def _check_roles(options: Namespace) -> None:

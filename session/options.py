@@ -19,7 +19,12 @@ from faults.printing import while_somebody_reads
 from faults.scenario import list_scenarios, scenario_names
 from faults.suite import list_suites, suite_names
 from options.listing import AREA
-from options.of_locust import check_locust_options, ends_at_once, unknown_user
+from options.of_locust import (
+    check_locust_options,
+    ends_at_once,
+    host_says_nothing,
+    unknown_user,
+)
 from report.reading import OutcomeError
 from session.ports import settle_ports
 from session.suite_plan import SuitePlan, plan_suite
@@ -374,9 +379,18 @@ def form_options(options: argparse.Namespace) -> argparse.Namespace:
     return changed
 
 
-def check_form(options: argparse.Namespace) -> str | None:
-    """Give the line that says why a filled-in web form cannot be started, or None."""
+def check_form(options: argparse.Namespace, host: str) -> str | None:
+    """Give the line that says why a filled-in web form cannot be started, or None.
+
+    `host` is what the form names beside what it was filled in with, "" for nothing.
+    """
     try:
+        known = classes_of(options.locustfile)
+        chosen = {name: known[name] for name in options.user_classes or known}
+        foreign = {name: kind for name, kind in chosen.items() if is_foreign(kind)}
+        if host and not foreign:
+            raise ConfigError(host_says_nothing(f"Host {host}"))
+        _check_hosts(foreign, host or options.host)
         plan = plan_suite(form_options(options))
         runs = [turn.settings for turn in plan.first] if plan else [resolve_settings(options)]
         for settings in runs:

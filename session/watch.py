@@ -275,6 +275,8 @@ def watch_workers(run: MasterRun) -> None:
     while clients is not None:  # a local run has no workers to lose
         gevent.sleep(0.5)
         for member in run.fleet.alive:
+            if run.collector.has_final(member.id):
+                continue
             worker = clients.get(member.id)
             seen = run.collector.last_seen(member.id)
             # Reports say more than Locust's heartbeats, which are late after a partition.

@@ -27,6 +27,7 @@ from session.options import Checked, add_options, check_form
 from session.outcome import print_suite, print_summary
 from session.streams import lasting
 from session.worker import WorkerSession
+from users.foreign import names_of
 
 logger = logging.getLogger("locust.memquake")
 
@@ -109,6 +110,11 @@ def _on_init(environment: Any, **_: Any) -> None:
         if starts_itself and isinstance(runner, MasterRunner) and Checked.worker_wait_s:
             gevent.spawn(_await_workers, Process.master, Checked.worker_wait_s)
         if environment.web_ui is not None:
+            if not names_of(environment.user_classes):
+                # Locust asks for a host where none is set; here the nodes take its place.
+                nodes = len(Process.master.settings.node_names)
+                environment.host = environment.host or f"{nodes} memcached nodes"
+            gevent.spawn(_check_login, Process.master)
             install_web(
                 Process.master,
                 check_form=check_form,
@@ -132,6 +138,18 @@ def _await_workers(master: MasterSession, limit_s: float) -> None:
             f"{there} of {wanted} workers joined within {limit_s:g} s: start them with --worker "
             "and --master-host, or wait longer with --expect-workers-max-wait"
         )
+
+
+def _check_login(master: MasterSession) -> None:
+    """Refuse a web UI that nobody can log in to; runs when every listener of `init` has."""
+    if master.environment.parsed_options.web_login:
+        manager = master.environment.web_ui.login_manager
+        if manager._user_callback is None and manager._request_callback is None:
+            master.close()
+            master.give_up(
+                "--web-login: the locustfile sets no log-in up (web_ui.login_manager.user_loader): "
+                "give one that does beside this with -f, or leave --web-login out"
+            )
 
 
 def _await_end(limit_s: float) -> None:

@@ -103,13 +103,14 @@ class Collector:
         """Wait until these workers' last reports are here. Give those still missing."""
         wanted = list(worker_ids)
         limit = self._clock() + timeout
-        while missing := [worker for worker in wanted if not self._has_final(worker)]:
+        while missing := [worker for worker in wanted if not self.has_final(worker)]:
             if self._clock() >= limit:
                 break
             self._sleep(POLL_S)
         return missing
 
-    def _has_final(self, worker: str) -> bool:
+    def has_final(self, worker: str) -> bool:
+        """Return whether a worker's last report is here: then it may be gone and is not lost."""
         record = self.workers.get(worker)
         return record is not None and record.final is not None
 

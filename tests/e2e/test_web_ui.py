@@ -12,7 +12,6 @@ import requests
 FORM = {
     "user_count": "10",
     "spawn_rate": "10",
-    "host": "memcached",
     "scenario": "none",
     "seed": "3",
     "target_rate": "300",
@@ -42,6 +41,9 @@ def test_a_run_from_the_form(start_locust: Callable, free_port: Callable) -> Non
     refused = call("POST", "/swarm", data=FORM | {"scenario": "node-blackholee"}).json()
     assert not refused["success"]
     assert "node-blackhole" in refused["message"]
+    refused = call("POST", "/swarm", data=FORM | {"host": "10.0.0.1:11211"}).json()
+    assert not refused["success"], "a host that nothing is sent to"
+    assert "--nodes" in refused["message"]
     assert "memquake: live page" in call("GET", "/").text
     assert "<title>memquake</title>" in call("GET", "/memquake").text
 

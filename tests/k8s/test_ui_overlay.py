@@ -20,7 +20,6 @@ pytestmark = pytest.mark.k8s
 FORM = {
     "user_count": "20",
     "spawn_rate": "20",
-    "host": "memcached",
     "scenario": "none",
     "seed": "3",
     "target_rate": "200",
