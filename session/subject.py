@@ -15,17 +15,18 @@ CLOSE_LIMIT_S = 5.0  # a client that does not close in this time has hung
 CLOSING = ("close", "disconnect_all", "quit")
 """What libraries call it, the contract's own name first; one without any has nothing to close."""
 
-BUILD_LIMIT_S = 15.0  # a client that connects to every node at once needs a second
+BUILD_LIMIT_S = 15.0  # beside the time in which it may connect to one node after the other
 
 
 def build_bounded(factory: Factory, nodes: Sequence[Address], settings: Any) -> Any:
     """Build the client; ClientSpecError when it raises, lacks methods, or does not return."""
     building = gevent.spawn(_build, factory, nodes, settings)
-    building.join(BUILD_LIMIT_S)
+    limit_s = BUILD_LIMIT_S + len(nodes) * float(getattr(settings, "connect_timeout", 0.0))
+    building.join(limit_s)
     if not building.ready():
         building.kill(block=False)
         raise ClientSpecError(
-            f"--client: building it did not end within {BUILD_LIMIT_S:g} s: "
+            f"--client: building it did not end within {limit_s:g} s: "
             "give it a deadline for connecting"
         )
     result = building.value
