@@ -1,4 +1,4 @@
-"""Locust's options that say something about output, users and times, in one run that has them all."""
+"""Locust's options for output, users and times, in one run that has them all."""
 
 from __future__ import annotations
 
