@@ -10,13 +10,13 @@ import pytest
 
 Start = Callable[..., Any]
 
-CROWDED = ["--scenario", "none", "-u", "60", "--target-rate", "900", "-t", "15s"]
+CROWDED = ["--scenario", "none", "-u", "60", "--target-rate", "1500", "-t", "15s"]
 HONEST = "tests.e2e.honest_client:build"
 
 
 @pytest.fixture
 def small_nodes(memcached_with: Start, free_port: Callable[[], int]) -> Callable[[list[str]], str]:
-    """Give a function that starts three nodes with some twenty places; gives their addresses."""
+    """Give a function that starts three nodes with some fifteen places; gives their addresses."""
 
     def start(options: list[str]) -> str:
         addresses = [("127.0.0.1", free_port()) for _ in range(3)]
@@ -27,7 +27,7 @@ def small_nodes(memcached_with: Start, free_port: Callable[[], int]) -> Callable
                     return probe.connect_ex(("127.0.0.1", port)) == 0
 
             memcached_with(
-                listens, "-l", host, "-p", str(port), "-U", "0", "-c", "38", *options
+                listens, "-l", host, "-p", str(port), "-U", "0", "-c", "28", *options
             )  # fmt: skip
         return ",".join(f"{host}:{port}" for host, port in addresses)
 
@@ -45,6 +45,6 @@ def test_no_honest_client_is_convicted_of_a_nodes_limit(
     result = run_locust([*CROWDED, "--nodes", nodes, "--client", client], timeout_s=90)
     assert result.verdict is not None, str(result)
     assert not [c for c in result.verdict["checks"] if c["verdict"] == "FAIL"], str(result)
-    assert "at its limit of connections (max_connections 38)" in " ".join(
+    assert "at its limit of connections (max_connections 28)" in " ".join(
         [*result.verdict["notes"], *(check["why"] for check in result.verdict["checks"])]
     ), str(result)
