@@ -217,7 +217,6 @@ class FaultDriver:
         """Register, inject, read back; what fails is the record's `why_not`."""
         fault, record = live.fault, live.record
         backend = self._backends[fault.backend]
-        tried_at_s: float | None = None
         try:
             undos = backend.undos(fault)
             live.touched = True
@@ -225,7 +224,7 @@ class FaultDriver:
                 for node, undo in undos.items():
                     due_s = fault.duration_s + UNDO_SLACK_S
                     self.guard.register(_undo_id(fault, node), undo, due_s)
-            tried_at_s = self.journal.now_s()
+            record.begun_at_s = self.journal.now_s()
             backend.inject(fault)
             record.injected_at_s = self.journal.now_s()
             self.journal.fault(record, "injected")
@@ -233,7 +232,7 @@ class FaultDriver:
         except FaultError as why:
             record.why_not = str(why)
             if record.injected_at_s is None:
-                record.injected_at_s = tried_at_s  # it may have taken effect all the same
+                record.injected_at_s = record.begun_at_s  # it may have taken effect all the same
             self.journal.fault(record, "not_injected")
             return
         read_back_s = self.journal.now_s()

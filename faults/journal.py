@@ -31,6 +31,7 @@ class FaultRecord:
     planned_at_s: float  # since the start of the run
     planned_end_s: float
     adds_s: float = 0.0  # what it adds to every answer at the least; 0 for most kinds
+    begun_at_s: float | None = None  # injection was called: it may have an effect from then on
     injected_at_s: float | None = None  # injection returned
     confirmed_at_s: float | None = None  # read back as applied and its effect seen by a probe
     heal_started_s: float | None = None

@@ -298,7 +298,7 @@ def _covers(faults: Iterable[FaultRecord], event: NodeEvent) -> Sequence[tuple[f
     """Return the spans of time in which a fault explains a change of this kind, merged."""
     spans = sorted(
         (
-            fault.injected_at_s - BEFORE_FAULT_S,
+            min(fault.injected_at_s, fault.begun_at_s or math.inf) - BEFORE_FAULT_S,
             math.inf if fault.healed_at_s is None else fault.healed_at_s + AFTER_FAULT_S,
         )
         for fault in faults

@@ -18,7 +18,8 @@ WARM_UP_S = 2.0
 """Connections are made and caches fill: the first two seconds say nothing about steady state."""
 
 EDGE_LEAD_S = 0.1
-"""An injection takes effect a little before its call returns, but never before it was due."""
+"""An injection takes effect a little before its call returns, but never before it was due. One that
+is long under way, such as 4,000 connections, does from its beginning."""
 
 EXCUSING = frozenset({"unavailable", "degraded", "cold", "pressure"})
 """A fault with one of these effects excuses its nodes. Any other touches no node, so all that a
@@ -48,6 +49,13 @@ class FaultSpan:
         """Seconds from confirmed injection to heal."""
         return max(0.0, self.heal - self.begins)
 
+    @property
+    def earliest(self) -> float:
+        """Return from when on it may have had an effect."""
+        lead = max(self.record.planned_at_s, self.injected - EDGE_LEAD_S)
+        begun = self.record.begun_at_s
+        return min(self.injected, lead if begun is None else min(lead, begun))
+
     def hits(self, node: str) -> bool:
         """Tell whether the node is a target."""
         return node in self.record.nodes
@@ -59,8 +67,7 @@ class FaultSpan:
 
     def edges(self) -> list[tuple[float, float]]:
         """Give the spans in which the fault was half there."""
-        earliest = min(self.injected, max(self.record.planned_at_s, self.injected - EDGE_LEAD_S))
-        edges = [(earliest, self.begins)]
+        edges = [(self.earliest, self.begins)]
         if self.was_healed:
             edges.append((self.heal, self.healed))
         return edges
@@ -161,7 +168,8 @@ class Phases:
 
     def touches(self, span: FaultSpan, begin: float, end: float, recovery_s: float) -> bool:
         """Tell whether a fault, or the time to recover from it, touches a stretch of the run."""
-        return begin < self.blamed_until(span, recovery_s) and end > span.injected - EDGE_LEAD_S
+        begins = min(span.earliest, span.injected - EDGE_LEAD_S)
+        return begin < self.blamed_until(span, recovery_s) and end > begins
 
     def blamed_until(self, span: FaultSpan, recovery_s: float) -> float:
         """Give the moment from which a fault excuses nothing any more."""

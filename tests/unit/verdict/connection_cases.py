@@ -104,6 +104,19 @@ CONNECTIONS: list[Row] = [
         lambda: run_with_outage().poke(churning(60, "node2", 10, 29)),
         "PASS",
     ),
+    *(
+        (
+            "connections_kept",
+            f"a crowd of the harness's own that takes a second to come, begun at {begun}",
+            lambda begun=begun: (
+                MadeUpRun(40)
+                .fault("node1", at=11.0, effects=("pressure",), begun_at_s=begun, planned_at_s=9.0)
+                .poke(churning(1_700, begin=9, end=20))
+            ),
+            ruling,
+        )
+        for begun, ruling in ((9.1, "PASS"), (10.9, "FAIL"))
+    ),
     (
         "connections_kept",
         "for ever after a fault",

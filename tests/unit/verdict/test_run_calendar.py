@@ -52,6 +52,14 @@ def test_baseline_loses_the_window_an_injection_touches() -> None:
     assert phases(fault(10.05, 15.0, planned_at_s=10.0)).baseline == tuple(range(2, 10))
 
 
+def test_an_injection_that_takes_long_touches_every_window_since_it_began() -> None:
+    """Thousands of connections are a fault from the first of them on."""
+    run = phases(fault(12.9, 15.9, begun_at_s=11.2, planned_at_s=11.0))
+    assert run.touched == {11, 12, 13, 15, 16}
+    assert run.touches(run.spans[0], 11.0, 12.0, 0.0)
+    assert not run.touches(run.spans[0], 10.0, 11.0, 0.0)
+
+
 def test_windows_touched_by_an_edge_decide_nothing() -> None:
     """From the injection to its confirmation, and from the heal to its read-back."""
     run = phases(fault(12.9, 15.9))
