@@ -43,10 +43,10 @@ def test_a_run_with_most_of_them(run_locust: Callable, tmp_path: Path) -> None:
     assert result.verdict is not None
     assert (out / "8-4-6.html").stat().st_size > 10_000
     assert "Starting Locust" in (out / "log").read_text()
-    rows = list(csv.DictReader((out / "stats_stats.csv").open()))
+    rows = list(csv.DictReader((out / "stats_stats.csv").read_text().splitlines()))
     kinds = {row["Type"] for row in rows}
     assert {"mixed", "hot_key", "ledger"} <= kinds
-    assert sum(1 for _ in (out / "stats_stats_history.csv").open()) > 10
+    assert len((out / "stats_stats_history.csv").read_text().splitlines()) > 10
     told = sum(row["num_requests"] for row in json.loads((out / "stats.json").read_text()))
     assert told == result.verdict["totals"]["operations"], "nothing was reset after second 0"
     assert "# reqs" in result.stderr, "--print-stats is Locust's table"
