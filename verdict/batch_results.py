@@ -107,7 +107,7 @@ def _losses(view: View, away: Mapping[int, Collection[str]]) -> Sequence[Contrib
         return cell.count if _is_batch(op, node) and outcome in FAILURES else 0
 
     empty = Tallies()
-    for stretch, second in stretches(away):
+    for stretch, second in stretches(view, away):
         for (how, nodes), count in view.windows[second].batch_nothing.items():
             if how == EMPTY and _is_loss(how, nodes, view.unaffected(second), away[second]):
                 empty.add("get_many", BATCHES, NAMES_NOTHING, count, second, second + 1, stretch)

@@ -53,7 +53,7 @@ def calls(
 ) -> tuple[Contributor, ...]:
     """Give the largest groups of the calls that count in some windows."""
     tallies = Tallies()
-    for stretch, second in stretches(seconds):
+    for stretch, second in stretches(view, seconds):
         window = view.windows.get(second)
         for (op, node, outcome), cell in window.cells.items() if window is not None else ():
             count = count_of(second, op, node, outcome, cell)
@@ -157,12 +157,20 @@ def missing(
     if not seconds or not before:
         return ()
     usual, now = (_by_operation(view, part, nodes) for part in (before, seconds))
+    was_s, now_s = (
+        sum(view.ends(second) - second for second in part) for part in (before, seconds)
+    )
     tallies = Tallies()
     for (op, node), count in usual.items():
-        lacking = round(count / len(before) * len(seconds) - now.get((op, node), 0))
+        lacking = round(count / was_s * now_s - now.get((op, node), 0))
         if lacking > 0:
             tallies.add(
-                op, node, "fewer calls than in the baseline", lacking, seconds[0], seconds[-1] + 1
+                op,
+                node,
+                "fewer calls than in the baseline",
+                lacking,
+                seconds[0],
+                view.ends(seconds[-1]),
             )
     return tallies.largest()
 
@@ -376,10 +384,10 @@ def slower(
     return found or slow_calls(view, seconds, allowed_us * _BUCKET, *nodes)
 
 
-def stretches(seconds: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Give (number of the stretch, second): seconds in a row are one stretch."""
+def stretches(view: View, seconds: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Return (number of the stretch, second): windows in a row, however long, are one stretch."""
     number = 0
     for before, second in itertools.pairwise([None, *sorted(set(seconds))]):
         assert second is not None
-        number += before is not None and second != before + 1
+        number += before is not None and second != view.ends(before)
         yield number, second

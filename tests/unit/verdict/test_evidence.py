@@ -137,3 +137,19 @@ def test_errors_of_no_known_kind_are_told_by_their_class() -> None:
         ("other_error: Stale", 2, "Stale"),
         ("other_error", 1, "Stale"),
     ]
+
+
+def test_windows_of_several_seconds_are_one_stretch() -> None:
+    """A long run keeps its older seconds by the ten: they are in a row all the same."""
+
+    def coarse(windows: dict) -> None:  # type: ignore[type-arg]
+        for begin in (0, 10):
+            for second in range(begin + 1, begin + 10):
+                windows[begin].absorb(windows.pop(second))
+
+    run = MadeUpRun(30).all_calls("node1", 2.0, 25.0, TIMED_OUT).poke(coarse)
+    view = View(run.facts())
+    (found,) = evidence.failures(view, [0, 10, *range(20, 30)])
+    assert (found.from_s, found.to_s, found.count) == (0, 25, 23 * 200)
+    (less,) = evidence.missing(view, [0, 10], range(25, 30), "node1")
+    assert (less.from_s, less.to_s, less.count) == (0, 20, 18 * 200)
