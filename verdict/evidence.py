@@ -8,6 +8,7 @@ outside the given windows is ever shown, and nothing here decides anything.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -121,7 +122,7 @@ def slow_calls(
     def count_of(_second: int, _op: str, node: str, _outcome: str, cell: Cell) -> int:
         if nodes and node not in nodes:
             return 0
-        return sum(count for bucket, count in cell.service.items() if lowest_us(bucket) >= over_us)
+        return _lasting(cell, over_us)
 
     return calls(view, seconds, count_of, longest=True)
 
@@ -134,20 +135,29 @@ def longest_calls(view: View, seconds: Iterable[int]) -> tuple[Contributor, ...]
 def waiting_groups(
     view: View, node: str, begin: float, end: float, over_us: float
 ) -> tuple[Contributor, ...]:
-    """Give the largest groups of calls sent to a node between two moments that waited so long.
+    """Return the largest groups of calls sent to a node between two moments that waited so long.
 
-    By operation and outcome in whole seconds; where only parts of seconds are left, by node.
+    By operation and outcome in whole seconds, by their time alone in the parts of others.
     """
-    inside = [s for s in view.windows if begin <= s and s + 1 <= end]
-    found = slow_calls(view, inside, over_us, node)
-    if found:
-        return found
     tallies = Tallies()
+    inside = {second for second in view.windows if begin <= second and view.ends(second) <= end}
+    for second in sorted(inside):
+        window = view.windows[second]
+        for (op, owner, outcome), cell in window.cells.items():
+            if owner == node and (count := _lasting(cell, over_us)):
+                tallies.add(op, node, outcome, count, second, window.end)
     for start, part in view.slices(node, begin, end):
-        if count := waiting_calls(part, over_us):
-            tallies.add("", node, WAITED, count, start, start + 1 / SLICES_A_SECOND)
+        if math.floor(start) not in inside and (count := waiting_calls(part, over_us)):
+            is_after = any(start > second for second in inside)
+            end_of_slice = start + 1 / SLICES_A_SECOND
+            tallies.add("", node, WAITED, count, start, end_of_slice, int(is_after))
     long = [each for each in view.facts.samples if each.get("took_ms", 0.0) * 1000 >= over_us]
     return tallies.largest(long, longest=True)
+
+
+def _lasting(cell: Cell, over_us: float) -> int:
+    """Count the calls that certainly took so long."""
+    return sum(count for bucket, count in cell.service.items() if lowest_us(bucket) >= over_us)
 
 
 def missing(

@@ -153,3 +153,16 @@ def test_windows_of_several_seconds_are_one_stretch() -> None:
     assert (found.from_s, found.to_s, found.count) == (0, 25, 23 * 200)
     (less,) = evidence.missing(view, [0, 10], range(25, 30), "node1")
     assert (less.from_s, less.to_s, less.count) == (0, 20, 18 * 200)
+
+
+def test_waits_in_parts_of_seconds_are_shown_beside_those_of_whole_ones() -> None:
+    """A fault begins and ends within seconds; its calls there count like the others."""
+    run = MadeUpRun(20).all_calls("node1", 5.5, 8.2, TIMED_OUT)
+    found = evidence.waiting_groups(View(run.facts()), "node1", 5.5, 8.2, 100 * MS)
+    assert [(c.operation, c.outcome, c.from_s, c.count) for c in found] == [
+        ("get", "timeout", 6, 400),
+        ("", "waited", 5.5, 100),
+        ("", "waited", 8, 40),
+    ]
+    assert found[2].to_s is not None
+    assert round(found[2].to_s, 6) == 8.2
