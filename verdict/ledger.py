@@ -194,7 +194,7 @@ def ttl_kept(view: View) -> CheckResult:
 def ledger_examples(view: View, kind: str, *, at: str = "at_s") -> list[Mapping[str, Any]]:
     """Give the ledgers' cases of a kind, each at the time that the field `at` names."""
     return [
-        {**item, "found_at_s": item.get("at_s"), "at_s": item[at]}
+        item if at == "at_s" else {**item, "found_at_s": item.get("at_s"), "at_s": item[at]}
         for ledger in ledgers_of(view)
         for item in ledger.evidence
         if item.get("kind") == kind and item.get(at) is not None

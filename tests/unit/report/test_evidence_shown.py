@@ -42,7 +42,7 @@ def judged() -> tuple[Verdict, RunFacts]:
 def test_console_has_a_line_for_each_contributor(judged: tuple[Verdict, RunFacts]) -> None:
     """What, where, when and how many, then one real case without anything said twice."""
     text = summary(*judged, "runs/x", width=200)
-    assert "- get on node2: timeout, 12-20 s, 1,600 (100 %)" in text
+    assert "- get on node2: timeout, 12-20 s, 1,600 (97.6 %)" in text
     shown = re.search(r"e\.g\. at 12\.5 s, (.*)", text)
     assert shown is not None
     assert shown[1] == (
@@ -55,7 +55,8 @@ def test_verdict_json_has_the_fields_of_the_contract(judged: tuple[Verdict, RunF
     """Checks that hold have no evidence; the others name what was found in numbers."""
     checks = {check["name"]: check for check in verdict_json(*judged)["checks"]}
     assert checks["no_wrong_values"]["evidence"] == []
-    (found,) = checks["fails_fast_while_open"]["evidence"]
+    found, edge = checks["fails_fast_while_open"]["evidence"]
+    assert (edge["operation"], edge["outcome"], edge["count"]) == (None, "waited", 40)
     assert found == {
         "operation": "get",
         "node": "node2",
@@ -63,7 +64,7 @@ def test_verdict_json_has_the_fields_of_the_contract(judged: tuple[Verdict, RunF
         "from_s": 12,
         "to_s": 20,
         "count": 1600,
-        "share": 1.0,
+        "share": 0.97561,
         "example": SAMPLE,
     }
 
@@ -81,13 +82,13 @@ def test_page_marks_the_seconds_in_every_chart(judged: tuple[Verdict, RunFacts])
     """A row unfolds, its seconds are in each chart and in a lane; no text of a client is markup."""
     verdict, facts = judged
     page = html_text(verdict, facts)
-    assert "get on node2: timeout, 12-20 s, 1,600 (100 %)" in page
+    assert "get on node2: timeout, 12-20 s, 1,600 (97.6 %)" in page
     assert "k:&lt;script&gt;?[31m" in page
     charts = page.count("data-chart=")
     marks = re.findall(
         r'data-check="fails_fast_while_open" style="left:([\d.]+)%;width:([\d.]+)%', page
     )
-    assert marks == [("30.0", "20.0")] * (charts + 1)  # 12 to 20 of 40 s
+    assert marks.count(("30.0", "20.0")) == charts + 1  # 12 to 20 of 40 s
 
 
 def test_only_what_was_not_held_is_marked(judged: tuple[Verdict, RunFacts]) -> None:
