@@ -66,14 +66,14 @@ def limit_text(check: CheckResult) -> str:
 def _is_floor(check: CheckResult) -> bool:
     if check.name in FLOORS:
         return True
+    own = LIMITS.get(check.name)
+    if check.unit == "share" and own is not None and own.kind is Kind.SHARE:
+        return False  # the limit of the check itself, whatever the ruling was mended by
     if check.observed is None or check.limit is None or check.observed == check.limit:
         return False
     is_over = check.observed > check.limit
     if check.verdict is Ruling.INCONCLUSIVE:
-        # A throughput or hit ratio that convicts nobody; a limit that is a share itself is a most.
-        own = LIMITS.get(check.name)
-        is_most = own is not None and own.kind is Kind.SHARE
-        return check.unit == "share" and not is_over and not is_most
+        return check.unit == "share" and not is_over  # a throughput that convicts nobody
     return is_over is (check.verdict is Ruling.PASS)
 
 

@@ -46,6 +46,11 @@ def result(name: str, verdict: Ruling, observed: float, limit: float, unit: str)
     [
         pytest.param(result("x", Ruling.PASS, 1, 2, "s"), "<= 2 s", id="held ceiling"),
         pytest.param(
+            result("steady_baseline", Ruling.PASS, 0.31, 0.30, "share"),
+            "<= 30 %",
+            id="ceiling that a slack beside it was held by",
+        ),
+        pytest.param(
             result("no_false_misses", Ruling.INCONCLUSIVE, 0, 0.001, "share"),
             "<= 0.1 %",
             id="ceiling of a share that nothing was counted of",
