@@ -18,6 +18,7 @@ from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 from locust.runners import MasterRunner
 
+from cluster.errors import ClusterError
 from cluster.node import Node
 from cluster.probe import StatsReader
 from faults.driver import FaultDriver
@@ -215,7 +216,11 @@ class MasterRun:
         self.connections_before = counted(looks, CONNECTIONS)
         self.items_before = counted(looks, "curr_items")
         self.node_versions = server_versions(self.cluster.nodes)
-        refuse_what_does_not_fit(self)
+        try:
+            refuse_what_does_not_fit(self)
+        except ClusterError as error:
+            self.failure = str(error)  # whoever ends this run writes no verdict
+            raise
         self._greenlets = [gevent.spawn(watch_servers, self)]
         self.runner.send_message(messages.RUN, self.run_message())
 
