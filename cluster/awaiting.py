@@ -3,8 +3,8 @@
 For whatever starts master and servers at the same time and knows no order (Kubernetes): a master
 that finds a node missing ends with exit code 2, and that is right, because it cannot know that the
 node is about to come. Reads `LOCUST_NODES` and `LOCUST_TOXIPROXY_URL`, the variables of the options
-of that name; what is not set is not waited for. Exit code 0, or 2 with one line that names what did
-not answer.
+of that name, and those for TLS and the token; what is not set is not waited for. Exit code 0, or 2
+with one line that names what did not answer.
 """
 
 from __future__ import annotations
