@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.e2e.controls import convicted
@@ -75,7 +76,8 @@ def test_a_worker_that_somebody_else_ends_convicts_nobody(
     locust = start_locust(arguments, cwd=CHECKOUT)
     wait_for(lambda: "running" in locust.stdout, 60, "the load")
     time.sleep(4.0)
-    worker = next(p for p in locust.members() if p.ppid() == locust.pid and "locust" in p.name())
+    own = psutil.Process(locust.pid).cmdline()  # a forked worker has its master's
+    worker = next(p for p in locust.members() if p.pid != locust.pid and p.cmdline() == own)
     worker.send_signal(number)
     time.sleep(12.0)
     if number == signal.SIGSTOP:
