@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import psutil
 from pymemcache.client.base import Client
 
 from tests.e2e.honest_client import CircuitOpenError, HonestClient
@@ -95,6 +96,13 @@ class SaysClosedByItsOwnName(HonestClient):
     def snapshot(self) -> dict[str, Any]:
         pool = {"idle": None, "in_use": None}
         return {label: {"breaker": "closed", "pool": pool} for label in self._nodes}
+
+
+def goes_past_the_proxies(nodes: Any, settings: Any) -> HonestClient:
+    """Give a client that has found out where the embedded nodes really listen."""
+    started = [p.cmdline() for p in psutil.Process().children() if p.name() == "memcached"]
+    ports = [int(words[words.index("-p") + 1]) for words in started]
+    return HonestClient([("127.0.0.1", port) for port in ports], settings)
 
 
 raises_whole_batches = RaisesWholeBatches
