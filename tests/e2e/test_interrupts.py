@@ -22,7 +22,7 @@ SLOW = [pytest.mark.prove, pytest.mark.light]
         pytest.param(["--scenario", "none"], "II", id="local", marks=SLOW),
         pytest.param(["--scenario", "none"], "IT", id="then SIGTERM", marks=SLOW),
         pytest.param(["--scenario", "none"], "TI", id="after SIGTERM", marks=SLOW),
-        pytest.param(["--suite", "quick", "--time-scale", "0.3"], "II", id="suite", marks=SLOW),
+        pytest.param(["--scenario", "none", "--repeat", "3"], "II", id="suite", marks=SLOW),
     ],
 )
 def test_the_verdict_survives(start_locust: Callable, words: list[str], signals: str) -> None:
