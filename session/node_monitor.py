@@ -41,6 +41,12 @@ by this much a process may seem older than it is."""
 SILENT_LOOKS = 2
 """A busy machine may be late for one look; a node that refuses connections is away at once."""
 
+SERVED = ("cmd_get", "cmd_set")
+SERVED_SHARE = 0.25
+"""A node that was silent to looks and served this share of its usual load was not away: the machine
+was too busy to answer or to ask in time. What a halted node finds in its sockets when it goes on is
+one call a connection."""
+
 
 class Process(NamedTuple):
     """What tells one server process from another."""
@@ -67,6 +73,8 @@ class _Seen:
     out_since: float | None = None
     silent_looks: int = 0
     is_away: bool = False
+    has_refused: bool = False  # since it was last there
+    served_per_s: float = 0.0  # as last seen while it answered every look
     processes: list[Process] = field(default_factory=list)
 
 
@@ -83,8 +91,11 @@ class NodeMonitor:
         seen = self._nodes.setdefault(node, _Seen())
         since = seen.at if seen.at is not None else seen.out_since
         found: list[tuple[NodeChange, int]] = []
-        if seen.is_away:
+        served_per_s = _served_per_s(seen, at, stats)
+        if seen.is_away and not _has_served(seen, served_per_s, stats):
             found.append((NodeChange.AWAY, 1))
+        if not seen.is_away:
+            seen.served_per_s = served_per_s
         if seen.at is not None:
             found += self._compared(node, seen, at, stats)
         elif not seen.processes:
@@ -98,7 +109,7 @@ class NodeMonitor:
                 )
             )
         seen.stats, seen.at = stats, at
-        seen.out_since, seen.silent_looks, seen.is_away = None, 0, False
+        seen.out_since, seen.silent_looks, seen.is_away, seen.has_refused = None, 0, False, False
         return [change for change, _ in found]
 
     def refused(self, node: str, at: float) -> None:
@@ -120,6 +131,7 @@ class NodeMonitor:
         if seen.out_since is None:
             seen.out_since = at if seen.at is None else seen.at
         seen.silent_looks += 1
+        seen.has_refused = seen.has_refused or refused
         was_away, seen.is_away = (
             seen.is_away,
             seen.is_away or refused or seen.silent_looks >= SILENT_LOOKS,
@@ -191,6 +203,23 @@ class NodeMonitor:
             begun = self._events.pop(last)
             event = replace(event, from_s=begun.from_s, count=begun.count + event.count)
         self._events.append(event)
+
+
+def _served_per_s(seen: _Seen, at: float, stats: Stats) -> float:
+    """Return the commands a second that a node counted since the last look it answered."""
+    if seen.at is None or at <= seen.at:
+        return 0.0
+    return sum(stats.get(name, 0) - seen.stats.get(name, 0) for name in SERVED) / (at - seen.at)
+
+
+def _has_served(seen: _Seen, served_per_s: float, stats: Stats) -> bool:
+    """Tell whether the same process went on serving while it gave no look an answer."""
+    return (
+        not seen.has_refused
+        and bool(seen.stats)
+        and Process.of(stats).is_same(Process.of(seen.stats))
+        and served_per_s >= SERVED_SHARE * seen.served_per_s > 0
+    )
 
 
 def _words(process: Process) -> str:

@@ -178,3 +178,38 @@ def test_a_look_that_is_refused_is_no_absence() -> None:
     monitor.refused("node1", 1)
     monitor.answered("node1", 2, stats(2, max_connections=40))
     assert monitor.events(0) == [full(0, 1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("served", "pid", "refused", "is_away"),
+    [
+        pytest.param(4_000, 7, False, False, id="it served as ever: nobody had time to ask"),
+        pytest.param(1_000, 7, False, False, id="it served a quarter"),
+        pytest.param(40, 7, False, True, id="halted: what waited in its sockets"),
+        pytest.param(0, 7, False, True, id="cut off"),
+        pytest.param(4_000, 7, True, True, id="it refused a connection meanwhile"),
+        pytest.param(4_000, 8, False, True, id="another process"),
+    ],
+)
+def test_a_node_that_served_was_not_away(
+    served: int, pid: int, refused: bool, is_away: bool
+) -> None:
+    """Looks that are late by a crowded machine say nothing of the node: what it counted does."""
+    monitor = monitored(
+        (0, stats(0, cmd_get=0)), (1, stats(1, cmd_get=500)), (2, stats(2, cmd_get=1_500))
+    )
+    for at in (3, 4, 5):
+        monitor.unanswered("node1", at, refused=refused)
+    born = BORN if pid == 7 else BORN + 104
+    monitor.answered("node1", 6, stats(6, pid=pid, born=born, cmd_get=1_500 + served))
+    away = [each for each in monitor.events(0) if each.change is NodeChange.AWAY]
+    assert away == ([event(NodeChange.AWAY, 2, 6)] if is_away else [])
+
+
+def test_a_node_without_load_is_away_when_it_is_silent() -> None:
+    """Nothing was asked of it, so that it served nothing proves nothing: the silence counts."""
+    monitor = monitored((0, stats(0, cmd_get=3)), (1, stats(1, cmd_get=3)))
+    monitor.unanswered("node1", 2, refused=False)
+    monitor.unanswered("node1", 3, refused=False)
+    monitor.answered("node1", 4, stats(4, cmd_get=3))
+    assert monitor.events(0) == [event(NodeChange.AWAY, 1, 4)]
