@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 Start = Callable[..., Any]
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
 CROWDED = ["--scenario", "none", "-u", "60", "--target-rate", "1500", "-t", "15s"]
 HONEST = "tests.e2e.honest_client:build"
@@ -40,11 +43,14 @@ def small_nodes(memcached_with: Start, free_port: Callable[[], int]) -> Callable
 def test_no_honest_client_is_convicted_of_a_nodes_limit(
     run_locust: Start, small_nodes: Callable[[list[str]], str], client: str, options: list[str]
 ) -> None:
-    """Whatever fails for it, the verdict is no FAIL and names the limit as the node's."""
+    """Whatever fails for it, the verdict is no FAIL, and what it is names the node's limit."""
     nodes = small_nodes(options)
-    result = run_locust([*CROWDED, "--nodes", nodes, "--client", client], timeout_s=90)
+    arguments = [*CROWDED, "--nodes", nodes, "--client", client]
+    result = run_locust(arguments, timeout_s=90, cwd=CHECKOUT)
     assert result.verdict is not None, str(result)
     assert not [c for c in result.verdict["checks"] if c["verdict"] == "FAIL"], str(result)
+    if options and result.exit_code == 0:
+        return  # a node that only stays silent is met by fewer: what it serves was enough
     assert "at its limit of connections (max_connections 28)" in " ".join(
         [*result.verdict["notes"], *(check["why"] for check in result.verdict["checks"])]
     ), str(result)
