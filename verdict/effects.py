@@ -10,6 +10,7 @@ from __future__ import annotations
 from client.operation import Outcome
 from telemetry.histogram import lowest_us
 from telemetry.window import WAITING_FROM_US
+from verdict.ledger import moved_keys
 from verdict.phases import FaultSpan
 from verdict.sums import waiting_calls
 from verdict.view import View
@@ -37,7 +38,8 @@ def _bypasses(view: View, span: FaultSpan) -> list[str]:
 
     Commands alone prove nothing: a proxy that holds replies lets requests through, and a client
     that makes a miss of a timeout completes its calls. Where no such connection was seen, the node
-    must have given values at once, in about as many commands, while no reply could come.
+    must have given values at once, in about as many commands, while no reply could come, and
+    while its keys were nowhere else.
     """
     record = span.record
     if "toxiproxy" not in record.emulated_by.lower():
@@ -54,8 +56,13 @@ def _bypasses(view: View, span: FaultSpan) -> list[str]:
 
 
 def _answered(view: View, span: FaultSpan, node: str) -> list[str]:
-    """Say that a node that was cut off gave values at once; a copy from elsewhere asks it not."""
-    seconds = view.phases.during(span)
+    """Say that a node that was cut off gave values at once; a copy from elsewhere asks it not.
+
+    Values of keys that were seen on another node come from there, while calls that wait ask this
+    one: such seconds prove nothing.
+    """
+    moved = moved_keys(view)
+    seconds = [s for s in view.phases.during(span) if not moved.covers(node, s)]
     grown = view.server_commands(node, seconds)
     hits = sum(
         count

@@ -267,4 +267,31 @@ MISSES: list[Row] = [
     ),
 ]
 
-MOVING: list[Row] = [*READS, *VOID, *UPDATES, *WRITES, *MISSES]
+EFFECT: list[Row] = [
+    (
+        "fault_confirmed",
+        "values of keys that were seen on another node come at once",
+        lambda: told(MadeUpRun().fault("node2"), moved=UNTIL_THE_END),
+        "PASS",
+    ),
+    (
+        "fault_confirmed",
+        "values come at once, and keys of another node were seen elsewhere",
+        lambda: told(MadeUpRun().fault("node2"), moved=[("node1", 12, 9)]),
+        "INCONCLUSIVE",
+    ),
+    (
+        "fault_confirmed",
+        "values come at once, long after its keys were elsewhere",
+        lambda: told(MadeUpRun().fault("node2"), moved=MOVED),
+        "INCONCLUSIVE",
+    ),
+    (
+        "fault_confirmed",
+        "values come at once, and keys were elsewhere before the fault alone",
+        lambda: told(MadeUpRun().fault("node2"), moved=[("node2", 5, 9)]),
+        "INCONCLUSIVE",
+    ),
+]
+
+MOVING: list[Row] = [*READS, *VOID, *UPDATES, *WRITES, *MISSES, *EFFECT]
