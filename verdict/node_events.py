@@ -65,10 +65,10 @@ class Incident:
         if self.refused:
             return _words_of_a_limit(self.node, self.refused, self.limit, self.begin, self.end)
         if self.is_restart and self.end - self.begin <= BEFORE_FAULT_S:
-            return f"{self.node} restarted at {self.begin:.0f} s, not by memquake"
+            return f"{self.node} restarted at {self.begin:z.0f} s, not by memquake"
         until = "to the end" if math.isinf(self.end) else f"to {self.end:.0f} s"
         also = ", and restarted" if self.is_restart else ""
-        return f"{self.node} was away from {self.begin:.0f} s {until}{also}, not by memquake"
+        return f"{self.node} was away from {self.begin:z.0f} s {until}{also}, not by memquake"
 
     @property
     def contributor(self) -> Contributor:
@@ -177,7 +177,7 @@ def _has_failed(window: Window, node: str) -> bool:
 def _words_of_a_limit(node: str, refused: int, limit: int, begin: float, end: float) -> str:
     at_most = f" (max_connections {limit})" if limit else ""
     return (
-        f"{node} was at its limit of connections{at_most} from {begin:.0f} s to {end:.0f} s and "
+        f"{node} was at its limit of connections{at_most} from {begin:z.0f} s to {end:.0f} s and "
         f"refused or held back {refused:,} more"
     )
 
@@ -191,17 +191,17 @@ def notes(facts: RunFacts) -> list[str]:
         own = [event for event in events if event.node == node]
         for event in own:
             if event.change is NodeChange.FLUSHED:
-                lines.append(f"{node} was flushed at {event.from_s:.0f} s, not by memquake")
+                lines.append(f"{node} was flushed at {event.from_s:z.0f} s, not by memquake")
             elif event.change is NodeChange.FULL:
                 if not any(each.node == node and each.begin == event.from_s for each in limits):
                     until = facts.duration_s if event.until_s is None else event.until_s
                     words = (node, event.count, event.limit, event.from_s, until)
                     lines.append(_words_of_a_limit(*words))
             elif event.change is NodeChange.RESET:
-                lines.append(f"{node}: its statistics were reset at {event.from_s:.0f} s")
+                lines.append(f"{node}: its statistics were reset at {event.from_s:z.0f} s")
         if evicted := sum(event.count for event in own if event.change is NodeChange.EVICTED):
             first = min(e.from_s for e in own if e.change is NodeChange.EVICTED)
-            lines.append(f"{node} evicted {evicted:,} items, the first at {first:.0f} s")
+            lines.append(f"{node} evicted {evicted:,} items, the first at {first:z.0f} s")
     return lines
 
 

@@ -226,3 +226,9 @@ def test_an_own_server_that_died_convicts_nobody_of_what_came_of_it() -> None:
     run.but(findings=[{"kind": "bad_result", "at_s": 21.4}, {"kind": "close_failed", "at_s": 23.0}])
     run.but(workers=[run.worker(12_000, after={"fds": 99, "greenlets": 9})])
     assert not failed(judge(run.facts()))
+
+
+def test_a_moment_before_second_0_is_told_as_0() -> None:
+    """Half a second before it is no negative zero."""
+    facts = happened(MadeUpRun(20), NodeChange.RESET, -0.3, 0.4, "node1").facts()
+    assert notes(facts) == ["node1: its statistics were reset at 0 s"]
