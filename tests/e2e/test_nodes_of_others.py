@@ -227,7 +227,7 @@ def test_an_own_node_that_dies_by_itself_convicts_nobody(
 def twemproxies(nodes: EmbeddedCluster, tmp_path: Path) -> Iterator[str]:
     """Give `--nodes` of two twemproxies, the first in front of two memcached."""
     if shutil.which("nutcracker") is None:
-        pytest.skip("twemproxy is not installed: apt-get install nutcracker")
+        pytest.fail("twemproxy is not installed: apt-get install nutcracker")
     ports = [free_port("127.0.0.1"), free_port("127.0.0.1")]
     pools = ""
     for port, behind in zip(ports, (nodes.nodes[:2], nodes.nodes[2:]), strict=True):
