@@ -85,7 +85,7 @@ def _ruling(view: View, moved: MovedKeys, node: str, found: _Misses, calls: int)
         why += _first_of(seen)
     elif invented > limit:
         share = invented
-        why += f"; {found.invented} misses in its time that no server gave ({percent(share)})"
+        why += f"; {found.invented} misses in its time, keys of batches too, that no server gave"
         why += _first_of(seen)
     elif left_out / calls > limit and not moved.counts_misses:
         doubt = "the servers do not say how many misses they gave"
