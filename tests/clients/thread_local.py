@@ -13,12 +13,14 @@ from typing import Any
 
 import bmemcached
 import memcache
+from bmemcached.exceptions import MemcachedException
 from django.conf import settings as django_settings
 from django.core.cache.backends.memcached import BaseMemcachedCache, PyLibMCCache, PyMemcacheCache
 from django.utils.connection import BaseConnectionHandler
 
 Address = tuple[str, int]
 
+NOT_FOUND = 1
 NO_COUNTER = 0xFFFFFFFF
 """The expiry by which the binary protocol is told not to make a counter that is not there."""
 
@@ -89,10 +91,19 @@ class BinaryMemcached:
         return bool(self._client.delete(key))
 
     def incr(self, key: str, value: int) -> Any:
-        return self._client.incr(key, value, default=0, time=NO_COUNTER) or None
+        return self._count(self._client.incr, key, value)
 
     def decr(self, key: str, value: int) -> Any:
-        return self._client.decr(key, value, default=0, time=NO_COUNTER) or None
+        return self._count(self._client.decr, key, value)
+
+    @staticmethod
+    def _count(method: Any, key: str, value: int) -> Any:
+        try:
+            return method(key, value, default=0, time=NO_COUNTER)  # 0 where the node is lost
+        except MemcachedException as error:
+            if error.code != NOT_FOUND:
+                raise
+            return None
 
     def get_many(self, keys: Iterable[str]) -> Any:
         return self._client.get_multi(list(keys))

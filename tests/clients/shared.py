@@ -1,0 +1,94 @@
+"""Libraries of which one object serves all users of a process, or one for each of some threads.
+
+    locust --client tests.clients.shared:retrying ...
+
+Thin adapters: they give pymemcache's names and results to what the library does, and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from meta_memcache import (
+    CacheClient,
+    ServerAddress,
+    SetMode,
+    connection_pool_factory_builder,
+)
+from pymemcache.client.hash import HashClient
+from pymemcache.client.retrying import RetryingClient
+
+Address = tuple[str, int]
+
+
+def _hash(nodes: Sequence[Address], settings: Any, **more: Any) -> HashClient:
+    return HashClient(
+        list(nodes),
+        use_pooling=True,
+        max_pool_size=settings.pool_size,
+        timeout=settings.op_timeout,
+        connect_timeout=settings.connect_timeout,
+        default_noreply=False,
+        **more,
+    )
+
+
+def retrying(nodes: Sequence[Address], settings: Any) -> RetryingClient:
+    """Return a RetryingClient over a HashClient, both as they come: two attempts a call."""
+    return RetryingClient(_hash(nodes, settings))
+
+
+def ignore_exc(nodes: Sequence[Address], settings: Any) -> HashClient:
+    """Return a HashClient that gives a miss, or False, where a node failed."""
+    return _hash(nodes, settings, ignore_exc=True)
+
+
+class MetaMemcache:
+    """meta-memcache with its own serializer, which packs larger values; it raises what failed."""
+
+    def __init__(self, nodes: Sequence[Address], settings: Any) -> None:
+        make = connection_pool_factory_builder(
+            max_pool_size=settings.pool_size,
+            connection_timeout=settings.connect_timeout,
+            recv_timeout=settings.op_timeout,
+        )
+        servers = [ServerAddress(host, port) for host, port in nodes]
+        self._pools = {server: make(server) for server in servers}
+        self._client = CacheClient.cache_client_from_servers(servers, self._pools.__getitem__)
+
+    def get(self, key: str) -> Any:
+        return self._client.get(key)
+
+    def gets(self, key: str) -> Any:
+        return self._client.get_cas(key)
+
+    def set(self, key: str, value: bytes, expire: int = 0) -> bool:
+        return self._client.set(key, value, expire)
+
+    def add(self, key: str, value: bytes, expire: int = 0) -> bool:
+        return self._client.set(key, value, expire, set_mode=SetMode.ADD)
+
+    def delete(self, key: str) -> bool:
+        return self._client.delete(key)
+
+    def incr(self, key: str, value: int) -> Any:
+        return self._client.delta_and_get(key, value)
+
+    def decr(self, key: str, value: int) -> Any:
+        return self._client.delta_and_get(key, -value)
+
+    def get_many(self, keys: Iterable[str]) -> Any:
+        found = self._client.multi_get(list(keys))
+        return {key.key: value for key, value in found.items() if value is not None}
+
+    def close(self) -> None:
+        """End what the pools hold; the library itself has no way to close."""
+        for pool in self._pools.values():
+            for _ in range(pool.get_counters().available):
+                pool.pop_connection().close()
+
+
+def meta_memcache(nodes: Sequence[Address], settings: Any) -> MetaMemcache:
+    """Return meta-memcache over its own ring; a node without connections is left out for 5 s."""
+    return MetaMemcache(nodes, settings)

@@ -1,0 +1,42 @@
+"""Each adapter of tests/clients is built, stores, reads and counts at real nodes."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.clients.table import CLIENTS
+from users.clients import ClientOptions, construct, resolve
+
+OPTIONS = ClientOptions(pool_size=3, op_timeout=2.0, connect_timeout=1.0)
+SPECS = [
+    spec
+    for spec in CLIENTS.values()
+    if "pylibmc" not in spec or importlib.util.find_spec("pylibmc") is not None
+]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_an_adapter_works_at_real_nodes(memcached: Callable[..., Any], spec: str) -> None:
+    nodes = [memcached() for _ in range(2)]
+    client = construct(resolve(spec), [node.address for node in nodes], OPTIONS)
+    assert client.get("absent") is None
+    long_one = bytes(range(256)) * 4
+    for key, value in (("k", b"1"), ("long", long_one)):
+        assert client.set(key, value, 60) is True
+        assert client.get(key) == value
+    assert client.add("k", b"2", 60) is False
+    assert client.incr("k", 2) == 3
+    assert client.incr("absent", 1) is None
+    keys = [f"many:{index}" for index in range(10)]
+    for key in keys:
+        assert client.set(key, key.encode(), 60) is True
+    assert dict(client.get_many([*keys, "absent"])) == {key: key.encode() for key in keys}
+    assert client.delete("k") is True
+    assert client.get("k") is None
+    end = getattr(client, "close", None) or client.disconnect_all
+    end()
