@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from faults.budgets import COUNTS
 from faults.planned import Plan, PlannedFault
 from faults.quantities import spell_seconds
 
@@ -40,11 +41,14 @@ def plan_text(plan: Plan, here: Mapping[str, str] | None = None) -> str:
 
 def _footer(plan: Plan, here: Mapping[str, str]) -> list[str]:
     lines = _means(plan, here)
-    for title, values in (("load", plan.load), ("client", plan.client), ("budgets", plan.budgets)):
-        if values:
-            lines.append(
-                f"{title}: " + ", ".join(_setting(*item) for item in sorted(values.items()))
-            )
+    load = [_spelled(name, "", value) for name, value in sorted(plan.load.items())]
+    client = [_spelled(name, "s", value) for name, value in sorted(plan.client.items())]
+    budgets = [
+        _spelled(name, COUNTS.get(name, ""), limit) for name, limit in sorted(plan.budgets.items())
+    ]
+    for title, words in (("load", load), ("client", client), ("budgets", budgets)):
+        if words:
+            lines.append(f"{title}: {', '.join(words)}")
     if plan.groups > 1:
         lines.append(f"groups of users: {plan.groups}")
     return lines
@@ -63,8 +67,18 @@ def _means(plan: Plan, here: Mapping[str, str]) -> list[str]:
     return ["", "what is done, by which backend", *rows, ""]
 
 
-def _setting(name: str, value: float | str) -> str:
-    return f"{name} {value}" if isinstance(value, str) else f"{name} {value:g}"
+def _spelled(name: str, unit: str, value: float | str) -> str:
+    """Spell a setting with its unit, as a scenario file takes it."""
+    if isinstance(value, str):
+        return f"{name} {value}"
+    match unit:
+        case "s":
+            return f"{name} {spell_seconds(value)}"
+        case "share":
+            return f"{name} {value * 100:g}%"
+        case "x":
+            return f"{name} {value:g}x"
+    return f"{name} {value:g}"
 
 
 def _row(begin_s: float, end_s: float, what: str, more: str) -> str:

@@ -25,6 +25,7 @@ from report.words import (
     reading_order,
     tally,
 )
+from verdict.budgets import LIMITS
 from verdict.model import Figure, Ruling, RunFacts, Verdict
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -83,7 +84,10 @@ def _readable(verdict: Verdict) -> list[tuple[str, Figure]]:
 
 
 def _parameters(facts: RunFacts) -> list[tuple[str, str]]:
-    budgets = ", ".join(f"{name} = {value:g}" for name, value in sorted(facts.budgets.items()))
+    budgets = ", ".join(
+        f"{name} = {quantity(limit, LIMITS[name].kind)}"
+        for name, limit in sorted(facts.budgets.items())
+    )
     rows = [
         ("scenario", facts.scenario),
         ("client", facts.client),

@@ -251,6 +251,14 @@ def test_errors_are_drawn_by_the_classes_that_were_raised() -> None:
     assert label in page
 
 
+def test_budgets_of_a_run_are_shown_with_their_units() -> None:
+    """Five seconds are not told as 5, nor half a percent as 0.005."""
+    budgets = {"recovers_within": 5.0, "error_budget": 0.005, "retry_amplification": 1.3}
+    facts = MadeUpRun(3).but(budgets=budgets).facts()
+    page = html_text(judge(facts), facts)
+    assert "error_budget = 0.5 %, recovers_within = 5 s, retry_amplification = 1.3 x" in page
+
+
 def test_number_that_json_lacks_becomes_null() -> None:
     """Infinity and NaN are no JSON."""
     facts = MadeUpRun(3).facts()
