@@ -222,7 +222,7 @@ def trim_locust(run: MasterRun) -> None:
     """Keep Locust's own statistics from growing, unless they are to be printed as JSON."""
     options = run.environment.parsed_options
     if not (options.json or options.json_file):
-        trim(run.runner.stats)
+        trim(run.runner.stats, recent_of_each=options.stats_history_enabled)
 
 
 def note_guard(run: MasterRun) -> None:

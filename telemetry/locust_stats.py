@@ -107,12 +107,17 @@ def _percentile(self: StatsEntry) -> str:
     )
 
 
-def trim(stats: RequestStats) -> None:
+def trim(stats: RequestStats, *, recent_of_each: bool = False) -> None:
     """Forget old seconds and thin the rows of Locust's charts, which both grow with the run.
 
-    An entry grows by 8 MB a day otherwise. To be called now and then, by the process that shows
-    the statistics.
+    An entry grows by 8 MB a day otherwise. Of the last seconds' response times, which Locust copies
+    once a second for each entry, only those of the total are shown, unless `recent_of_each` (its
+    CSV of the full history). To be called now and then, by the process that shows the statistics.
     """
+    for entry in stats.entries.values():
+        if entry.use_response_times_cache and not recent_of_each:
+            entry.use_response_times_cache = False
+            entry.response_times_cache = None
     for entry in (stats.total, *stats.entries.values()):
         for by_second in (entry.num_reqs_per_sec, entry.num_fail_per_sec):
             if len(by_second) > KEPT_S:

@@ -156,6 +156,8 @@ def test_locusts_own_tables_do_not_grow_with_the_run() -> None:
         before = stats.total.current_rps
         trim(stats)
         assert stats.total.current_rps == before
+    assert stats.total.use_response_times_cache
+    assert not stats.get("get", "memcached").use_response_times_cache
     assert len(stats.total.num_reqs_per_sec) <= KEPT_S
     assert len(stats.get("get", "memcached").num_reqs_per_sec) <= KEPT_S
     times = [row["time"] for row in stats.history]
