@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from faults.model import DEFAULT_RATE, DEFAULT_USERS
 from faults.plan import Plan
 from faults.scenario import Scenario
 from options.words import ConfigError, choice, integer, number, path, seconds
@@ -15,8 +16,6 @@ from users.presets import parse_mix
 from verdict.budgets import parse_budget
 from verdict.model import EarlierRun
 
-DEFAULT_USERS = 40
-DEFAULT_RATE = 800.0  # iterations a second, all users and workers together; ADR 14
 DEFAULT_SEED = 1  # a fixed seed: two runs of one command line break the same node
 HEADLESS_SECONDS = 60.0  # a headless run of `none` without -t ends by itself after this
 MAX_USERS = 100_000  # as in a scenario file; each is a greenlet with keys of its own
