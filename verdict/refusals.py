@@ -46,7 +46,7 @@ SEEN = 0.05  # of the calls: what reached the node by other ways
 def refusals(view: View, second: int, node: str) -> int:
     """Count the single-key calls to a node in a window that the client refused by itself."""
     window = view.windows[second]
-    named = _count(window, node, frozenset({Outcome.BREAKER_OPEN}), at_once=False)
+    named = named_refusals(view, second, node)
     spans = [
         span
         for span in view.phases.spans
@@ -58,6 +58,12 @@ def refusals(view: View, second: int, node: str) -> int:
     if len(spans) > 1 or not _is_silent(view, spans[0], node) or _is_pool_full(view, window, node):
         return named
     return named + _count(window, node, BY_ANY_NAME | OF_THE_SYSTEM)
+
+
+def named_refusals(view: View, second: int, node: str) -> int:
+    """Count those that the client itself says are a breaker's."""
+    breaker = frozenset({Outcome.BREAKER_OPEN})
+    return _count(view.windows[second], node, breaker, at_once=False)
 
 
 def _count(window: Window, node: str, outcomes: frozenset[str], *, at_once: bool = True) -> int:

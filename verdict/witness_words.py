@@ -16,7 +16,7 @@ from verdict.answers import held, not_applicable
 from verdict.correctness import SNAPSHOT_FINDINGS, evidence_line
 from verdict.evidence import kept_findings
 from verdict.model import CheckResult, Contributor
-from verdict.refusals import refusals
+from verdict.refusals import named_refusals, refusals
 from verdict.view import View
 
 ROW = 3
@@ -121,6 +121,8 @@ def _says_closed(view: View, second: int, node: str) -> bool:
     if state is None or set(state.breaker) - {"closed"}:
         return False
     calls, refused, completed = _outcomes(view, second, node)
+    if not state.breaker:  # it tells of none: calls that fail at once may be anything
+        refused = named_refusals(view, second, node)
     return calls >= CALLS_A_WINDOW and not completed and refused >= REFUSED * calls
 
 

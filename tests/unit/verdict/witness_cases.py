@@ -424,6 +424,18 @@ WORDS: list[Row] = [
         lambda: telling(run_with_outage(), {"closed": 1}),
         "FAIL",
     ),
+    (
+        "snapshot_true",
+        "no breaker, and calls fail at once by no breaker's name",
+        lambda: telling(refusing(), {}),
+        "PASS",
+    ),
+    (
+        "snapshot_true",
+        "no breaker, and a healthy node is not asked",
+        lambda: telling(refusing_a_healthy_node(), {}, 0),
+        "PASS",
+    ),
     ("snapshot_true", "no breaker, and it refuses", lambda: telling(run_with_outage(), {}), "FAIL"),
     (
         "snapshot_true",
