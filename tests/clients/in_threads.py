@@ -10,21 +10,23 @@ from functools import partial
 from typing import Any
 
 import pylibmc
+from gevent.monkey import get_original
 from gevent.threadpool import ThreadPool
 
-from tests.clients.shared import meta_memcache
+from tests.clients.shared import MetaMemcache, connected
 from tests.clients.thread_local import django_pylibmc
 
 Address = tuple[str, int]
+THREADS = 40  # more than the users of a run of the table: no call waits for a thread
 METHODS = ("get", "set", "add", "delete", "incr", "get_many")
 
 
 class InThreads:
     """Calls of one client, which itself knows threads."""
 
-    def __init__(self, client: Any, threads: int) -> None:
+    def __init__(self, client: Any) -> None:
         self._client = client
-        self._threads = ThreadPool(threads)
+        self._threads = ThreadPool(THREADS)
         for name in METHODS:
             setattr(self, name, partial(self._call, getattr(client, name)))
 
@@ -88,14 +90,18 @@ def pylibmc_pool(nodes: Sequence[Address], settings: Any) -> InThreads:
         "connect_timeout": int(settings.connect_timeout * 1000),
     }
     servers = [f"{host}:{port}" for host, port in nodes]
-    return InThreads(Pylibmc(servers, behaviors), settings.pool_size)
+    return InThreads(Pylibmc(servers, behaviors))
 
 
 def django_pylibmc_threads(nodes: Sequence[Address], settings: Any) -> InThreads:
     """Return Django's PyLibMCCache as a server of threads has it: an object for each of them."""
-    return InThreads(django_pylibmc(nodes, settings), settings.pool_size)
+    return InThreads(django_pylibmc(nodes, settings))
 
 
 def meta_memcache_threads(nodes: Sequence[Address], settings: Any) -> InThreads:
-    """Return meta-memcache, whose connections wait in Rust."""
-    return InThreads(meta_memcache(nodes, settings), settings.pool_size)
+    """Return meta-memcache, whose connections wait in Rust.
+
+    They are Python's own: one of gevent's belongs to the thread that made it.
+    """
+    plain = partial(connected, kind=get_original("socket", "socket"))
+    return InThreads(MetaMemcache(nodes, settings, plain))

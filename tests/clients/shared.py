@@ -7,14 +7,15 @@ Thin adapters: they give pymemcache's names and results to what the library does
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import socket
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from meta_memcache import (
     CacheClient,
+    ConnectionPool,
     ServerAddress,
     SetMode,
-    connection_pool_factory_builder,
 )
 from pymemcache.client.hash import HashClient
 from pymemcache.client.retrying import RetryingClient
@@ -44,15 +45,32 @@ def ignore_exc(nodes: Sequence[Address], settings: Any) -> HashClient:
     return _hash(nodes, settings, ignore_exc=True)
 
 
+def connected(
+    address: Address, settings: Any, kind: type[socket.socket] = socket.socket
+) -> socket.socket:
+    """Return a connection as the library's own factory makes it."""
+    sock = kind(socket.AF_INET, socket.SOCK_STREAM)
+    sock.settimeout(settings.connect_timeout)
+    sock.connect(address)
+    sock.settimeout(settings.op_timeout)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
 class MetaMemcache:
     """meta-memcache with its own serializer, which packs larger values; it raises what failed."""
 
-    def __init__(self, nodes: Sequence[Address], settings: Any) -> None:
-        make = connection_pool_factory_builder(
-            max_pool_size=settings.pool_size,
-            connection_timeout=settings.connect_timeout,
-            recv_timeout=settings.op_timeout,
-        )
+    def __init__(
+        self,
+        nodes: Sequence[Address],
+        settings: Any,
+        connect: Callable[[Address, Any], socket.socket] = connected,
+    ) -> None:
+        def make(server: ServerAddress) -> ConnectionPool:
+            address = (server.host, server.port)
+            return ConnectionPool(str(server), lambda: connect(address, settings), 1, most)
+
+        most = settings.pool_size
         servers = [ServerAddress(host, port) for host, port in nodes]
         self._pools = {server: make(server) for server in servers}
         self._client = CacheClient.cache_client_from_servers(servers, self._pools.__getitem__)

@@ -145,8 +145,8 @@ class Django:
         return self._cache.get(key, default)
 
     def set(self, key: str, value: bytes, expire: int = 0) -> bool:
-        self._cache.set(key, value, expire or None)
-        return True  # Django's set acknowledges nothing
+        # Django's `set` acknowledges nothing; `set_many` names what was not stored.
+        return not self._cache.set_many({key: value}, expire or None)
 
     def add(self, key: str, value: bytes, expire: int = 0) -> bool:
         return bool(self._cache.add(key, value, expire or None))
