@@ -99,7 +99,8 @@ class BinaryMemcached:
     @staticmethod
     def _count(method: Any, key: str, value: int) -> Any:
         try:
-            return method(key, value, default=0, time=NO_COUNTER)  # 0 where the node is lost
+            # 0 stands for a counter that is not there, and for a node that does not answer.
+            return method(key, value, default=0, time=NO_COUNTER) or None
         except MemcachedException as error:
             if error.code != NOT_FOUND:
                 raise
