@@ -25,15 +25,15 @@ HERE = "tests.clients"
 CLIENTS = {
     "pymemcache pooled": "pymemcache-pooled",
     "pymemcache hash": "pymemcache-hash",
-    "pymemcache retrying": f"{HERE}.shared:retrying",
-    "pymemcache ignore_exc": f"{HERE}.shared:ignore_exc",
+    "pymemcache retrying": f"{HERE}.pooled:retrying",
+    "pymemcache ignore_exc": f"{HERE}.pooled:ignore_exc",
     "python-memcached": f"{HERE}.thread_local:python_memcached",
     "python-binary-memcached": f"{HERE}.thread_local:binary_memcached",
-    "meta-memcache": f"{HERE}.shared:meta_memcache",
-    "meta-memcache in threads": f"{HERE}.in_threads:meta_memcache_threads",
-    "pylibmc in threads": f"{HERE}.in_threads:pylibmc_pool",
+    "meta-memcache": f"{HERE}.meta:meta_memcache",
+    "meta-memcache in threads": f"{HERE}.meta:meta_memcache_threads",
+    "pylibmc in threads": f"{HERE}.libmemcached:pylibmc_pool",
     "Django PyMemcacheCache": f"{HERE}.thread_local:django_pymemcache",
-    "Django PyLibMCCache": f"{HERE}.in_threads:django_pylibmc_threads",
+    "Django PyLibMCCache": f"{HERE}.libmemcached:django_pylibmc_threads",
 }
 SCENARIOS = {
     "client-abort": SCALED,

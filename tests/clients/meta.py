@@ -1,48 +1,26 @@
-"""Libraries of which one object serves all users of a process, or one for each of some threads.
+"""meta-memcache, as it comes and with each call in a thread: its connections wait in Rust.
 
-    locust --client tests.clients.shared:retrying ...
-
-Thin adapters: they give pymemcache's names and results to what the library does, and no more.
+locust --client tests.clients.meta:meta_memcache_threads ...
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
+from gevent.monkey import get_original
 from meta_memcache import (
     CacheClient,
     ConnectionPool,
     ServerAddress,
     SetMode,
 )
-from pymemcache.client.hash import HashClient
-from pymemcache.client.retrying import RetryingClient
+
+from tests.clients.in_threads import InThreads
 
 Address = tuple[str, int]
-
-
-def _hash(nodes: Sequence[Address], settings: Any, **more: Any) -> HashClient:
-    return HashClient(
-        list(nodes),
-        use_pooling=True,
-        max_pool_size=settings.pool_size,
-        timeout=settings.op_timeout,
-        connect_timeout=settings.connect_timeout,
-        default_noreply=False,
-        **more,
-    )
-
-
-def retrying(nodes: Sequence[Address], settings: Any) -> RetryingClient:
-    """Return a RetryingClient over a HashClient, both as they come: two attempts a call."""
-    return RetryingClient(_hash(nodes, settings))
-
-
-def ignore_exc(nodes: Sequence[Address], settings: Any) -> HashClient:
-    """Return a HashClient that gives a miss, or False, where a node failed."""
-    return _hash(nodes, settings, ignore_exc=True)
 
 
 def connected(
@@ -110,3 +88,12 @@ class MetaMemcache:
 def meta_memcache(nodes: Sequence[Address], settings: Any) -> MetaMemcache:
     """Return meta-memcache over its own ring; a node without connections is left out for 5 s."""
     return MetaMemcache(nodes, settings)
+
+
+def meta_memcache_threads(nodes: Sequence[Address], settings: Any) -> InThreads:
+    """Return meta-memcache, whose connections wait in Rust.
+
+    They are Python's own: one of gevent's belongs to the thread that made it.
+    """
+    plain = partial(connected, kind=get_original("socket", "socket"))
+    return InThreads(MetaMemcache(nodes, settings, plain))
