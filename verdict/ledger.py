@@ -21,6 +21,7 @@ from verdict.moved_keys import MovedKeys
 from verdict.node_events import (
     is_away_at_the_end,
     last_loss_s,
+    last_sure_loss_s,
     lost_before_the_run,
     was_flushed_by_others,
 )
@@ -28,6 +29,7 @@ from verdict.view import View
 
 WRITES_NEEDED = 100
 EXPIRIES_NEEDED = 5
+COMMANDED = ", which somebody flushed or made count anew, perhaps the client under test"
 
 _EVIDENCE_CHARACTERS = 200
 
@@ -91,7 +93,9 @@ def no_lost_writes(view: View) -> CheckResult:
     if losses.unsure:
         unsure = sum(count for _, _, count in losses.unsure)
         nodes = sorted({node for node, _, _ in losses.unsure})
-        why = f"{seen}; {unsure} more lost on " + "; ".join(doubts[node] for node in nodes)
+        why = f"{seen}; {unsure} more lost on " + "; ".join(
+            doubts.get(node, f"{node}{COMMANDED}") for node in nodes
+        )
         gone = _shown_losses(view, losses.unsure, "write lost or node gone")
         return inconclusive(name, why, observed=lost, limit=limit, evidence=gone)
     unasked = sum(ledger.unasked for ledger in ledgers_of(view))
@@ -118,13 +122,14 @@ def _losses(view: View, doubts: Mapping[str, str]) -> _Losses:
     """Return the writes that were lost, by what their node did meanwhile."""
     found = _Losses()
     until = {node: last_loss_s(view.facts, node) for node in view.facts.nodes}
+    sure = {node: last_sure_loss_s(view.facts, node) for node in view.facts.nodes}
     moved = moved_keys(view)
     if lost_before_the_run(view.facts):
-        until[""] = math.inf  # keys of before the run, which were found on no node
+        sure[""] = math.inf  # keys of before the run, which were found on no node
     for node, since, count in (item for ledger in ledgers_of(view) for item in ledger.lost):
-        if since <= until.get(node, -math.inf) or moved.covers(node, since):
+        if since <= sure.get(node, -math.inf) or moved.covers(node, since):
             found.excused += count
-        elif node in doubts:
+        elif node in doubts or since <= until.get(node, -math.inf):
             found.unsure.append((node, since, count))
         else:
             found.lost.append((node, since, count))

@@ -32,6 +32,9 @@ AFTER_FAULT_S = 2.5
 LOSSES = frozenset({NodeChange.RESTARTED, NodeChange.FLUSHED, NodeChange.EVICTED, NodeChange.RESET})
 """Changes after which items may be gone."""
 
+COMMANDED = frozenset({NodeChange.FLUSHED, NodeChange.RESET})
+"""Changes that come of a command that any client may send."""
+
 ABSENCES = frozenset({NodeChange.AWAY, NodeChange.RESTARTED})
 """Changes that fail the calls of any client."""
 
@@ -81,6 +84,19 @@ def last_loss_s(facts: RunFacts, node: str) -> float:
     """Return until when a node may have lost items by itself, by plan or not; -inf for never."""
     ends = [event.until_s for event in facts.node_events if event.node == node and _loses(event)]
     return max((math.inf if end is None else end for end in ends), default=-math.inf)
+
+
+def last_sure_loss_s(facts: RunFacts, node: str) -> float:
+    """Return the same without what may be the doing of the client under test.
+
+    Any client may flush a node, or reset its statistics, which hides that; nobody but the client
+    under test is known to reach nodes of our own.
+    """
+    if not facts.connections_are_ours:
+        return last_loss_s(facts, node)
+    doubtful = [event for event in unplanned_events(facts) if event.change in COMMANDED]
+    sure = [event for event in facts.node_events if event not in doubtful]
+    return last_loss_s(replace(facts, node_events=sure), node)
 
 
 def lost_before_the_run(facts: RunFacts) -> bool:

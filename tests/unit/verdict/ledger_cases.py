@@ -36,6 +36,11 @@ def happened(
     return run.but(node_events=[*run.changes.get("node_events", ()), event])
 
 
+def flushed(change: NodeChange = NodeChange.FLUSHED, **changes: Any) -> MadeUpRun:
+    """Let somebody flush node2, or do something else to it, between 4 s and 5 s."""
+    return happened(MadeUpRun(20), change, 4, 5).but(**changes)
+
+
 def restarted() -> MadeUpRun:
     """Give a run in which node2 is away from 10 s to 20 s and comes back as another process."""
     run = run_with_outage(effects=("unavailable", "cold"))
@@ -85,8 +90,41 @@ LOST: list[Row] = [
     ),
     (
         "no_lost_writes",
-        "flushed later",
-        lambda: told(happened(MadeUpRun(20), NodeChange.FLUSHED, 4, 5), lost=[("node2", 4, 3)]),
+        "flushed later, by others",
+        lambda: told(flushed(connections_are_ours=False), lost=[("node2", 4, 3)]),
+        "PASS",
+    ),
+    (
+        "no_lost_writes",
+        "flushed later, a node that only the client is known to reach",
+        lambda: told(flushed(), lost=[("node2", 4, 3)]),
+        "INCONCLUSIVE",
+    ),
+    (
+        "no_lost_writes",
+        "its statistics reset later, of a node that only the client is known to reach",
+        lambda: told(flushed(NodeChange.RESET), lost=[("node2", 4, 3)]),
+        "INCONCLUSIVE",
+    ),
+    (
+        "no_lost_writes",
+        "its statistics reset before",
+        lambda: told(flushed(NodeChange.RESET), lost=[("node2", 7, 3)]),
+        "FAIL",
+    ),
+    (
+        "no_lost_writes",
+        "flushed later, and evicted later still",
+        lambda: told(happened(flushed(), NodeChange.EVICTED, 9, 10), lost=[("node2", 4, 3)]),
+        "PASS",
+    ),
+    (
+        "no_lost_writes",
+        "flushed later by the plan",
+        lambda: told(
+            happened(MadeUpRun().fault("node2", effects=("cold",)), NodeChange.FLUSHED, 9.5, 10.5),
+            lost=[("node2", 4, 3)],
+        ),
         "PASS",
     ),
     (
