@@ -78,6 +78,9 @@ def _judged(view: View, churn: _Churn) -> CheckResult:
     result = held(NAME, is_kept, why, observed=share, limit=limit, evidence=lambda: _opened(churn))
     if not is_kept and not view.facts.connections_are_ours:
         return taken_back(result, "others may have made them, or a worker that was lost")
+    moved = _moved_users(view)
+    if not is_kept and moved and needless - moved <= max(FEW, limit * churn.calls):
+        return taken_back(result, "users moved to a worker that joined late, and connected anew")
     return result
 
 
@@ -102,6 +105,16 @@ def _most_open(view: View) -> int:
     """Give how many connections to one node all calls that can be under way at once may need."""
     users = view.facts.users + LEDGER_USERS * max(1, len(view.facts.workers))
     return max(view.facts.pool_size * view.processes, users)
+
+
+def _moved_users(view: View) -> int:
+    """Count the users that may have ended in one process and begun in another.
+
+    That is how a worker that joins late, or comes back, gets its share. Each user may have a
+    connection of its own to every node.
+    """
+    came = sum(worker.joined_at_s > 0 or bool(worker.away) for worker in view.facts.workers)
+    return came * (view.facts.users + LEDGER_USERS)
 
 
 def _churn(view: View, node: str) -> _Churn:

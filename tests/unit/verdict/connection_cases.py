@@ -38,6 +38,22 @@ def growing(by: int, at: int) -> Poke:
     return poke
 
 
+def made_at(at: int, count: int) -> Poke:
+    """Let so many connections be made at once where as many others end."""
+
+    def poke(windows: dict[int, Window]) -> None:
+        for second, window in windows.items():
+            window.server["node1"]["total_connections"] += count * (second >= at)
+
+    return poke
+
+
+def joined(run: MadeUpRun) -> MadeUpRun:
+    """Let a second worker join when the run is under way, and take users over."""
+    workers = [run.worker(6_000), run.worker(6_000, id="w2", joined_at_s=7.5)]
+    return run.but(workers=workers)
+
+
 def restarting(at: int, connections: int) -> Poke:
     """Let somebody start node1 anew: its clients connect again."""
 
@@ -152,6 +168,24 @@ CONNECTIONS: list[Row] = [
         "others use the nodes",
         lambda: MadeUpRun(20).poke(churning(200)).but(connections_are_ours=False),
         "INCONCLUSIVE",
+    ),
+    (
+        "connections_kept",
+        "each user connects anew where it moved to a worker that joined",
+        lambda: joined(MadeUpRun(20).poke(made_at(8, 70))),
+        "INCONCLUSIVE",
+    ),
+    (
+        "connections_kept",
+        "the same, and no worker joined",
+        lambda: MadeUpRun(20).poke(made_at(8, 70)),
+        "FAIL",
+    ),
+    (
+        "connections_kept",
+        "one for each call, and a worker joined",
+        lambda: joined(MadeUpRun(20).poke(churning(200))),
+        "FAIL",
     ),
     (
         "connections_kept",
