@@ -24,6 +24,7 @@ from verdict.evidence import (
     unconfirmed,
 )
 from verdict.model import CheckResult, Contributor
+from verdict.node_events import may_lack_items
 from verdict.tallies import Tallies
 from verdict.view import BATCHES, View
 
@@ -65,7 +66,7 @@ def _away(view: View) -> dict[int, set[str]]:
 
 def _judged(view: View, away: Mapping[int, Collection[str]]) -> CheckResult:
     limit = view.limit(NAME)
-    batches = raised = empty = excusable = 0
+    batches = raised = empty = excusable = unsure = 0
     for second, nodes_away in away.items():
         window, healthy = view.windows[second], view.unaffected(second)
         batches += _with_keys_on(window, healthy)
@@ -73,6 +74,7 @@ def _judged(view: View, away: Mapping[int, Collection[str]]) -> CheckResult:
         for (how, nodes), count in window.batch_nothing.items():
             if _is_loss(how, nodes, healthy, nodes_away):
                 lost[how] += count
+                unsure += count if how == EMPTY and _may_miss_all(view, second, nodes) else 0
         raised, empty = raised + lost[RAISED], empty + lost[EMPTY]
         if second in view.disturbed:
             excusable += min(lost[RAISED], _timed_out(view, window))
@@ -97,7 +99,16 @@ def _judged(view: View, away: Mapping[int, Collection[str]]) -> CheckResult:
     if share > limit >= (nothing - excusable) / batches:
         reason = f"{excusable:,} took a whole op_timeout while the generator was saturated"
         return taken_back(result, reason, *disturbances(view, away.keys() & view.disturbed))
+    if share > limit >= (nothing - excusable - unsure) / batches:
+        reason = f"{unsure:,} had keys of healthy nodes only that have lost items before"
+        return taken_back(result, reason)
     return result
+
+
+def _may_miss_all(view: View, second: int, nodes: Collection[str]) -> bool:
+    """Tell whether every healthy node of an empty batch may rightly have missed its keys."""
+    healthy = set(view.unaffected(second)).intersection(nodes)
+    return all(may_lack_items(view.facts, node, second) for node in healthy)
 
 
 def _losses(view: View, away: Mapping[int, Collection[str]]) -> Sequence[Contributor]:

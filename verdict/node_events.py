@@ -99,6 +99,21 @@ def last_sure_loss_s(facts: RunFacts, node: str) -> float:
     return last_loss_s(replace(facts, node_events=sure), node)
 
 
+def may_lack_items(facts: RunFacts, node: str, second: int) -> bool:
+    """Tell whether a node has lost items by the end of a second, by plan or not."""
+    by_itself = any(
+        event.node == node and _loses(event) and event.from_s < second + 1
+        for event in facts.node_events
+    )
+    return by_itself or any(
+        node in fault.nodes
+        and fault.effects & {"cold", "pressure"}
+        and fault.injected_at_s is not None
+        and fault.injected_at_s < second + 1
+        for fault in facts.faults
+    )
+
+
 def lost_before_the_run(facts: RunFacts) -> bool:
     """Tell whether any node may have lost items while they were stored."""
     return any(event.from_s < 0 and _loses(event) for event in facts.node_events)

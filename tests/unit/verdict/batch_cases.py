@@ -9,6 +9,7 @@ from client.operation import Outcome
 from telemetry.window import EMPTY, RAISED, Window
 from tests.unit.verdict.made_up_runs import TIMED_OUT, Fate, MadeUpRun, run_with_outage
 from tests.unit.verdict.saturated_cases import late_hub
+from verdict.model import NodeChange, NodeEvent
 
 Row = tuple[str, str, Callable[[], MadeUpRun], str]
 
@@ -57,6 +58,12 @@ def with_another(*effects: str, **changes: Any) -> MadeUpRun:
     return run_with_outage().fault("node1", at=10, to=20, effects=effects, **changes)
 
 
+def flushed(at: float = 4.0) -> MadeUpRun:
+    """Let node1 lose all it has, with nothing wrong with it."""
+    event = NodeEvent(node="node1", change=NodeChange.FLUSHED, from_s=at, until_s=at + 1)
+    return run_with_outage().but(node_events=[event])
+
+
 def mostly_alone() -> MadeUpRun:
     """Let 90 of 100 batches ask the dead node alone, and one of the others raise."""
     run = batches(1, a_second=100)
@@ -80,6 +87,30 @@ BATCHES: list[Row] = [
         "PASS",
     ),
     ("batches_kept", "every batch is empty, without a word", lambda: batches(20, EMPTY), "FAIL"),
+    (
+        "batches_kept",
+        "empty, with keys of one healthy node only, which was flushed before",
+        lambda: batches(20, EMPTY, ("node1", "node2"), run=flushed()),
+        "INCONCLUSIVE",
+    ),
+    (
+        "batches_kept",
+        "empty, with keys of a healthy node that lost nothing beside it",
+        lambda: batches(20, EMPTY, run=flushed()),
+        "FAIL",
+    ),
+    (
+        "batches_kept",
+        "empty, and the healthy node was flushed later",
+        lambda: batches(20, EMPTY, ("node1", "node2"), run=flushed(30.0)),
+        "FAIL",
+    ),
+    (
+        "batches_kept",
+        "raised, with keys of one healthy node only, which was flushed before",
+        lambda: batches(20, RAISED, ("node1", "node2"), run=flushed()),
+        "FAIL",
+    ),
     (
         "batches_kept",
         "batches of healthy nodes find nothing",
