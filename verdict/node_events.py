@@ -119,6 +119,11 @@ def lost_before_the_run(facts: RunFacts) -> bool:
     return any(event.from_s < 0 and _loses(event) for event in facts.node_events)
 
 
+def resets(facts: RunFacts) -> list[NodeEvent]:
+    """Return when a node was told to begin its counts anew: any client may tell it, ours too."""
+    return [event for event in facts.node_events if event.change is NodeChange.RESET]
+
+
 def is_away_at_the_end(facts: RunFacts, node: str) -> bool:
     """Tell whether a node did not answer the last look: it may have gone, with all it had."""
     return any(

@@ -22,6 +22,7 @@ from verdict.node_events import (
     incidents,
     met_with_faults,
     notes,
+    resets,
     without_disturbed,
     words_of,
 )
@@ -128,6 +129,10 @@ def _run(name: str, check: Check, view: View) -> CheckResult:
         result = dataclasses.replace(
             _stated(name, f"the check crashed: {line}"), trace=traceback.format_exc()
         )
+    if name in OF_COUNTS and result.verdict is Ruling.PASS and (begun_anew := resets(view.facts)):
+        first = begun_anew[0]
+        why = f"{first.node}: its statistics were reset at {first.from_s:.0f} s, and counts with it"
+        result = taken_back(result, why, Contributor(outcome=why, node=first.node))
     if name in OF_FAULTS and result.verdict in (Ruling.FAIL, Ruling.PASS):
         failed = result.verdict is Ruling.FAIL
         if met := met_with_faults(view.facts) if failed else hid_faults(view.facts):

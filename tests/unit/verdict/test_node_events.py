@@ -7,6 +7,7 @@ import math
 import pytest
 
 from client.operation import Outcome
+from tests.unit.verdict.connection_cases import churning
 from tests.unit.verdict.ledger_cases import happened
 from tests.unit.verdict.made_up_runs import TIMED_OUT, MadeUpRun, run_with_outage
 from verdict.model import NodeChange, NodeEvent, Ruling, Verdict
@@ -123,6 +124,16 @@ def test_flushes_and_evictions_are_named() -> None:
         "node1 evicted 3 items, the first at 9 s",
         "node2 was flushed at 6 s, not by memquake",
     ]
+
+
+@pytest.mark.parametrize("name", ["retry_amplification", "connections_kept"])
+def test_counts_that_were_reset_acquit_nobody(name: str) -> None:
+    """Any client may send `stats reset`: what it did before is not counted any more."""
+    assert ruling(judge(MadeUpRun(30).facts()), name) is Ruling.PASS
+    run = happened(MadeUpRun(30), NodeChange.RESET, 6, 7)
+    assert ruling(judge(run.facts()), name) is Ruling.INCONCLUSIVE
+    convicted = happened(MadeUpRun(30).poke(churning(200)), NodeChange.RESET, 6, 7)
+    assert ruling(judge(convicted.facts()), "connections_kept") is Ruling.FAIL
 
 
 @pytest.mark.parametrize("happens", [False, True])
