@@ -35,6 +35,7 @@ SERVER_COUNTERS = frozenset(
         *("pid", "time", "uptime", "max_connections", "curr_connections", "total_connections"),
         *("rejected_connections", "listen_disabled_num", "own_connections", "threads"),
         *("cmd_get", "cmd_set", "cmd_touch", "cmd_meta", "cmd_flush", "get_hits", "get_misses"),
+        *("incr_hits", "incr_misses", "decr_hits", "decr_misses", "delete_hits", "delete_misses"),
         *("curr_items", "total_items", "bytes", "limit_maxbytes"),
         *("evictions", "slab_reassign_evictions_nomem"),
     )
