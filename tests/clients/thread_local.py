@@ -189,11 +189,9 @@ def django_pymemcache(nodes: Sequence[Address], settings: Any) -> Django:
 
 def django_pylibmc(nodes: Sequence[Address], settings: Any) -> Django:
     """Django's PyLibMCCache with our timeouts; its C blocks the hub, so it needs threads."""
-    milliseconds = int(settings.op_timeout * 1000)
     behaviors = {
         "connect_timeout": int(settings.connect_timeout * 1000),
-        "receive_timeout": milliseconds * 1000,
-        "send_timeout": milliseconds * 1000,
+        "_poll_timeout": int(settings.op_timeout * 1000),  # receive_timeout limits no wait
         "tcp_nodelay": True,
     }
     return _django(PyLibMCCache, nodes, binary=False, behaviors=behaviors)
