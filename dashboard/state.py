@@ -8,6 +8,15 @@ from telemetry.live import recent
 
 RECENT_S = 3  # figures are of the last three full seconds: steady to read, quick to follow
 SERIES_S = 180  # the page's charts
+RUN_FILES = (
+    "report.html",
+    "verdict.json",
+    "junit.xml",
+    "findings.jsonl",
+    "plan.yaml",
+    "journal.jsonl",
+    "timeline.jsonl",
+)
 
 
 def live_state(session: Any, *, series: bool = False) -> dict[str, Any]:
@@ -134,6 +143,7 @@ def last_run(session: Any) -> dict[str, Any] | None:
     verdict = run.verdict
     return {
         "run": run.folder.path.name,
+        "files": [name for name in RUN_FILES if (run.folder.path / name).exists()],
         "verdict": str(verdict.ruling),
         "bad": [
             {"name": c.name, "verdict": str(c.verdict), "why": c.why}

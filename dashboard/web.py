@@ -15,19 +15,11 @@ from typing import Any
 from flask import Blueprint, Response, abort, jsonify, request, send_from_directory
 from locust.util.timespan import parse_timespan
 
-from dashboard.state import live_state
+from dashboard.state import RUN_FILES, live_state
 
 TAB = "memcached"
 STATS_ENDPOINT = "locust.request_stats"
 PAGE = Path(__file__).parent / "page.html"
-RUN_FILES = (
-    "report.html",
-    "verdict.json",
-    "junit.xml",
-    "plan.yaml",
-    "journal.jsonl",
-    "timeline.jsonl",
-)
 COLUMNS = (
     ("name", "Node"),
     ("breaker", "Breaker"),

@@ -186,7 +186,8 @@ class MasterRun:
 
     def series(self, seconds: int) -> list[dict[str, float]]:
         """Give operations, errors and p99 of the last `seconds` full seconds, for the page."""
-        end = 0 if self.epoch is None else max(0, int(self.now_s - REPORT_LAG_S))
+        until_s = self.ended_s if self.finishing else self.now_s - REPORT_LAG_S
+        end = 0 if self.epoch is None else max(0, int(until_s))
         for second in range(max(0, end - seconds), end):
             # A second changes while late reports come in; older ones are kept as computed.
             if second not in self._points or second > end - 4:

@@ -68,9 +68,13 @@ def test_a_run_from_the_form(start_locust: Callable, free_port: Callable) -> Non
         assert time.monotonic() < deadline, master.result()
         time.sleep(0.2)
     assert last["verdict"] == "PASS", last
-    for file in ("report.html", "verdict.json", "timeline.jsonl"):
+    assert {"report.html", "verdict.json", "findings.jsonl"} < set(last["files"])
+    for file in last["files"]:
         assert call("GET", f"/memquake/runs/{last['run']}/{file}").status_code == 200
     assert call("GET", f"/memquake/runs/{last['run']}/../../settings.py").status_code == 404
+    time.sleep(2.5)
+    over = state()
+    assert over["series"][-1]["t"] + 1 <= over["t"], "seconds after the end are drawn as idle ones"
     master.signal(signal.SIGTERM)
     result = master.finish(30)
     assert result.exit_code == 0, str(result)
