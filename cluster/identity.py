@@ -21,7 +21,7 @@ from typing import TypeVar
 from cluster.errors import ClusterError
 from cluster.names import look_up
 from cluster.node import Address, is_unix, spell
-from cluster.probe import ProbeError, held_of, store, version
+from cluster.probe import ProbeError, drop, held_of, store, version
 
 CONNECTIONS = 12
 """Two servers that take turns at random both show themselves in all but one of 2,000 times."""
@@ -62,6 +62,13 @@ def endpoints_of(node: Address) -> list[Address]:
 def refuse_mistaken(nodes: Sequence[Address]) -> None:
     """Raise ClusterError for a node that is several servers, or the same server as another."""
     marked = _marked(nodes)
+    try:
+        _refuse_mistaken(marked)
+    finally:
+        _at_once(_drop_mark, marked)
+
+
+def _refuse_mistaken(marked: Sequence[Endpoint]) -> None:
     marks = [endpoint.mark for endpoint in marked]
     asked = [endpoint for endpoint in marked for _ in range(CONNECTIONS)]
     answers = _at_once(lambda endpoint: _held(endpoint.address, marks), asked)
@@ -124,6 +131,11 @@ def _takes_mark(endpoint: Endpoint) -> bool:
         reply = store(endpoint.address, endpoint.mark, b"1", MARK_TTL_S, ANSWER_WITHIN_S)
         return reply == "STORED"
     return False
+
+
+def _drop_mark(endpoint: Endpoint) -> None:
+    with contextlib.suppress(ProbeError):  # it expires by itself
+        drop(endpoint.address, endpoint.mark, ANSWER_WITHIN_S)
 
 
 def _held(address: Address, marks: Sequence[str]) -> set[str] | None:

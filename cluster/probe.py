@@ -106,6 +106,11 @@ def store(address: Address, key: str, value: bytes, ttl_s: int, timeout_s: float
     return reply.split(b"\r\n", 1)[0].decode("latin-1")
 
 
+def drop(address: Address, key: str, timeout_s: float) -> None:
+    """Delete a key; one that is not there is fine."""
+    _ask(address, f"delete {key}\r\n".encode(), b"\r\n", timeout_s, any_line=True)
+
+
 def held_of(address: Address, keys: Sequence[str], timeout_s: float) -> set[str]:
     """Return those of `keys` that a node has, asked over one fresh connection."""
     question = f"get {' '.join(keys)}\r\n".encode()

@@ -13,7 +13,7 @@ from cluster.errors import ClusterError
 from cluster.external import ExternalCluster
 from cluster.identity import NAMES_EVERY_S, NameWatch, refuse_mistaken
 from cluster.ports import free_port
-from cluster.probe import ProbeError, version
+from cluster.probe import ProbeError, stats, version
 from tests.integration.cluster.balancer import balancer
 
 NAME = "cache.memquake.test"
@@ -118,3 +118,12 @@ def test_a_name_that_turns_is_noticed_in_the_run(port: int, records: list[str]) 
 def test_nothing_is_said_of_nodes_that_are_as_they_should_be(memcached: Start) -> None:
     """Three nodes are three servers."""
     refuse_mistaken([memcached().address for _ in range(3)])
+
+
+def test_nothing_is_left_on_the_nodes(memcached: Start) -> None:
+    """The marks are deleted again, also where something was refused."""
+    node = memcached().address
+    refuse_mistaken([node])
+    with pytest.raises(ClusterError, match="are the same server"):
+        refuse_mistaken([node, ("localhost", node[1])])
+    assert stats(node, 5)["curr_items"] == 0
