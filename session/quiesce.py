@@ -1,8 +1,9 @@
 """A look at what is connected when the calls have ended and the clients are still open.
 
-What the servers count then is what the pools hold: a slot that was lost with a call shows as a
-connection that no call will ever use. And whatever this process holds to a node's own port, past
-its proxy, is the client's, but for what the harness connected itself.
+What the servers count once the users have ended as well is what the pools hold: a slot that was
+lost with a call shows as a connection that no call will ever use. A library that keeps a connection
+for each greenlet keeps none then. And whatever this process holds to a node's own port, past its
+proxy, while the users are there, is the client's, but for what the harness connected itself.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import ipaddress
 import os
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import gevent
 import psutil
@@ -27,20 +27,21 @@ ASK_LIMIT_S = 0.5
 LOOK_LIMIT_S = 2.0  # for all of it: the end of a run waits
 
 
-def connected(nodes: Sequence[Node]) -> dict[str, Any]:
-    """Return `open`, node -> the server's curr_connections, and `past`, what goes past its proxy.
-
-    `past` is node -> connections of this process to the node's own port, None where the system does
-    not tell; nodes without a proxy have none.
-    """
-    gc.collect()  # what belonged to a greenlet that is gone goes with it, at the latest now
+def let_go() -> None:
+    """Let what belonged to greenlets that are gone go with them, at the latest now."""
+    gc.collect()
     gevent.sleep(SEEN_S)
+
+
+def open_connections(nodes: Sequence[Node]) -> dict[str, int]:
+    """Return node -> the server's curr_connections, of those that answer; after users have ended.
+
+    A node that does not answer in time is left out.
+    """
+    let_go()
     jobs = {node.name: gevent.spawn(_open_at, node) for node in nodes}
     gevent.joinall(list(jobs.values()), timeout=LOOK_LIMIT_S)
-    return {
-        "open": {name: job.value for name, job in jobs.items() if job.value is not None},
-        "past": past_proxies(nodes),
-    }
+    return {name: job.value for name, job in jobs.items() if job.value is not None}
 
 
 def _open_at(node: Node) -> int | None:
@@ -51,7 +52,10 @@ def _open_at(node: Node) -> int | None:
 
 
 def past_proxies(nodes: Sequence[Node]) -> dict[str, int] | None:
-    """Count the connections of this process that lead to a node and through no proxy of its."""
+    """Count the connections of this process that lead to a node and through no proxy of its.
+
+    None where the system does not tell; a node without a proxy has none.
+    """
     owners = {
         place: node.name
         for node in nodes

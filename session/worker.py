@@ -335,10 +335,10 @@ class WorkerRun:
             gevent.sleep(0.02)
         hung = sum(self.context.inside.values())
         self.watchdog.stop()
+        quiesce.let_go()
         # As long as users have what the client gave them. Users that ride along connect as well.
-        held = quiesce.connected(self.nodes)
-        if foreign.names_of(self.environment.user_classes):
-            held["past"] = None
+        has_riders = bool(foreign.names_of(self.environment.user_classes))
+        past = None if has_riders else quiesce.past_proxies(self.nodes)
         foreign.end_all(self.runner)
         self.sampler.stop()
         in_use = self.sampler.slots_in_use()
@@ -346,6 +346,7 @@ class WorkerRun:
         self.riders.stop()
         ledger = self.context.accounts.finish()
         self._end_users()
+        still_open = quiesce.open_connections(self.nodes)
         self._close_client()
         self._watched.close()
         gevent.killall(self.greenlets, block=True)
@@ -364,8 +365,8 @@ class WorkerRun:
                 "ledger": ledger,
                 "keys_placed": dict(self.context.keys_placed),
                 "peak_calls": self.context.peak_calls,
-                "open_at_quiesce": held["open"],
-                "past_proxies": held["past"],
+                "open_at_quiesce": still_open,
+                "past_proxies": past,
                 "strays": self.names.strays,
                 "stalls": self.watchdog.report(self.recorder.epoch),
             }

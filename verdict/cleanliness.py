@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from verdict.answers import Evidence, answer, held, inconclusive, not_applicable, percent, worst
+from verdict.compare import taken_back
 from verdict.evidence import lost_workers, unhealed
 from verdict.model import CheckResult, Contributor, Ruling, WorkerFacts
 from verdict.view import View
@@ -216,9 +217,10 @@ def _pool_parts(view: View) -> list[CheckResult]:
             calls_at_once=sum(worker.peak_calls for worker in view.facts.workers),
         )
         is_held = left <= allowed
-        parts.append(
-            held(name, is_held, why, observed=left, limit=allowed, unit="count", evidence=seen)
-        )
+        part = held(name, is_held, why, observed=left, limit=allowed, unit="count", evidence=seen)
+        if left > allowed >= min(asked):  # each process asks for itself, when its users have ended
+            part = taken_back(part, "users of another process may have been there still")
+        parts.append(part)
     return parts
 
 

@@ -101,7 +101,7 @@ class WorkerFacts:
     # Node -> keys that the client put there before second 0, when every node was up.
     keys_placed: Mapping[str, int] = field(default_factory=dict)
     peak_calls: int = 0  # the most that were inside the client at once
-    # Node -> the server's curr_connections, after quiesce and before close; {} when not asked.
+    # Node -> the server's curr_connections, after users ended, before close; {} when not asked.
     open_at_quiesce: Mapping[str, int] = field(default_factory=dict)
     # Node -> the client's connections to the node's own port then, past its proxy; None: unknown.
     past_proxies: Mapping[str, int] | None = None

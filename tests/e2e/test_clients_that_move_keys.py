@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.controls import HOLE, MOVERS, SHORT, Control, convicted, parameters
+from tests.e2e.controls import HOLE, MOVERS, SHORT, STILL, Control, convicted, parameters
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 OF_KEYS = ("no_lost_writes", "no_lost_updates", "no_stale_reads", "no_false_misses")
@@ -43,6 +43,22 @@ def test_moving_keys_alone_convicts_nobody_of_wrong_answers(
     assert not convicted(result.verdict) & {*OF_KEYS}, str(result)
     figures = result.verdict["figures"]
     assert figures["moved_writes"]["value"] > 0, str(result)
+
+
+MANY_USERS = (*STILL[:2], "-u", "500", "--target-rate", "60", "-t", "8s", "MultiGetUser")
+"""At the end there are still users that call for the first time: each has a connection of its own
+from then on."""
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("client", THREAD_LOCAL)
+def test_connections_of_greenlets_are_no_leak_however_late_they_come(
+    run_locust: Callable, client: str
+) -> None:
+    """Their number grows to the end, and beyond what any pool would need for the calls at once."""
+    arguments = [*MANY_USERS, "--client", f"tests.clients.thread_local:{client}"]
+    result = run_locust(arguments, timeout_s=60, cwd=CHECKOUT)
+    assert result.check("no_leaks")["verdict"] == "PASS", str(result)
 
 
 @pytest.mark.parametrize("client", THREAD_LOCAL)

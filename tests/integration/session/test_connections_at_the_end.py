@@ -10,7 +10,7 @@ import pytest
 
 from cluster.direct import dial
 from cluster.node import Node
-from session.quiesce import connected, past_proxies
+from session.quiesce import open_connections, past_proxies
 
 Place = tuple[str, int]
 
@@ -61,4 +61,4 @@ def test_a_node_without_a_proxy_has_no_way_past_it(node: Node) -> None:
 
 def test_a_server_that_does_not_answer_is_left_out(node: Node) -> None:
     """The end of a run waits for nobody."""
-    assert connected([node]) == {"open": {}, "past": {}}
+    assert open_connections([node]) == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -236,6 +237,18 @@ def held_open(left: int, run: MadeUpRun | None = None, **worker: Any) -> MadeUpR
     return run.but(workers=[run.worker(calls, **usual | worker)])
 
 
+def asked_by_two(*left: int) -> MadeUpRun:
+    """Let two processes ask for the connections of node1, one after the other."""
+    run = held_open(0)
+    (first,) = run.changes["workers"]
+    workers = [
+        dataclasses.replace(first, id=f"w{at}", open_at_quiesce={"node1": count})
+        for at, count in enumerate(left)
+    ]
+    workers[1] = dataclasses.replace(workers[1], operations=0)
+    return run.but(workers=workers)
+
+
 def users_that_came() -> MadeUpRun:
     """Let 30 users more join after the baseline."""
 
@@ -253,6 +266,13 @@ LEFT_OPEN: list[Row] = [
     ("no_leaks", "one more than any call needs", lambda: held_open(24), "FAIL"),
     ("no_leaks", "pools for 40 at once", lambda: held_open(57, peak_calls=40), "PASS"),
     ("no_leaks", "for fewer than 40 at once", lambda: held_open(58, peak_calls=40), "FAIL"),
+    ("no_leaks", "seen by both of two processes", lambda: asked_by_two(90, 80), "FAIL"),
+    (
+        "no_leaks",
+        "gone when the second of two processes asked",
+        lambda: asked_by_two(90, 30),
+        "INCONCLUSIVE",
+    ),
     (
         "no_leaks",
         "as many as there were in the baseline",
