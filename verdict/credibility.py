@@ -42,6 +42,10 @@ BASELINE_ERRORS = 0.001
 P50_SLACK_MS = 0.2
 """Sub-millisecond medians move by this much from scheduling alone; that is no unsteadiness."""
 
+CROWDED = (2.0, 0.2)
+"""A window whose processes queued for a core so many times as long as usual, and so many cores
+more: the client's own unsteadiness does not make them queue."""
+
 LOAD_LEFT = 0.5
 """With less than half the load left after workers were lost, the run is another one."""
 
@@ -152,13 +156,13 @@ def steady_baseline(view: View) -> CheckResult:
     One bad second is one bad second: with five windows or more beside it, the one farthest from
     the median is left out of the variation. A standard deviation below 0.2 ms is steady whatever
     its share of the mean. Windows that the hypervisor has robbed are left out where five others
-    remain.
+    remain, and those that other work on the machine crowded where they are the lesser part.
     """
     name = "steady_baseline"
     limit = view.limit(name)
     baseline = view.phases.baseline
     sums = view.total(view.covering(baseline))
-    quiet = view.unrobbed(baseline, STEADY_SECONDS_NEEDED)
+    quiet = _uncrowded(view, view.unrobbed(baseline, STEADY_SECONDS_NEEDED))
     medians = [value for s in quiet if (value := view.sums(s).p50_ms()) is not None]
     if not sums.operations or len(medians) < 2:
         few = lacking("windows of steady state", len(medians), 2, seconds=baseline)
@@ -187,6 +191,14 @@ def steady_baseline(view: View) -> CheckResult:
             evidence=lambda: _unsteady_windows(view, quiet),
         )
     return held(name, True, why, observed=variation, limit=limit)
+
+
+def _uncrowded(view: View, seconds: Sequence[int]) -> Sequence[int]:
+    """Leave out the windows in which other work was in the way, where at least half are left."""
+    crowded = view.crowded(*CROWDED)
+    kept = [second for second in seconds if second not in crowded]
+    enough = max(STEADY_SECONDS_NEEDED, len(seconds) / 2)
+    return kept if len(kept) >= enough else seconds
 
 
 def _unsteady_windows(view: View, seconds: Sequence[int]) -> list[Contributor]:

@@ -255,6 +255,34 @@ CROWDED_CASES: list[Row] = [
         "INCONCLUSIVE",
     ),
     (
+        "steady_baseline",
+        "unsteady where other work crowded the machine, and nowhere else",
+        lambda: slow_in_part(robbed=(), slow=range(2, 5)).poke(busy_machine(2, 3, 4, waited=1.0)),
+        "PASS",
+    ),
+    (
+        "steady_baseline",
+        "unsteady in one second more than was crowded",
+        lambda: slow_in_part(robbed=(), slow=range(2, 5)).poke(busy_machine(2, waited=1.0)),
+        "INCONCLUSIVE",
+    ),
+    (
+        "steady_baseline",
+        "unsteady while its own process took the core",
+        lambda: slow_in_part(robbed=(), slow=range(2, 5)).poke(
+            busy_machine(2, 3, 4, waited=1.0, own=1.2)
+        ),
+        "INCONCLUSIVE",
+    ),
+    (
+        "steady_baseline",
+        "crowded in most of the baseline",
+        lambda: slow_in_part(robbed=(), slow=range(2, 5)).poke(
+            busy_machine(*range(2, 9), waited=1.0)
+        ),
+        "INCONCLUSIVE",
+    ),
+    (
         "error_budget",
         "timeouts while the run's processes starved",
         lambda: (
