@@ -26,7 +26,7 @@ STABILIZATION_S = 30.0  # the baseline: 28 windows once the first 2 s are left o
 RECOVERY_S = 60.0
 TESTING_S = 30.0  # of a scenario that has phases and no fault
 DEFAULT_USERS = 40
-DEFAULT_RATE = 800.0  # iterations a second, all users and workers together; ADR 14
+DEFAULT_RATE = 800.0  # iterations a second, all users and workers together; ADR 13
 MOST_USERS = 100_000
 
 _FAULTS = TypeAdapter(tuple[AnyFault, ...])
