@@ -60,6 +60,7 @@ class Timeline:
         self._started = False
         self._until: dict[str, float] = {}
         self._store = WindowStore()
+        self._settled = -1  # newest second when the store last closed and folded
         self._gauges = Gauges(self._at)
 
     # Time --------------------------------------------------------------------------------------
@@ -105,7 +106,7 @@ class Timeline:
             self.client_counts[worker_id] = {
                 node: ClientCounts.unpack(packed) for node, packed in increment["client"].items()
             }
-        self._store.settle(self.latest)
+        self._settle()
 
     def _merge_second(self, worker: str, packed: Wire) -> int:
         second = self._placed(int(packed["t"]))
@@ -147,7 +148,7 @@ class Timeline:
         if second >= 0:
             kept = {name: value for name, value in stats.items() if name in SERVER_COUNTERS}
             self._at(self._placed(second)).server[node] = kept
-            self._store.settle(self.latest)
+            self._settle()
 
     def machine(self, second: int, load: MachineLoad) -> None:
         """Note what the master's machine was doing in `second`."""
@@ -163,6 +164,12 @@ class Timeline:
         """Give the window that holds the second, making it."""
         self.latest = max(self.latest, second)
         return self._store.at(second)
+
+    def _settle(self) -> None:
+        """Close and fold what is old enough, once a second however many reports come in it."""
+        if self.latest != self._settled:
+            self._settled = self.latest
+            self._store.settle(self.latest)
 
     def protect(self, begin_s: float, end_s: float) -> None:
         """Keep the seconds between two moments one by one, however long the run becomes."""

@@ -10,6 +10,7 @@ from client.operation import Outcome
 from telemetry.recorder import Recorder
 from telemetry.timeline import Timeline
 from telemetry.window import NodeState, Window
+from telemetry.window_store import WindowStore
 
 
 class FakeClock:
@@ -198,3 +199,16 @@ def test_merged_windows_keep_the_counts_of_batches_and_of_errors() -> None:
     assert early.batch_alone == {"node1": 2}
     assert early.batch_nothing == {("raised", ("node1",)): 6}
     assert early.raised == {("get", "node1", "other_error", "CacheDownError"): 8}
+
+
+def test_old_seconds_are_looked_after_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many processes report in a second, and however many nodes give their statistics."""
+    settled: list[int] = []
+    monkeypatch.setattr(WindowStore, "settle", lambda self, latest: settled.append(latest))
+    timeline = Timeline(FakeClock())
+    for second in range(3):
+        for worker in "abc":
+            timeline.merge(worker, increment(second + 0.5))
+        for node in ("node1", "node2"):
+            timeline.server(second, node, {"pid": 1})
+    assert settled == [0, 1, 2]
