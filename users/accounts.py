@@ -29,7 +29,7 @@ MOVED_KEPT = 100  # the next reads take them up; more is no use
 BEFORE = -1  # the second of what was acknowledged before the run
 IN_VAIN = 20, 0.05  # so many, and such a share, of a single writer's own updates is no accident
 OVERWRITTEN = 20, 0.5  # a node that comes back empty takes a few adds rightly
-MOVING_S = 3  # a counter is denied within so many seconds of a write that moved: it may have too
+MOVING_S = 3  # a link is lost within so many seconds of a write that moved: its key may have too
 FINAL_LIMIT_S = 3.0  # for all that is asked at the end: some 100,000 keys on an idle machine
 FINAL_MOST_BYTES = 32 * 1024 * 1024  # values read at the end; large ones are looked at by sample
 
@@ -60,8 +60,6 @@ class Accounts:
         self.adds_refused = 0  # of keys that are there
         self.adds_stored: Counter[str] = Counter()  # the same, by key: over what was there
         self.steps_done = 0  # of counters
-        self.steps_denied: Counter[tuple[str, int]] = Counter()
-        # (counter, second): not there to move, there to add
         self.held: Counter[str] = Counter()  # how many questions about the key are open
         self.gone: set[str] = set()
         self.moved: deque[str] = deque(maxlen=MOVED_KEPT)
@@ -117,7 +115,8 @@ class Accounts:
 
     def denied_step(self, key: str) -> None:
         """Take a step of a counter that was not there to move and was there to add."""
-        self.steps_denied[key, self._second(self._clock())] += 1
+        self.findings.count("denied", self._locations.get(key, ""), self._second(self._clock()))
+        self._keep("denied_step", key, "not there to be moved, and there to be added", {})
 
     def older_counter(self, key: str, what: str) -> None:
         """Note that the counter from before a new beginning was met again: a node has kept it."""
@@ -325,6 +324,7 @@ class Accounts:
             **found.report(),
             "writes": sum(book.writes for book in self.books),
             "updates": self.updates,
+            "steps": self.steps_done,
             "reads": sum(book.agreed for book in self.books) + told,
             "hides_keys": self.hides_keys,
             "declares_moves": self.declares_moves,
@@ -360,16 +360,14 @@ class Accounts:
     def _judge_updates_in_vain(self) -> None:
         """Convict a client that refuses updates again and again though nothing stands against them.
 
-        Links of a chain that are answered no with the token just read, and steps of a counter that
-        is not there to move and is there to be added. And one that adds over what is there.
+        These are links of a chain that are answered no with the token just read. And one that adds
+        over what is there.
         """
         links = [key for book in self.books for key in book.links_in_vain.elements()]
         stored = sum(book.links_stored for book in self.books)
-        steps = [key for key, at in self.steps_denied.elements() if not self._has_moved(key, at)]
         adds = [*self.adds_stored.elements()]
         for keys, done, (least, share), what in (
             (links, stored, IN_VAIN, "cas: {} of {} links refused, each with a token just read"),
-            (steps, self.steps_done, IN_VAIN, "{} of {} steps found no counter where one is"),
             (adds, self.adds_refused, OVERWRITTEN, "add: {} of {} stored over what was there"),
         ):
             if len(keys) >= max(least, share * (len(keys) + done)):

@@ -12,7 +12,10 @@ from typing import Any
 
 from telemetry.evidence import Evidence
 
-BY_NODE = ("lost", "masked", "unproven", "moved", "left_over", "stale_unsure", "older_counters")
+BY_NODE = (
+    *("lost", "masked", "unproven", "moved", "left_over", "stale_unsure", "older_counters"),
+    "denied",
+)
 """Findings counted by (node, second)."""
 
 

@@ -149,7 +149,7 @@ def no_false_misses(view: View) -> CheckResult:
     ledgers, moved = ledgers_of(view), moved_keys(view)
     masked, left_out = moved.split(item for ledger in ledgers for item in ledger.masked)
     unproven, _ = moved.split(item for ledger in ledgers for item in ledger.unproven)
-    false, open_ones = _outside_faults(view, masked), _outside_faults(view, unproven)
+    false, open_ones = outside_faults(view, masked), outside_faults(view, unproven)
     count = _total(false)
     reads = sum(ledger.reads for ledger in ledgers) + count
     if reads < READS_NEEDED:
@@ -158,7 +158,7 @@ def no_false_misses(view: View) -> CheckResult:
         return inconclusive(name, why, limit=limit, evidence=lambda: few)
     share = count / reads
     why = f"{count} misses in {reads:,} checked reads for keys that their node has"
-    if more := _total(_outside_faults(view, left_out)):
+    if more := _total(outside_faults(view, left_out)):
         why += f"; {more} more while keys were seen on other nodes"
     if share > limit:
         seen = _misses(view, false)
@@ -193,8 +193,8 @@ def _first_of(found: Sequence[Contributor]) -> str:
     return f", first: {evidence_line(shown)}" if shown else ""
 
 
-def _outside_faults(view: View, items: Iterable[Triple]) -> list[Triple]:
-    """Give what happened in seconds in which nothing excuses the node."""
+def outside_faults(view: View, items: Iterable[Triple]) -> list[Triple]:
+    """Return what happened in seconds in which nothing excuses the node."""
     return [
         (node, second, count)
         for node, second, count in items

@@ -52,6 +52,7 @@ class LedgerFacts:
 
     writes: int = 0  # acknowledged
     updates: int = 0  # acknowledged: steps of counters, links of cas chains
+    steps: int = 0  # of these, steps of counters
     reads: int = 0  # held against the last acknowledged version
     stale: int = 0  # reads of an older version, while no other node held that
     wrong_updates: int = 0
@@ -68,6 +69,8 @@ class LedgerFacts:
     left_over: Sequence[tuple[str, int, int]] = ()  # stale reads of what another node still holds
     stale_unsure: Sequence[tuple[str, int, int]] = ()  # those of which that cannot be said
     older_counters: Sequence[tuple[str, int, int]] = ()  # answers of one that had begun again
+    denied: Sequence[tuple[str, int, int]] = ()  # steps of counters that were not there to be
+    # moved, and there to be added
     declares_moves: bool = False  # the client says that it moves keys between nodes
     places: Sequence[tuple[str, str, int, int]] = ()  # kind, node, second found in, count
     evidence: Sequence[Mapping[str, Any]] = ()  # the first of each kind

@@ -12,6 +12,7 @@ from verdict.answers import held, inconclusive
 from verdict.compare import taken_back
 from verdict.evidence import lacking
 from verdict.ledger import cases_of, evidence_of, ledgers_of, moved_keys, stale_reads_of
+from verdict.misses import outside_faults
 from verdict.model import CheckResult, Contributor, LedgerFacts
 from verdict.moved_keys import MovedKeys
 from verdict.node_events import incidents, words_of
@@ -20,28 +21,50 @@ from verdict.view import View
 UPDATES_NEEDED = 100
 READS_NEEDED = 1_000
 
+DENIED = 20, 0.05
+"""So many steps, and such a share of all, that find no counter where one is are no accident."""
+
 FEW_STALE, FEW_SHARE = 2, 0.05
 """Beside reads of what left-out nodes hold: a copy may be gone by the time its node is asked."""
 
 
 def no_lost_updates(view: View) -> CheckResult:
-    """Lose and double no update: counters and cas chains stay within what was acknowledged."""
+    """Lose and double no update: counters and cas chains stay within what was acknowledged.
+
+    A step that finds no counter where an add finds one is lost as well, again and again and outside
+    its node's faults: during them it is a failure by another name, and changes nothing.
+    """
     ledgers, moved = ledgers_of(view), moved_keys(view)
     updates = sum(ledger.updates for ledger in ledgers)
     older = [item for ledger in ledgers for item in ledger.older_counters]
     left_out = sum(n for node, at, n in older if moved.leaves_copies(node, at))
     early = sum(n for _, at, n in older if at < moved.since_s)
     open_ones = sum(n for _, _, n in older) - left_out - early
-    wrong = sum(ledger.wrong_updates for ledger in ledgers) + early
+    denied = _denied(view, moved, ledgers)
+    wrong = sum(ledger.wrong_updates for ledger in ledgers) + early + denied
     why = f"{wrong} of {updates:,} updates lost or doubled"
+    if denied:
+        why += f", {denied} of them steps that found no counter where one is"
     if left_out:
         why += f"; {left_out} answers of counters that left-out nodes still hold"
     doubt = ""
     if open_ones and wrong <= view.limit("no_lost_updates"):
         doubt = f"{open_ones} of counters that had begun again, and no write was seen to move"
-    kinds = ("lost_update", "older_counter")
+    kinds = ("lost_update", "older_counter", "denied_step")
     of = "updates", updates, UPDATES_NEEDED
     return _judged(view, "no_lost_updates", wrong, why, kinds=kinds, doubt=doubt, of=of)
+
+
+def _denied(view: View, moved: MovedKeys, ledgers: Sequence[LedgerFacts]) -> int:
+    """Count the steps that found no counter where one is, 0 for as few as may be an accident.
+
+    The step may have asked one node and the add another, where keys were seen to move.
+    """
+    denied, _ = moved.split(item for ledger in ledgers for item in ledger.denied)
+    found = sum(count for _, _, count in outside_faults(view, denied))
+    least, share = DENIED
+    done = sum(ledger.steps for ledger in ledgers)
+    return found if found >= max(least, share * (found + done)) else 0
 
 
 def no_stale_reads(view: View) -> CheckResult:

@@ -200,10 +200,8 @@ def test_a_counter_that_is_not_there_and_is_there_is_found(stage: Any) -> None:
     stage.client.override(incr=lambda *_: None, add=never)
     user = ride(stage)
     told = report(stage)
-    assert told["wrong_updates"] >= 1
-    first = told["evidence"][0]
-    assert first["key"] in {*user._up, *user._down}
-    assert "found no counter" in first["what"]
+    assert sum(count for *_, count in told["denied"]) >= 20
+    assert told["evidence"][0]["key"] in {*user._up, *user._down}
 
 
 def test_an_add_over_what_is_there_is_found(stage: Any) -> None:

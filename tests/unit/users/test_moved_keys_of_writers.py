@@ -134,13 +134,10 @@ def test_a_counter_that_began_again_is_looked_for_on_all_nodes(
     assert report["wrong_updates"] == wrong
 
 
-@pytest.mark.parametrize(("moved_at", "wrong"), [(12, 0), (40, 1), (None, 1)])
-def test_steps_denied_while_writes_moved_convict_nobody(
-    lab: Lab, moved_at: int | None, wrong: int
-) -> None:
-    """The step may have asked one node and the add another."""
+def test_a_denied_step_is_told_with_its_node_and_second(lab: Lab) -> None:
+    """What excuses it, a fault or keys that moved, only the whole run shows."""
     for _ in range(20):
         lab.accounts.denied_step("n")  # in second 10
-    if moved_at is not None:
-        lab.accounts.findings.count("moved", "node1", moved_at)
-    assert lab.report()["wrong_updates"] == wrong
+    report = lab.report()
+    assert (report["denied"], report["wrong_updates"]) == ([["node1", 10, 20]], 0)
+    assert report["evidence"][0]["kind"] == "denied_step"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tests.unit.verdict.made_up_runs import MadeUpRun, run_with_outage
@@ -147,11 +148,34 @@ LOST: list[Row] = [
     ),
 ]
 
+
+def denied(second: int, count: int = 20, **changes: Any) -> MadeUpRun:
+    """Give a run with node2 out from 10 s to 20 s, and steps of its counters that were denied."""
+    return told(
+        run_with_outage(), **{"steps": 100, "denied": [("node2", second, count)], **changes}
+    )
+
+
+DENIED: list[tuple[str, int, dict[str, Any], str]] = [
+    ("steps denied before anything was broken", 5, {}, "FAIL"),
+    ("steps denied when the node is back for long", 35, {}, "FAIL"),
+    ("steps denied while the node is out", 15, {}, "PASS"),
+    ("steps denied while the node recovers", 25, {}, "PASS"),
+    ("19 steps denied", 5, {"count": 19}, "PASS"),
+    ("steps denied among so many that it may be an accident", 5, {"steps": 400}, "PASS"),
+    ("steps denied on another node meanwhile", 15, {"denied": [("node1", 15, 20)]}, "FAIL"),
+    ("steps denied while keys were elsewhere", 35, {"moved": [("node2", 33, 9)]}, "PASS"),
+]
+
 UPDATES: list[Row] = [
     ("no_lost_updates", "all right", lambda: told(MadeUpRun(20)), "PASS"),
     ("no_lost_updates", "one doubled", lambda: told(MadeUpRun(20), wrong_updates=1), "FAIL"),
     ("no_lost_updates", "99 updates", lambda: told(MadeUpRun(20), updates=99), "INCONCLUSIVE"),
     ("no_lost_updates", "two processes", lambda: told(MadeUpRun(20), workers=2), "PASS"),
+    *(
+        ("no_lost_updates", of, partial(denied, second, **changes), ruling)
+        for of, second, changes, ruling in DENIED
+    ),
     (
         "no_lost_updates",
         "after a node was away that no fault touched",
