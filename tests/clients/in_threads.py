@@ -8,7 +8,7 @@ from typing import Any
 from gevent.threadpool import ThreadPool
 
 THREADS = 40  # more than the users of a run of the table: no call waits for a thread
-METHODS = ("get", "set", "add", "delete", "incr", "get_many")
+METHODS = ("get", "gets", "set", "add", "cas", "delete", "incr", "decr", "get_many", "set_many")
 
 
 class InThreads:
@@ -18,7 +18,8 @@ class InThreads:
         self._client = client
         self._threads = ThreadPool(THREADS)
         for name in METHODS:
-            setattr(self, name, partial(self._call, getattr(client, name)))
+            if hasattr(client, name):
+                setattr(self, name, partial(self._call, getattr(client, name)))
 
     def _call(self, method: Any, *args: Any) -> Any:
         return self._threads.apply(method, args)

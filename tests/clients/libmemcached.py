@@ -5,6 +5,7 @@ locust --client tests.clients.libmemcached:pylibmc_pool ...
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,15 +18,18 @@ Address = tuple[str, int]
 
 
 class Pylibmc:
-    """pylibmc by its own pattern of a pool: a client is in the hands of one caller at a time."""
+    """pylibmc by its own pattern of a pool: a client is in the hands of one caller at a time.
+
+    Its ClientPool is a queue, so that each client has its turn; this one grows where that is empty.
+    """
 
     def __init__(self, servers: Sequence[str], behaviors: dict[str, Any]) -> None:
         self._servers, self._behaviors = list(servers), behaviors
-        self._idle: list[pylibmc.Client] = []
+        self._idle: deque[pylibmc.Client] = deque()
 
     def _call(self, name: str, *args: Any) -> Any:
         try:
-            client = self._idle.pop()
+            client = self._idle.popleft()
         except IndexError:
             client = pylibmc.Client(self._servers, behaviors=self._behaviors)
         try:
@@ -48,6 +52,12 @@ class Pylibmc:
     def incr(self, key: str, value: int) -> Any:
         try:
             return self._call("incr", key, value)
+        except pylibmc.NotFound:
+            return None
+
+    def decr(self, key: str, value: int) -> Any:
+        try:
+            return self._call("decr", key, value)
         except pylibmc.NotFound:
             return None
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import Any
 
 from gevent.monkey import get_original
@@ -16,6 +15,7 @@ from meta_memcache import (
     ConnectionPool,
     ServerAddress,
     SetMode,
+    connection_pool_factory_builder,
 )
 
 from tests.clients.in_threads import InThreads
@@ -23,34 +23,14 @@ from tests.clients.in_threads import InThreads
 Address = tuple[str, int]
 
 
-def connected(
-    address: Address, settings: Any, kind: type[socket.socket] = socket.socket
-) -> socket.socket:
-    """Return a connection as the library's own factory makes it."""
-    sock = kind(socket.AF_INET, socket.SOCK_STREAM)
-    sock.settimeout(settings.connect_timeout)
-    sock.connect(address)
-    sock.settimeout(settings.op_timeout)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
-
-
 class MetaMemcache:
     """meta-memcache with its own serializer, which packs larger values; it raises what failed."""
 
     def __init__(
-        self,
-        nodes: Sequence[Address],
-        settings: Any,
-        connect: Callable[[Address, Any], socket.socket] = connected,
+        self, nodes: Sequence[Address], make_pool: Callable[[ServerAddress], ConnectionPool]
     ) -> None:
-        def make(server: ServerAddress) -> ConnectionPool:
-            address = (server.host, server.port)
-            return ConnectionPool(str(server), lambda: connect(address, settings), 1, most)
-
-        most = settings.pool_size
         servers = [ServerAddress(host, port) for host, port in nodes]
-        self._pools = {server: make(server) for server in servers}
+        self._pools = {server: make_pool(server) for server in servers}
         self._client = CacheClient.cache_client_from_servers(servers, self._pools.__getitem__)
 
     def get(self, key: str) -> Any:
@@ -64,6 +44,9 @@ class MetaMemcache:
 
     def add(self, key: str, value: bytes, expire: int = 0) -> bool:
         return self._client.set(key, value, expire, set_mode=SetMode.ADD)
+
+    def cas(self, key: str, value: bytes, cas: Any, expire: int = 0) -> bool:
+        return self._client.set(key, value, expire, cas_token=cas)
 
     def delete(self, key: str) -> bool:
         return self._client.delete(key)
@@ -87,13 +70,31 @@ class MetaMemcache:
 
 def meta_memcache(nodes: Sequence[Address], settings: Any) -> MetaMemcache:
     """Return meta-memcache over its own ring; a node without connections is left out for 5 s."""
-    return MetaMemcache(nodes, settings)
+    make_pool = connection_pool_factory_builder(
+        max_pool_size=settings.pool_size,
+        connection_timeout=settings.connect_timeout,
+        recv_timeout=settings.op_timeout,
+    )
+    return MetaMemcache(nodes, make_pool)
 
 
 def meta_memcache_threads(nodes: Sequence[Address], settings: Any) -> InThreads:
     """Return meta-memcache, whose connections wait in Rust.
 
-    They are Python's own: one of gevent's belongs to the thread that made it.
+    Its sockets are made as the library's own factory makes them, of Python's own kind: one of
+    gevent's belongs to the thread that made it.
     """
-    plain = partial(connected, kind=get_original("socket", "socket"))
-    return InThreads(MetaMemcache(nodes, settings, plain))
+    kind = get_original("socket", "socket")
+
+    def make_pool(server: ServerAddress) -> ConnectionPool:
+        def connected() -> socket.socket:
+            sock: socket.socket = kind(socket.AF_INET, socket.SOCK_STREAM)
+            sock.settimeout(settings.connect_timeout)
+            sock.connect((server.host, server.port))
+            sock.settimeout(settings.op_timeout)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+
+        return ConnectionPool(str(server), connected, 1, settings.pool_size)
+
+    return InThreads(MetaMemcache(nodes, make_pool))

@@ -33,6 +33,15 @@ def test_an_adapter_works_at_real_nodes(memcached: Callable[..., Any], spec: str
     assert client.add("k", b"2", 60) is False
     assert client.incr("k", 2) == 3
     assert client.incr("absent", 1) is None
+    if hasattr(client, "decr"):
+        assert client.decr("k", 1) == 2
+        assert client.decr("absent", 1) is None
+    if hasattr(client, "cas"):
+        assert client.gets("absent")[0] is None
+        value, token = client.gets("long")
+        assert value == long_one
+        assert client.cas("long", long_one, token, 60) is True
+        assert client.cas("long", b"late", token, 60) is False
     keys = [f"many:{index}" for index in range(10)]
     for key in keys:
         assert client.set(key, key.encode(), 60) is True
