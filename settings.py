@@ -20,6 +20,8 @@ from cluster.node import Address
 from faults.plan import Plan, make_plan
 from faults.remote import refuse_foreign_processes, refuse_remote
 from faults.scenario import Scenario, load_scenario
+from memquake.limits import RECOVERS_WITHIN_S
+from memquake.units import parse_count
 from options.of_client import read_client_options
 from options.of_nodes import (
     read_access,
@@ -39,9 +41,8 @@ from options.of_run import (
     read_time_scale,
     read_user_options,
 )
-from options.words import ConfigError, integer
+from options.words import ConfigError, quantity
 from users.clients import ClientOptions, resolve
-from verdict.budgets import LIMITS, known_checks
 from verdict.model import EarlierRun
 
 __all__ = [
@@ -56,7 +57,6 @@ __all__ = [
 ]
 
 MAX_EMBEDDED_NODES = 50  # a process each; more is a typing error
-_RECOVERS_WITHIN_S = float(LIMITS["recovers_within"].default or 0.0)
 MAX_SPAWN_RATE = 100.0  # above this Locust warns; spawning is over before the run's second 0 anyway
 
 
@@ -114,9 +114,10 @@ def resolve_settings(options: Namespace) -> Settings:
     `ERRORS`). Touches nothing but the runs folder, which is made when it is missing.
     """
     addresses = tuple(parse_nodes(options.nodes)) if options.nodes else None
-    embedded = integer(
+    embedded = quantity(
         options,
         "embedded_nodes",
+        parse_count,
         low=1,
         high=MAX_EMBEDDED_NODES,
         what=f"a number of nodes from 1 to {MAX_EMBEDDED_NODES}",
@@ -126,7 +127,7 @@ def resolve_settings(options: Namespace) -> Settings:
             "--toxiproxy-url without --nodes: the embedded cluster has a Toxiproxy of its own; "
             "give --nodes host:port,... as well, or leave --toxiproxy-url out"
         )
-    scenario = load_scenario(options.scenario, known_checks=known_checks())
+    scenario = load_scenario(options.scenario)
     time_scale, seed = read_time_scale(options), read_seed(options)
     budgets = read_budgets(options, scenario)
     client_options = read_client_options(options, scenario)
@@ -146,7 +147,7 @@ def resolve_settings(options: Namespace) -> Settings:
             seed=seed,
             nodes=names,
             time_scale=time_scale,
-            recovers_within_s=budgets.get("recovers_within", _RECOVERS_WITHIN_S),
+            recovers_within_s=budgets.get("recovers_within", RECOVERS_WITHIN_S),
         )
         seed, time_scale = plan.seed, plan.time_scale  # a plan file has its own
         if addresses is not None and plan.faults:
@@ -177,7 +178,9 @@ def resolve_settings(options: Namespace) -> Settings:
         write_report=not options.no_report,
         prometheus_port=None
         if options.prometheus_port in (None, "")
-        else integer(options, "prometheus_port", low=1, high=65535, what="a port, 1 to 65535"),
+        else quantity(
+            options, "prometheus_port", parse_count, low=1, high=65535, what="a port, 1 to 65535"
+        ),
         earlier=read_earlier(options, scenario),
         load=read_user_options(options),
     )

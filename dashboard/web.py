@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, request, send_from_directory
-from locust.util.timespan import parse_timespan
+from werkzeug.datastructures import ImmutableMultiDict
 
 from dashboard.state import RUN_FILES, live_state
+from memquake.units import parse_run_time
 
 TAB = "memcached"
 STATS_ENDPOINT = "locust.request_stats"
@@ -83,14 +84,18 @@ def install_web(session: Any, check_form: Any, metrics: Any) -> None:
         if request.method != "POST" or request.endpoint != "locust.swarm":
             return None
         host = request.form.get("host", "")
-        why = check_form(
-            options_with_form(environment.parsed_options, request.form),
-            "" if host == environment.host else host,  # what it was filled in with is no choice
-        )
-        why = why or session.refuses_start()
-        if not why:
-            return None
-        return jsonify({"success": False, "message": why, "host": environment.host})
+        try:
+            options = options_with_form(environment.parsed_options, request.form)
+        except ValueError as error:
+            why = f"Run time {error}"
+        else:
+            # What the host was filled in with is no choice.
+            why = check_form(options, "" if host == environment.host else host)
+            why = why or session.refuses_start()
+        if why:
+            return jsonify({"success": False, "message": why, "host": environment.host})
+        _keep_run_time(environment.parsed_options, options.run_time)
+        return None
 
     def add_rows(response: Response) -> Response:
         if request.endpoint == STATS_ENDPOINT and response.is_json:
@@ -119,23 +124,31 @@ def address_line(options: Any) -> str:
 
 
 def options_with_form(options: Any, form: Mapping[str, str]) -> Any:
-    """Give a copy of the parsed options with the form's fields laid over them."""
+    """Return a copy of the parsed options with the form's fields laid over them.
+
+    Raises ValueError, which says what is wrong with the run time.
+    """
     changed = copy.copy(options)
     for key, value in form.items():
         if key == "user_count":
             changed.num_users = int(value) if value.isdigit() else None  # Locust refuses it
         elif hasattr(changed, key) and key not in ("host", "run_time", "user_classes"):
             setattr(changed, key, value)
-    changed.run_time = _seconds_of(form.get("run_time", ""))
+    text = form.get("run_time", "").strip()
+    changed.run_time = parse_run_time(text) if text else None
     return changed
 
 
-def _seconds_of(text: str) -> int | None:
-    """Read Locust's run time; what it cannot read it refuses itself."""
-    try:
-        return int(parse_timespan(text)) if text else None
-    except ValueError:
-        return None
+def _keep_run_time(options: Any, run_time_s: float | None) -> None:
+    """Take the run time out of the form, for the run, which ends itself counting from second 0.
+
+    Locust would read whole seconds only, count from when users are started, and keep the run time
+    of the form before where there is none.
+    """
+    options.run_time = run_time_s
+    form = request.form.copy()
+    form.pop("run_time", None)
+    request.form = ImmutableMultiDict(form)
 
 
 def _add_rows(response: Response, session: Any) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 # Python looks in the working directory first, where a service has a `client` or `cluster` as well.
@@ -29,6 +29,7 @@ from faults.replay import replay
 from faults.rerun import sigterm_as_interrupt
 from faults.shrink import MOST_RUNS, End
 from faults.shrinking import shrink
+from memquake.units import parse_count, parse_ratio
 
 OTHER = 1
 USAGE_ERROR = 2
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("name", help="scenario name, scenario file or plan.yaml")
     plan.add_argument("--seed", type=_seed, default=1, help="decides what is left open. Default: 1")
     plan.add_argument(
-        "--time-scale", type=float, default=1.0, help="factor on the scenario's times. Default: 1"
+        "--time-scale", type=_scale, default=1.0, help="factor on the scenario's times. Default: 1"
     )
     plan.add_argument("--nodes", type=int, help="number of nodes. Default: 3, or as many as named")
     draw = commands.add_parser("random", help="draw a scenario from a seed and print its file")
@@ -92,13 +93,21 @@ def _parser() -> argparse.ArgumentParser:
 
 def _seed(text: str) -> int:
     """Read a seed as Locust's command line takes it."""
+    value = _read(parse_count, text)
+    if value > MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{text} is too much: give {MAX_SEED} or less")
+    return int(value)
+
+
+def _scale(text: str) -> float:
+    return _read(parse_ratio, text)
+
+
+def _read(parse: Callable[[str], float], text: str) -> float:
     try:
-        value = int(text)
-    except ValueError:
-        value = -1
-    if not 0 <= value <= MAX_SEED:
-        raise argparse.ArgumentTypeError(f"{text[:60]} cannot be: give a whole number, 0 or more")
-    return value
+        return parse(text)
+    except ValueError as why:
+        raise argparse.ArgumentTypeError(str(why)) from None
 
 
 class _OneLine(argparse.ArgumentParser):

@@ -8,11 +8,15 @@ class ScenarioError(Exception):
 
 
 class PlacedError(ValueError):
-    """A value in a file that cannot be; `place` leads from where it is raised to the value."""
+    """A value in a file that cannot be; `place` leads from where it is raised to the value.
 
-    def __init__(self, place: tuple[int | str, ...], problem: str) -> None:
+    With `of_key` it is the key that cannot be.
+    """
+
+    def __init__(self, place: tuple[int | str, ...], problem: str, *, of_key: bool = False) -> None:
         super().__init__(problem)
         self.place = place
+        self.of_key = of_key
 
 
 class FaultError(Exception):

@@ -10,10 +10,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from faults.budgets import nearest
 from faults.errors import ScenarioError
 from faults.kinds import KINDS
 from faults.yamltext import Mark, Place, Text
+from memquake.nearest import nearest
 
 SHOWN = 60  # characters of a value that does not fit
 
@@ -36,6 +36,7 @@ def explain(
     first = min(why.errors(), key=rank)
     place = locate(first["loc"])
     word = str(place[-1]) if place else ""
+    of_key = False
     context: Mapping[str, Any] = first.get("ctx", {})
     match first["type"]:
         case "extra_forbidden" | "invalid_key":
@@ -53,9 +54,11 @@ def explain(
             raised = context["error"]
             problem = str(raised)
             place = (*place, *getattr(raised, "place", ()))
+            of_key = getattr(raised, "of_key", False)
         case _:
             problem = _plain(first["msg"], first["input"])
-    return text.error(place, f"{_dotted(place)}: {problem}" if place else problem)
+    problem = f"{_dotted(place)}: {problem}" if place else problem
+    return text.error(place, problem, of_key=of_key)
 
 
 def keys_of(model: type[BaseModel]) -> list[str]:

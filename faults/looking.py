@@ -12,7 +12,6 @@ from typing import Any
 import yaml
 
 from faults.backends.foretold import foretell
-from faults.budgets import DEFAULT_RECOVERS_WITHIN_S
 from faults.errors import ScenarioError
 from faults.fixed import FixedScenario
 from faults.plan import Plan, make_plan
@@ -25,6 +24,7 @@ from faults.scenario import (
     load_scenario,
     scenario_from_text,
 )
+from memquake.limits import RECOVERS_WITHIN_S
 
 MOST_NODES = 1000
 USUAL_NODES = 3  # of an embedded cluster
@@ -157,5 +157,5 @@ def _resolve(scenario: Scenario, *, seed: int, time_scale: float, nodes: Sequenc
         seed=seed,
         nodes=nodes,
         time_scale=time_scale,
-        recovers_within_s=scenario.budgets.get("recovers_within", DEFAULT_RECOVERS_WITHIN_S),
+        recovers_within_s=scenario.budgets.get("recovers_within", RECOVERS_WITHIN_S),
     )

@@ -11,16 +11,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, TypeAdapter, model_validator
 
-from faults.budgets import parse_limit
 from faults.errors import PlacedError, ScenarioError
 from faults.kinds import STRICT, AnyFault, Latency
 from faults.kinds.doors import MOST_GROUPS
-from faults.quantities import Duration, PositiveDuration, Rate, Share, spell_seconds
 from faults.randomly import LEAST_NODES, RandomFaults, draw_faults
 from faults.schedule import Slot, lay_out
 from faults.together import misfit
 from faults.waiting import Delay, check_waiting
 from faults.yamltext import Place, Text
+from memquake.limits import LIMITS, LimitError, parse_limit
+from memquake.units import Duration, PositiveDuration, Rate, Share, spell_seconds
 
 STABILIZATION_S = 30.0  # the baseline: 28 windows once the first 2 s are left out
 RECOVERY_S = 60.0
@@ -46,8 +46,22 @@ def _line(raw: Any) -> str:
     return " ".join(raw.split())
 
 
+def _limits(raw: Any) -> Any:
+    """Return limits by check name in base units; what is no mapping is left to pydantic."""
+    if not isinstance(raw, dict):
+        return raw
+    limits = {}
+    for name, value in raw.items():
+        try:
+            limits[name] = parse_limit(str(name), value)
+        except LimitError as why:
+            raise PlacedError((str(name),), str(why), of_key=name not in LIMITS) from None
+    return limits
+
+
 Name = Annotated[str, BeforeValidator(_name)]
 Line = Annotated[str, BeforeValidator(_line)]
+Budgets = Annotated[Mapping[str, float], BeforeValidator(_limits)]
 
 
 class Phases(BaseModel):
@@ -103,24 +117,10 @@ class Scenario(BaseModel):
     groups: int = Field(default=1, ge=1, le=MOST_GROUPS, strict=True)
     faults: tuple[AnyFault, ...] = ()
     random: RandomFaults | None = None
-    budgets: Mapping[str, float] = Field(default_factory=dict)
+    budgets: Budgets = Field(default_factory=dict)
     abort: Abort | None = None
 
     _source: Text | None = PrivateAttr(default=None)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _budgets_in_base_units(cls, data: Any) -> Any:
-        raw = data.get("budgets") if isinstance(data, dict) else None
-        if not isinstance(raw, dict):
-            return data
-        limits = {}
-        for name, value in raw.items():
-            try:
-                limits[name] = parse_limit(str(name), value)
-            except ValueError as why:
-                raise PlacedError(("budgets", str(name)), str(why)) from None
-        return {**data, "budgets": limits}
 
     @model_validator(mode="after")
     def _drawn_or_written(self) -> Scenario:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faults.budgets import nearest
 from faults.errors import ScenarioError
+from memquake.nearest import nearest
 
 SUFFIXES = (".yaml", ".yml")
 

@@ -16,9 +16,9 @@ from faults.model import Scenario
 from faults.planfile import load_plan_text, plan_to_yaml
 from faults.planned import MICROSECONDS, Plan, PlannedFault
 from faults.plantext import plan_text
-from faults.quantities import LONGEST_S, spell_seconds
 from faults.schedule import Slot
 from faults.targets import choose_nodes
+from memquake.units import DAY_S, spell_seconds
 
 __all__ = ["Plan", "PlannedFault", "load_plan_text", "make_plan", "plan_text", "plan_to_yaml"]
 
@@ -115,8 +115,8 @@ def _check_length(scenario: Scenario, scale: float) -> None:
     """Refuse what would be written down as a plan that nobody can read again."""
     for phase in ("stabilization", "testing", "recovery"):
         seconds = getattr(scenario, f"{phase}_s") * scale
-        if seconds > LONGEST_S:
-            works = math.floor(LONGEST_S / seconds * scale * 100) / 100
+        if seconds > DAY_S:
+            works = math.floor(DAY_S / seconds * scale * 100) / 100
             raise scenario.error(
                 ("phases", phase),
                 f"at time scale {scale:g} the {phase} phase of {spell_seconds(seconds)} is longer "

@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from faults.attributes import AttributeProblem, spec_of
-from faults.budgets import nearest
 from faults.explaining import explain, keys_of
 from faults.kinds import KINDS, STRICT, FaultId
 from faults.kinds.doors import MOST_GROUPS
-from faults.model import Client, Load, Name
+from faults.model import Budgets, Client, Load, Name
 from faults.planned import Plan, PlannedFault
 from faults.yamltext import Place, Text, read_text
+from memquake.nearest import nearest
+from memquake.units import Duration, PositiveDuration, Share
 
 FORMAT = 1
 SLACK_S = 1e-6  # the last digit of a time in a plan
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Length = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Option = str | int | float | bool | list[str]
 
 
@@ -36,15 +35,15 @@ class _Fault(BaseModel):
     id: FaultId
     kind: str
     nodes: tuple[str, ...] = Field(min_length=1)
-    at: Seconds
-    duration: Length
+    at: Duration
+    duration: PositiveDuration
     attributes: dict[str, float | str] = Field(default_factory=dict)
 
 
 class _Abort(BaseModel):
     model_config = STRICT
-    error_rate_above: float = Field(ge=0, le=1)
-    error_rate_for_s: Seconds
+    error_rate_above: Share
+    error_rate_for_s: Duration
 
 
 class _File(BaseModel):
@@ -55,13 +54,13 @@ class _File(BaseModel):
     seed: int = Field(ge=0)
     time_scale: float = Field(gt=0, allow_inf_nan=False)
     nodes: tuple[str, ...] = Field(min_length=1)
-    stabilization: Length
-    testing: Length
-    recovery: Length
+    stabilization: PositiveDuration
+    testing: PositiveDuration
+    recovery: PositiveDuration
     load: Load = Load()
     client: Client = Client()
     groups: int = Field(default=1, ge=1, le=MOST_GROUPS)
-    budgets: dict[str, Seconds] = Field(default_factory=dict)
+    budgets: Budgets = Field(default_factory=dict)
     abort: _Abort | None = None
     faults: tuple[_Fault, ...] = ()
     options: dict[str, Option] = Field(default_factory=dict)

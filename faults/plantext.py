@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from faults.budgets import COUNTS
 from faults.planned import Plan, PlannedFault
-from faults.quantities import spell_seconds
+from memquake.limits import LIMITS
+from memquake.units import spell_seconds
 
 
 def plan_text(plan: Plan, here: Mapping[str, str] | None = None) -> str:
@@ -44,7 +44,7 @@ def _footer(plan: Plan, here: Mapping[str, str]) -> list[str]:
     load = [_spelled(name, "", value) for name, value in sorted(plan.load.items())]
     client = [_spelled(name, "s", value) for name, value in sorted(plan.client.items())]
     budgets = [
-        _spelled(name, COUNTS.get(name, ""), limit) for name, limit in sorted(plan.budgets.items())
+        _spelled(name, LIMITS[name].kind, limit) for name, limit in sorted(plan.budgets.items())
     ]
     for title, words in (("load", load), ("client", client), ("budgets", budgets)):
         if words:

@@ -16,11 +16,11 @@ from typing import Any
 
 from pydantic import BaseModel, Field, model_validator
 
-from faults.budgets import nearest
 from faults.drawable import DRAWABLE, ON_NO_NODE
 from faults.errors import PlacedError
 from faults.kinds import KINDS, STRICT
-from faults.quantities import Duration, PositiveDuration
+from memquake.nearest import nearest
+from memquake.units import Duration, PositiveDuration
 
 FAULTS = 6  # enough for pairs that matter, few enough to be read
 MOST_FAULTS = 200

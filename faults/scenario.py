@@ -6,14 +6,13 @@ and column, the problem and the way out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from faults.budgets import COUNTS, nearest
 from faults.errors import ScenarioError
 from faults.explaining import explain, keys_of
 from faults.fixed import fixed_scenario
@@ -77,27 +76,20 @@ def list_scenarios(folder: Path = FOLDER) -> list[Summary]:
 def load_scenario(
     name_or_path: str,
     *,
-    known_checks: Collection[str] | None = None,
     folder: Path = FOLDER,
 ) -> Scenario:
     """Find, read and check a scenario; ScenarioError with one line for whatever is wrong.
 
     A word is a name in the scenarios folder; with a slash or a suffix it is a path.
-    `known_checks` are the names that budgets may have.
     """
     path = find(name_or_path, folder, "scenario")
     shown = str(path) if path.parent != folder else f"scenarios/{path.name}"
-    return parse_scenario(read_file(path, shown), known_checks=known_checks)
+    return parse_scenario(read_file(path, shown))
 
 
-def parse_scenario(text: Text, *, known_checks: Collection[str] | None = None) -> Scenario:
+def parse_scenario(text: Text) -> Scenario:
     """Check what a file says: a scenario, or the plan of one."""
     scenario = fixed_scenario(text) if "plan" in text.data else _as_written(text)
-    known = COUNTS.keys() if known_checks is None else known_checks
-    for name in scenario.budgets:
-        if name not in known:
-            problem = f"unknown budget {name!r} ({nearest(name, known)})"
-            raise text.error(("budgets", name), problem, of_key=True)
     if scenario.load != Load():
         try:
             check_own_load(scenario)

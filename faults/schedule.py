@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from faults.budgets import nearest
 from faults.kinds import FaultSpec
+from memquake.nearest import nearest
 
 
 class ScheduleError(ValueError):

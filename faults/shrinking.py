@@ -13,14 +13,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from faults.budgets import nearest
 from faults.errors import ScenarioError
 from faults.planfile import plan_to_yaml
 from faults.planned import Plan
-from faults.quantities import spell_seconds
 from faults.record import Judged, Record, read_record
 from faults.rerun import LOCUSTFILE, client_folder, locust_options, make_folder, run_again
 from faults.shrink import MOST_RUNS, Answer, End, Shrink, Shrunk, Try
+from memquake.nearest import nearest
+from memquake.units import spell_seconds
 
 OUTPUT = "shrunk.yaml"
 SUFFIX = "-shrunk"

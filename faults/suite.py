@@ -14,14 +14,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from faults.budgets import nearest
 from faults.errors import ScenarioError
 from faults.kinds import KINDS, STRICT
 from faults.model import Line, Name
 from faults.named import SUFFIXES, expanded, find, named
-from faults.quantities import PositiveDuration, parse_rate
 from faults.scenario import FOLDER, Summary, load_scenario, scenario_names
 from faults.yamltext import Text, read_file
+from memquake.nearest import nearest
+from memquake.units import PositiveDuration, parse_ratio
 
 SUITES = FOLDER / "suites"
 CONTROL = "none"  # nothing breaks: whatever else is picked, it comes first
@@ -29,7 +29,7 @@ MOST_ENTRIES = 1000
 
 
 def _scale(raw: Any) -> float:
-    number = parse_rate(raw)
+    number = parse_ratio(raw)
     if number <= 0:
         raise ValueError(f"{raw} is no factor above 0")
     return number

@@ -11,10 +11,10 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 
-from faults.budgets import nearest
 from faults.kinds import FaultSpec, kind_of
 from faults.model import Scenario
 from faults.schedule import Slot
+from memquake.nearest import nearest
 
 
 def choose_nodes(

@@ -10,7 +10,8 @@ from cluster.errors import ClusterError
 from cluster.external import parse_nodes
 from cluster.node import Address, spell
 from faults.scenario import Scenario
-from options.words import ConfigError, choice, integer, number, seconds
+from memquake.units import parse_count, parse_share
+from options.words import ConfigError, choice, quantity, seconds
 from users.clients import ClientOptions
 
 _NEVER = 10**9  # failures nobody reaches: a breaker that never opens
@@ -75,8 +76,13 @@ def read_client_options(options: Namespace, scenario: Scenario) -> ClientOptions
         connect_timeout = seconds(options, "connect_timeout", low=0.001, high=600, default="250ms")
     failover, gutter_nodes = read_failover(options, str(wish.get("failover", "fail")))
     return ClientOptions(
-        pool_size=integer(
-            options, "pool_size", low=1, high=100_000, what="connections a node, 1 or more"
+        pool_size=quantity(
+            options,
+            "pool_size",
+            parse_count,
+            low=1,
+            high=100_000,
+            what="connections a node, 1 or more",
         ),
         op_timeout=op_timeout,
         connect_timeout=connect_timeout,
@@ -112,22 +118,37 @@ def _breaker(options: Namespace) -> dict[str, Any]:
     if profile == "off":
         values = {"consecutive_failures": _NEVER, "minimum_calls": _NEVER}
     if options.breaker_failures not in (None, ""):
-        values["consecutive_failures"] = integer(
-            options, "breaker_failures", low=1, high=100_000, what="a number of failures, 1 or more"
+        values["consecutive_failures"] = quantity(
+            options,
+            "breaker_failures",
+            parse_count,
+            low=1,
+            high=100_000,
+            what="a number of failures, 1 or more",
         )
     if options.breaker_open_time not in (None, ""):
         values["open_s"] = seconds(options, "breaker_open_time", low=0.01, high=3600)
     if options.breaker_probes not in (None, ""):
-        values["half_open_probes"] = integer(
-            options, "breaker_probes", low=1, high=1000, what="a number of probes, 1 or more"
+        values["half_open_probes"] = quantity(
+            options,
+            "breaker_probes",
+            parse_count,
+            low=1,
+            high=1000,
+            what="a number of probes, 1 or more",
         )
     if options.breaker_open_max not in (None, ""):
         values["open_max_s"] = seconds(options, "breaker_open_max", low=0.01, high=3600)
     if options.breaker_slow_call not in (None, ""):
         values["slow_call_s"] = seconds(options, "breaker_slow_call", low=0.001, high=600)
     if options.breaker_slow_rate not in (None, ""):
-        values["slow_call_rate"] = number(
-            options, "breaker_slow_rate", low=0.001, high=1, what="a share above 0, up to 1"
+        values["slow_call_rate"] = quantity(
+            options,
+            "breaker_slow_rate",
+            parse_share,
+            low=0.001,
+            high=1,
+            what="a share above 0, up to 1",
         )
     for name in ("counted", "ignored"):
         words = str(getattr(options, f"breaker_{name}") or "")
@@ -143,4 +164,11 @@ def _breaker(options: Namespace) -> dict[str, Any]:
 def _guard_share(options: Namespace) -> float | None:
     if options.breaker_guard in (None, ""):
         return None
-    return number(options, "breaker_guard", low=0, high=0.999, what="a share of the nodes below 1")
+    return quantity(
+        options,
+        "breaker_guard",
+        parse_share,
+        low=0,
+        high=0.999,
+        what="a share of the nodes below 1",
+    )

@@ -28,8 +28,8 @@ MEANINGS: Mapping[str, str] = {
     "host": "for users of your own only; without any it is refused: `--nodes` names memcached",
     "num_users": "users that call memcached and those of your own together; else the scenario's",
     "spawn_rate": "without it all users start at once; a run begins when the last one is ready",
-    "run_time": "length of a run of `none`; shorter than a scenario is refused, a longer one ends "
-    "with its scenario",
+    "run_time": "length of a run of `none`, above 0, such as 90, 1h30m or 2.5m; shorter than a "
+    "scenario is refused, a longer one ends with its scenario",
     "list_commands": AS_LOCUST,
     "config_users": "`weight` and `fixed_count` of memquake's users, anything of your own ones",
     "web_host": "as Locust says, but 127.0.0.1 where nothing is said",

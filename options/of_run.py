@@ -10,10 +10,18 @@ from typing import Any
 from faults.model import DEFAULT_RATE, DEFAULT_USERS
 from faults.plan import Plan
 from faults.scenario import Scenario
-from options.words import ConfigError, choice, integer, number, path, seconds
+from memquake.limits import parse_budget
+from memquake.units import (
+    parse_count,
+    parse_duration,
+    parse_number,
+    parse_rate,
+    parse_ratio,
+    parse_size,
+)
+from options.words import ConfigError, choice, path, quantity, seconds
 from report.reading import read_earlier as read_runs
 from users.presets import parse_mix
-from verdict.budgets import parse_budget
 from verdict.model import EarlierRun
 
 DEFAULT_SEED = 1  # a fixed seed: two runs of one command line break the same node
@@ -58,8 +66,13 @@ def read_load(options: Namespace, scenario: Scenario) -> tuple[int, float]:
     if options.target_rate in (None, ""):
         rate = DEFAULT_RATE if scenario.target_rate is None else scenario.target_rate
     else:
-        rate = number(
-            options, "target_rate", low=0, high=1e7, what="iterations a second, 0 for closed loop"
+        rate = quantity(
+            options,
+            "target_rate",
+            parse_rate,
+            low=0,
+            high=1e7,
+            what="iterations a second, 0 for closed loop",
         )
     return int(users), float(rate)
 
@@ -69,20 +82,22 @@ def read_time_scale(options: Namespace) -> float:
     if options.time_scale in (None, ""):
         return 1.0
     what = "a factor above 0, such as 0.3"
-    return number(options, "time_scale", low=1e-6, high=1000, what=what)
+    return quantity(options, "time_scale", parse_ratio, low=1e-6, high=1000, what=what)
 
 
 def read_seed(options: Namespace) -> int:
     """Give the seed that the command line says, or the usual one."""
     if options.seed in (None, ""):
         return DEFAULT_SEED
-    return integer(options, "seed", low=0, high=2**63, what="a whole number, 0 or more")
+    return quantity(
+        options, "seed", parse_count, low=0, high=2**63, what="a whole number, 0 or more"
+    )
 
 
 def read_rounds(options: Namespace) -> int | None:
     """Give how often everything is run, None for until it is stopped."""
     what = f"how many rounds, 1 to {MAX_ROUNDS}"
-    rounds = integer(options, "repeat", low=1, high=MAX_ROUNDS, what=what)
+    rounds = quantity(options, "repeat", parse_count, low=1, high=MAX_ROUNDS, what=what)
     if options.loop and rounds != 1:
         raise ConfigError("--loop goes round until it is stopped: leave --repeat out, or --loop")
     return None if options.loop else rounds
@@ -91,7 +106,7 @@ def read_rounds(options: Namespace) -> int | None:
 def read_retries(options: Namespace) -> int:
     """Give how often a scenario is run again while its run proves nothing."""
     what = f"how many runs more, 0 to {MAX_RETRIES}"
-    return integer(options, "retries", low=0, high=MAX_RETRIES, what=what)
+    return quantity(options, "retries", parse_count, low=0, high=MAX_RETRIES, what=what)
 
 
 def read_duration(options: Namespace, plan: Plan | None) -> float | None:
@@ -123,20 +138,42 @@ def read_earlier(options: Namespace, scenario: Scenario) -> EarlierRun | None:
     return runs.get(scenario.name)
 
 
+def _whole_seconds(raw: Any) -> int:
+    value = parse_duration(raw)
+    if value != int(value):
+        raise ValueError(f"{raw} is no whole number of seconds")
+    return int(value)
+
+
 def read_user_options(options: Namespace) -> dict[str, Any]:
     """Read what the users do, by the names of LoadSettings."""
     return {
         "mix": parse_mix(options.mix) if options.mix else None,
-        "zipf_alpha": number(
-            options, "zipf_alpha", low=0.01, high=10, what="an exponent from 0.01 to 10"
+        "zipf_alpha": quantity(
+            options,
+            "zipf_alpha",
+            parse_number,
+            low=0.01,
+            high=10,
+            what="an exponent from 0.01 to 10",
         ),
         "protection": choice(options, "protection", _PROTECTIONS),
         "origin_latency_s": seconds(options, "origin_latency", low=0, high=60),
-        "stampede_ttl_s": integer(
-            options, "stampede_ttl", low=1, high=86_400, what="whole seconds, 1 or more"
+        "stampede_ttl_s": quantity(
+            options,
+            "stampede_ttl",
+            _whole_seconds,
+            low=1,
+            high=86_400,
+            what="whole seconds, such as 2 or 2s",
         ),
         "arrivals": choice(options, "arrivals", _ARRIVALS),
-        "value_size": integer(
-            options, "value_size", low=0, high=1_000_000, what="bytes from 0 to 1000000"
+        "value_size": quantity(
+            options,
+            "value_size",
+            parse_size,
+            low=0,
+            high=1_000_000,
+            what="bytes from 0 to 1000000, such as 100 or 64KB",
         ),
     }

@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from memquake.limits import LIMITS
 from report.atomic import write_text
 from report.charts import timeline_of
 from report.words import (
@@ -25,7 +26,6 @@ from report.words import (
     reading_order,
     tally,
 )
-from verdict.budgets import LIMITS
 from verdict.model import Figure, Ruling, RunFacts, Verdict
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from verdict.budgets import LIMITS, Kind
+from memquake.limits import LIMITS, Kind
 from verdict.model import CheckResult, Contributor, Ruling, RunFacts, Verdict
 
 READING_ORDER = (Ruling.FAIL, Ruling.INCONCLUSIVE, Ruling.PASS, Ruling.NOT_APPLICABLE)

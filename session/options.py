@@ -18,6 +18,8 @@ from faults.errors import FaultError, ScenarioError
 from faults.printing import while_somebody_reads
 from faults.scenario import list_scenarios, scenario_names
 from faults.suite import list_suites, suite_names
+from memquake.limits import LimitError
+from memquake.units import parse_run_time
 from options.listing import AREA
 from options.of_locust import (
     check_locust_options,
@@ -32,7 +34,6 @@ from settings import MAX_SPAWN_RATE, ConfigError, Settings, check_machine, resol
 from users.clients import ClientSpecError
 from users.foreign import classes_of, is_foreign, lacks_host
 from users.presets import MixError
-from verdict.budgets import BudgetError
 
 USER_ERRORS = (
     ConfigError,
@@ -41,7 +42,7 @@ USER_ERRORS = (
     ScenarioError,
     ClientSpecError,
     MixError,
-    BudgetError,
+    LimitError,
     OutcomeError,
 )
 """Errors whose text is one line for the person who typed the command."""
@@ -84,8 +85,24 @@ def add_options(parser: Any) -> None:
     ):
         option = _adder(parser.add_argument_group(f"{AREA}{title}"))
         fill(option, _flagger(option))
+    _read_run_time(parser)
     _check_when_parsed(parser)
     _complain_in_one_line(parser)
+
+
+def _read_run_time(parser: Any) -> None:
+    """Make Locust's --run-time take every duration that is above 0, not whole seconds alone."""
+
+    def run_time(text: str) -> float:
+        try:
+            seconds = parse_run_time(text)
+            return int(seconds) if seconds.is_integer() else seconds  # as the web form shows it
+        except ValueError as why:
+            raise argparse.ArgumentTypeError(str(why)) from None
+
+    for action in parser._actions:
+        if action.dest == "run_time":
+            action.type = run_time
 
 
 def _adder(group: Any) -> Callable[..., None]:

@@ -11,7 +11,7 @@ import dataclasses
 import traceback
 from collections.abc import Callable, Sequence
 
-from verdict.budgets import LIMITS
+from memquake.limits import LIMITS
 from verdict.model import CheckResult, Contributor, Ruling
 
 SEVERITY = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from memquake.limits import known_checks
 from verdict import (
     batch_results,
     batches,
@@ -28,7 +29,6 @@ from verdict import (
     witness_hub,
     witness_words,
 )
-from verdict.budgets import known_checks
 from verdict.model import CheckResult
 from verdict.view import View
 

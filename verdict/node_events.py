@@ -19,8 +19,9 @@ from typing import Any
 
 from client.operation import FAILURES, Outcome
 from faults.journal import FaultRecord
+from memquake.limits import RECOVERS_WITHIN_S
 from telemetry.window import Pacing, Window
-from verdict.budgets import LIMITS, limit_of
+from verdict.budgets import limit_of
 from verdict.model import Contributor, NodeChange, NodeEvent, RunFacts
 
 BEFORE_FAULT_S = 1.5
@@ -247,7 +248,7 @@ def recovery_s(facts: RunFacts) -> float:
     A budget under the default convicts by `recovers_within` alone, not a second time by the errors
     of the same recovery.
     """
-    return max(limit_of(facts, "recovers_within"), LIMITS["recovers_within"].default or 0.0)
+    return max(limit_of(facts, "recovers_within"), RECOVERS_WITHIN_S)
 
 
 def disturbed_seconds(facts: RunFacts) -> frozenset[int]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from faults.errors import PlacedError
-from faults.quantities import Duration, PositiveDuration, parse_count, parse_percent
+from memquake.units import Duration, PositiveDuration, parse_count, parse_percent
 
 STRICT = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 MOST_REPEATS = 1000
@@ -55,7 +55,7 @@ class Target(BaseModel):
         if self.mode == "one":
             return 1
         if self.mode == "fixed":
-            return int(parse_count(self.value))
+            return parse_count(self.value)
         if self.mode == "fixed-percent":
             return int(of * parse_percent(self.value) / 100 + 1e-9)
         return of if self.nodes is None else len(self.nodes)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from faults.kinds.base import FaultSpec
-from faults.quantities import parse_share
+from memquake.units import parse_share
 
 LEAST_SHARE = 0.01  # 1 ms of every 100: the kernel takes no smaller quota
 MOST_SHARE = 0.9  # nearer to 1 nothing is taken that could be seen

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from faults.kinds.base import FaultSpec
-from faults.quantities import parse_percent
+from memquake.units import parse_percent
 
 Side = Literal["both", "to", "from"]
 

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, model_validator
 from faults.kinds.base import FaultSpec
 from faults.kinds.proxy_bytes import Bandwidth, LimitData, Slicer
 from faults.kinds.proxy_way import OneWay, what_is_hit
-from faults.quantities import (
+from memquake.units import (
     Duration,
     parse_duration,
     parse_positive_duration,

@@ -6,14 +6,13 @@ dies; so every range is held here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, model_validator
 
 from faults.kinds.proxy_way import OneWay, what_is_hit
-from faults.quantities import parse_count, parse_positive_duration
+from memquake.units import KB, parse_byte_rate, parse_positive_duration, parse_size
 
 LEAST_RATE_KB = 1  # a rate of 0 is another kind: nothing comes through
 MOST_RATE_KB = 10_000  # 80 Mbit/s; more is hardly felt by the replies of a cache
@@ -25,19 +24,13 @@ SHORTEST_REPLY = 4  # of memcached's meta commands: `HD`, and the end of the lin
 
 
 def _rate(raw: Any) -> float:
-    text = str(raw).strip() if isinstance(raw, str) else ""
-    match = re.fullmatch(r"([\d.]+)\s*([KM])B/s", text)
-    try:
-        rate = parse_count(raw) if match is None else float(match[1])
-    except ValueError:
-        raise ValueError(f"{raw!r} is no rate (like 100 or 100KB/s)") from None
-    rate *= 1000 if match is not None and match[2] == "M" else 1
-    if not LEAST_RATE_KB <= rate <= MOST_RATE_KB or rate != int(rate):
+    rate = parse_byte_rate(raw, plain="KB/s")
+    if not LEAST_RATE_KB * KB <= rate <= MOST_RATE_KB * KB or rate % KB:
         raise ValueError(
             f"{raw} is out of range: a rate is a whole number of KB/s between "
             f"{LEAST_RATE_KB} and {MOST_RATE_KB} (for none at all there is kind timeout)"
         )
-    return rate * 1000
+    return rate
 
 
 class Bandwidth(OneWay):
@@ -61,10 +54,10 @@ class Bandwidth(OneWay):
 
 
 def _bytes(raw: Any) -> float:
-    count = parse_count(raw)
-    if count > MOST_BYTES:
+    size = parse_size(raw)
+    if size > MOST_BYTES:
         raise ValueError(f"{raw} is out of range: 0 to {MOST_BYTES} bytes")
-    return count
+    return size
 
 
 class LimitData(OneWay):
@@ -96,7 +89,7 @@ class LimitData(OneWay):
 
 
 def _slice(raw: Any) -> float:
-    size = parse_count(raw)
+    size = parse_size(raw)
     if not 1 <= size <= MOST_SLICE:
         raise ValueError(f"{raw} is out of range: a slice has 1 to {MOST_SLICE} bytes on average")
     return size
@@ -109,10 +102,6 @@ def _slice_delay(raw: Any) -> float:
     return seconds
 
 
-def _variation(raw: Any) -> float:
-    return parse_count(raw)
-
-
 class Slicer(OneWay):
     """Replies come in small pieces, with a pause after each."""
 
@@ -121,7 +110,7 @@ class Slicer(OneWay):
     emulated_by = "Toxiproxy: toxic slicer, replies come in pieces with a pause after each"
     kind: Literal["slicer"]
     average_size: Annotated[float, BeforeValidator(_slice)]
-    size_variation: Annotated[float, BeforeValidator(_variation)] = 0.0
+    size_variation: Annotated[float, BeforeValidator(parse_size)] = 0.0
     delay: Annotated[float, BeforeValidator(_slice_delay)]
 
     @model_validator(mode="after")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, model_validator
 
 from faults.kinds.base import FaultSpec
-from faults.quantities import parse_count, parse_rate
+from memquake.units import MB, parse_count, parse_rate, parse_size
 
 LEAST_MB = 8  # memcached takes no lower limit at run time
 MOST_MB = 1_000_000  # memcached takes the number for bytes beyond 1,000,000,000; this is 1 TB
@@ -21,23 +20,20 @@ LARGE_VALUE_BYTES = 65_536
 
 
 def _megabytes(raw: Any) -> int:
-    text = re.fullmatch(r"\s*(\d+)\s*MB\s*", raw) if isinstance(raw, str) else None
-    try:
-        megabytes = parse_count(text[1] if text else raw)
-    except ValueError:
-        raise ValueError(f"{raw!r} is no number of MB (like 16 or 16MB)") from None
-    if not LEAST_MB <= megabytes <= MOST_MB:
+    megabytes, rest = divmod(parse_size(raw, plain="MB"), MB)
+    if rest or not LEAST_MB <= megabytes <= MOST_MB:
         raise ValueError(
-            f"{raw} is out of range: memcached takes a limit between {LEAST_MB} and {MOST_MB} MB"
+            f"{raw} is out of range: memcached takes a limit between {LEAST_MB} and {MOST_MB} MB, "
+            "in whole MB"
         )
-    return int(megabytes)
+    return megabytes
 
 
 def _free(raw: Any) -> int:
     free = parse_count(raw)
     if free > MOST_FREE:
         raise ValueError(f"{raw} is too many: {MOST_FREE} free connections at most")
-    return int(free)
+    return free
 
 
 def _rate(raw: Any) -> float:
@@ -48,14 +44,10 @@ def _rate(raw: Any) -> float:
 
 
 def _size(raw: Any) -> int:
-    text = re.fullmatch(r"\s*(\d+)\s*KB\s*", raw) if isinstance(raw, str) else None
-    try:
-        size = parse_count(text[1] if text else raw) * (1000 if text else 1)
-    except ValueError:
-        raise ValueError(f"{raw!r} is no size (bytes, or like 64KB)") from None
+    size = parse_size(raw)
     if not 1 <= size <= MOST_VALUE_BYTES:
         raise ValueError(f"{raw} is out of range: a value has 1 to {MOST_VALUE_BYTES} bytes")
-    return int(size)
+    return size
 
 
 class Memory(FaultSpec):

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, model_validator
 
 from faults.errors import PlacedError
 from faults.kinds.base import FaultSpec, Target
-from faults.quantities import parse_duration, parse_share
+from memquake.units import parse_share, parse_step
 
 EVERY_NODE = Target(mode="all")
 DEFAULT_SHARE = 0.02  # 40 calls a second of the default load: dozens even in a shortened run
@@ -28,20 +28,10 @@ def _share(raw: Any) -> float:
 
 
 def _step(raw: Any) -> float:
-    text = raw.strip() if isinstance(raw, str) else raw
-    back = text.startswith("-") if isinstance(text, str) else _is_number(text) and text < 0
-    if isinstance(text, str):
-        text = text[1:] if text[:1] in ("+", "-") else text
-    elif back:
-        text = -text
-    seconds = parse_duration(text)
+    seconds = parse_step(raw)
     if seconds == 0:
         raise ValueError(f"{raw} is no step: give seconds forward or back, like 30s or -1h")
-    return -seconds if back else seconds
-
-
-def _is_number(raw: Any) -> bool:
-    return isinstance(raw, int | float) and not isinstance(raw, bool)
+    return seconds
 
 
 class _OnEveryCall(FaultSpec):

@@ -44,6 +44,9 @@ def test_a_run_from_the_form(start_locust: Callable, free_port: Callable) -> Non
     refused = call("POST", "/swarm", data=FORM | {"host": "10.0.0.1:11211"}).json()
     assert not refused["success"], "a host that nothing is sent to"
     assert "--nodes" in refused["message"]
+    refused = call("POST", "/swarm", data=FORM | {"run_time": "0s"}).json()
+    assert not refused["success"], "a run of no time"
+    assert "0s is too short" in refused["message"]
     assert "memquake: live page" in call("GET", "/").text
     assert "<title>memquake</title>" in call("GET", "/memquake").text
 
@@ -75,6 +78,15 @@ def test_a_run_from_the_form(start_locust: Callable, free_port: Callable) -> Non
     time.sleep(2.5)
     over = state()
     assert over["series"][-1]["t"] + 1 <= over["t"], "seconds after the end are drawn as idle ones"
+
+    assert call("POST", "/swarm", data=FORM | {"run_time": "8500ms"}).json()["success"]
+    deadline = time.monotonic() + 60
+    while (second := state()["last"]) is None or second["run"] == last["run"]:
+        assert time.monotonic() < deadline, master.result()
+        time.sleep(0.2)
+    judged = call("GET", f"/memquake/runs/{second['run']}/verdict.json").json()
+    assert judged["duration_s"] >= 8.5, "counted from when users were started, as Locust does"
+    assert not judged["stopped_early"], "its own end is no stop"
     master.signal(signal.SIGTERM)
     result = master.finish(30)
     assert result.exit_code == 0, str(result)

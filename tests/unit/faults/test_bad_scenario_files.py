@@ -48,7 +48,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "phases-are-a-number": ("2:9", "phases", "30 does not fit"),
     "no-users": ("2:15", "load.users"),
     "users-in-words": ("2:15", "load.users", "'many' does not fit"),
-    "a-rate-below-nothing": ("2:21", "no number, 0 or more"),
+    "a-rate-below-nothing": ("2:21", "-5 is negative: a rate is 0 or more"),
     "a-load-no-latency-allows": ("2:7", "makes the load impossible", "users"),
     "an-unknown-client-setting": ("2:10", "unknown key 'timeout'"),
     "faults-are-a-mapping": ("2:9", "faults"),

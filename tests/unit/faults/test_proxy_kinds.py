@@ -189,7 +189,7 @@ def test_a_kind_becomes_toxics(kind: str, effect: str, words: str, chain: Chain)
         pytest.param("slow_close, delay: 2m", "between 1ms and 60s", id="slow_close too slow"),
         pytest.param("reset_peer, delay: 1us", "0, or lies between", id="reset_peer: a tiny delay"),
         pytest.param("reset_peer, delay: -1s", "-1s is negative", id="reset_peer before its time"),
-        pytest.param("limit_data, bytes: -1", "no whole number", id="negative bytes"),
+        pytest.param("limit_data, bytes: -1", "-1 is negative", id="negative bytes"),
         pytest.param("limit_data, bytes: 1.5", "no whole number", id="half a byte"),
         pytest.param("limit_data, bytes: 20000000", "0 to 10000000 bytes", id="too many bytes"),
         pytest.param("slicer, average_size: 0, delay: 1ms", "1 to 65536", id="slices of nothing"),

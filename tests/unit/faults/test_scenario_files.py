@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from faults.budgets import COUNTS
 from faults.plan import Plan, make_plan
 from faults.scenario import (
     FOLDER,
@@ -13,7 +12,6 @@ from faults.scenario import (
     load_scenario,
     scenario_from_text,
 )
-from verdict.budgets import LIMITS
 
 NODES = ("node1", "node2", "node3")
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
@@ -60,12 +58,6 @@ def test_flapping_hits_one_node_five_times() -> None:
     faults = planned("flapping-node").faults
     assert [fault.at_s for fault in faults] == [0, 20, 40, 60, 80]
     assert len({fault.nodes for fault in faults}) == 1
-
-
-def test_the_names_of_budgets_are_the_names_of_checks() -> None:
-    """The list kept beside the faults agrees with the checks: names, order and units."""
-    assert {name: str(limit.kind) for name, limit in LIMITS.items()} == dict(COUNTS)
-    assert list(COUNTS) == list(LIMITS)
 
 
 def test_what_a_scenario_asks_for_reaches_the_plan() -> None:

@@ -161,7 +161,7 @@ BAD: dict[str, tuple[str, str]] = {
     "too much": ("kind: abort, share: 80%", "a share of calls above 0"),
     "some nodes": ("kind: abort, target: {mode: one}", "spares no node: leave target out"),
     "no step": ("kind: clock_step, by: 0s", "is no step"),
-    "two signs": ("kind: clock_step, by: --5s", "is negative"),
+    "two signs": ("kind: clock_step, by: --5s", "'--5s' is no duration"),
     "yes": ("kind: clock_step, by: yes", "is no duration"),
     "a list": ("kind: clock_step, by: [1]", "is no duration"),
     "by missing": ("kind: clock_step", "the key 'by' is missing"),

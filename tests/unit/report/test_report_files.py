@@ -12,6 +12,7 @@ import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped, TestSuite
 
 from client.operation import Outcome
+from memquake.limits import known_checks
 from report.console import summary
 from report.html import html_text, write_html
 from report.json import verdict_json, write_json
@@ -19,7 +20,6 @@ from report.junit import junit_text, write_junit
 from report.series import MOST_POINTS, bins_of, errors
 from telemetry.window import Window
 from tests.unit.verdict.made_up_runs import TIMED_OUT, MadeUpRun, run_with_outage
-from verdict.budgets import known_checks
 from verdict.model import CheckResult, Figure, Ruling, RunFacts, Verdict
 from verdict.verdict import judge
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from client.operation import Outcome
+from memquake.limits import known_checks
 from telemetry.histogram import bucket_of
 from telemetry.window import Cell, Window
 from tests.unit.verdict.batch_cases import BATCHES
@@ -30,7 +31,6 @@ from tests.unit.verdict.saturated_cases import (
     late_hub,
 )
 from tests.unit.verdict.witness_cases import WITNESSES
-from verdict.budgets import known_checks
 from verdict.checks import CHECKS
 from verdict.model import CheckResult
 from verdict.view import View

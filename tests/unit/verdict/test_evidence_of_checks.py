@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from memquake.limits import known_checks
 from tests.unit.verdict.made_up_runs import MadeUpRun, run_with_outage
 from tests.unit.verdict.test_check_tables import CASES
-from verdict.budgets import known_checks
 from verdict.checks import CHECKS
 from verdict.model import CheckResult, Contributor, Ruling, RunFacts
 from verdict.view import View

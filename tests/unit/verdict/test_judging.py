@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from client.operation import Outcome
+from memquake.limits import known_checks
 from telemetry.window import Window
 from tests.unit.verdict.made_up_runs import TIMED_OUT, MadeUpRun, run_with_outage
 from verdict.answers import held, not_applicable
-from verdict.budgets import known_checks
 from verdict.model import CheckResult, Ruling
 from verdict.verdict import judge, worst_of
 from verdict.view import View
