@@ -13,6 +13,7 @@ RUN_FILES = (
     "verdict.json",
     "junit.xml",
     "findings.jsonl",
+    "facts.json.gz",
     "plan.yaml",
     "journal.jsonl",
     "timeline.jsonl",

@@ -21,13 +21,14 @@ from typing import Any
 import yaml
 
 from faults.journal import FaultRecord
+from report.facts_file import FACTS, write_facts
 from report.json import write_json
 from report.junit import write_junit
 from session.folder import hold, let_go
 from session.process_end import end_of
 from telemetry.writer import read_series
 from verdict.model import RunFacts, WorkerFacts
-from verdict.verdict import unjudged
+from verdict.verdict import judge
 
 PLAN, JOURNAL, TIMELINE, VERDICT = "plan.yaml", "journal.jsonl", "timeline.jsonl", "verdict.json"
 ENDED = frozenset({"ended", "failed"})
@@ -68,7 +69,8 @@ def _tell(folder: Path) -> str:
         for line in read_series(folder / TIMELINE):
             remains.add(line)
     facts = _facts(folder, remains)
-    verdict = unjudged(facts, remains.totals)
+    verdict = judge(facts)
+    write_facts(facts, folder / FACTS)
     write_json(verdict, facts, folder / VERDICT)
     write_junit(verdict, facts, folder / "junit.xml")
     return f"{folder.name} was {facts.stopped_early}; its verdict.json says what there was"
@@ -174,6 +176,7 @@ def _facts(folder: Path, remains: _Remains) -> RunFacts:
         workers=[_worker(folder, name, n, remains.at_s) for name, n in remains.workers.items()],
         budgets={},
         stopped_early=remains.why,
+        totals=remains.totals,
         client_under_test=remains.client_under_test,
         versions=remains.versions,
         broken_off=True,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from client.breaker_settings import BreakerSettings
 from faults.journal import PhaseRecord
+from report.typed_json import as_data
 from session.process_end import LOCAL, end_of
 from telemetry.timeline import Timeline
 from users.findings import BY_NODE
@@ -145,7 +146,8 @@ def _ledger(told: Any) -> LedgerFacts | None:
 def _worker(run: MasterRun, worker: str) -> WorkerFacts:
     member = run.fleet.members[worker]
     seen = run.collector.workers.get(worker)
-    extra: dict[str, Any] = dict((seen and seen.final) or {})
+    # As it will be read back from the folder: a verdict made later shall find the same.
+    extra: dict[str, Any] = as_data((seen and seen.final) or {})
     if run.epoch is None:
         extra = {}  # users were still filling their keys: what they held then is no leak
     end = None if member.lost_at_s is None else end_of(run.folder.path, worker)

@@ -24,6 +24,7 @@ from faults.backends.nft import delete_orphans
 from faults.driver import FaultDriver, build_backends
 from faults.guard import Guard
 from faults.plan import Plan
+from report.outcome import print_suite
 from session import messages
 from session.broken_off import tell_broken_off
 from session.failure import exit_main, say, wait_idle
@@ -31,7 +32,6 @@ from session.locust_output import people
 from session.nodes import given_cluster
 from session.options import USAGE_ERROR, USER_ERRORS, Checked, form_options
 from session.orders import Orders
-from session.outcome import print_suite
 from session.run import MasterRun, RunError
 from session.subject import build_bounded, close_bounded
 from session.succession import Succession
@@ -323,7 +323,8 @@ class MasterSession:
         self.succession.stopped(None, by_all_means=True)
         self.close()
         if suite := self.succession.suite:
-            print_suite(suite, people(self.environment.parsed_options))
+            stream = people(self.environment.parsed_options)
+            print_suite(suite.result(), suite.folder.path, stream)
             os._exit(suite.result().exit_code)
         os._exit(USAGE_ERROR if run.verdict is None else run.verdict.exit_code)
 

@@ -26,6 +26,7 @@ from faults.guard import Guard
 from faults.journal import Journal
 from faults.planfile import endless_to_yaml, plan_to_yaml
 from faults.runner import ScenarioRunner
+from report.outcome import write_outcome
 from session import messages, riders
 from session.command import run_options
 from session.dispatching import spawned_users
@@ -35,7 +36,6 @@ from session.fleet import Fleet
 from session.folder import RunFolder
 from session.machine import watch_machine
 from session.node_monitor import NodeMonitor
-from session.outcome import write_outcome
 from session.patience import Patience
 from session.process_end import kill_silenced
 from session.room import refuse_what_does_not_fit
@@ -440,7 +440,7 @@ class MasterRun:
                 kill_silenced(self.folder.path, gone)
             self.verdict = judge(self.facts)
             self.unwritten = write_outcome(
-                self.folder, self.facts, self.verdict, report=self.settings.write_report
+                self.folder.path, self.facts, self.verdict, report=self.settings.write_report
             )
             try:
                 self.folder.point_latest_here()

@@ -19,12 +19,12 @@ from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 from cluster.open_files import raise_own_limit
 from dashboard.terminal import LiveLine
 from dashboard.web import address_line, install_web
+from report.outcome import print_suite, print_summary
 from session.interrupts import Interrupts
 from session.locust_output import leave_output_to_the_master, people
 from session.master import MasterSession
 from session.metrics import make_metrics, serve_metrics
 from session.options import Checked, add_options, check_form
-from session.outcome import print_suite, print_summary
 from session.streams import lasting
 from session.worker import WorkerSession
 from users.foreign import names_of
@@ -207,7 +207,8 @@ def _on_quit(**_: Any) -> None:
             Process.live.stop()
         run, suite = Process.master.run, Process.master.succession.suite
         if suite is not None:
-            print_suite(suite, people(Process.master.environment.parsed_options))
+            stream = people(Process.master.environment.parsed_options)
+            print_suite(suite.result(), suite.folder.path, stream)
         elif run.verdict is not None and run.facts is not None:
             stream = people(Process.master.environment.parsed_options)
-            print_summary(run.verdict, run.facts, run.folder, stream)
+            print_summary(run.verdict, run.facts, run.folder.path, stream)

@@ -156,6 +156,8 @@ class RunFacts:
     stopped_early: str = ""  # why the run did not last as long as planned, "" when it did
     is_void: bool = False  # a server of ours died: windows from then on, and what it had, are gone
     broken_off: bool = False  # its master ended without a word; nothing is judged
+    totals: Mapping[str, int] = field(default_factory=dict)  # of a broken-off run, which has no
+    # windows: operations, keys, errors, wrong_values
     earlier: EarlierRun | None = None  # the run given as baseline
     foreign_users: Sequence[str] = ()  # classes of the user's own that ran in the same processes
     groups: int = 1  # of users, each with a client of its own in every process

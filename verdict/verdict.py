@@ -58,6 +58,8 @@ them fail for any client, or hides what would make them fail."""
 
 def judge(facts: RunFacts, checks: Mapping[str, Check] = CHECKS) -> Verdict:
     """Judge a run. Never raises: whatever cannot be judged is INCONCLUSIVE."""
+    if facts.broken_off:
+        return _unjudged(facts, checks)
     view = View(facts)
     calm = without_disturbed(facts)
     judged = view if calm is facts else View(calm)
@@ -73,9 +75,7 @@ def judge(facts: RunFacts, checks: Mapping[str, Check] = CHECKS) -> Verdict:
     )
 
 
-def unjudged(
-    facts: RunFacts, totals: Mapping[str, int], checks: Mapping[str, Check] = CHECKS
-) -> Verdict:
+def _unjudged(facts: RunFacts, checks: Mapping[str, Check]) -> Verdict:
     """Return the verdict of a run of which too little is left: every check INCONCLUSIVE.
 
     But for what the client did to its processes, which their last stacks say.
@@ -88,7 +88,7 @@ def unjudged(
             result = dataclasses.replace(_stated(name, why), rule=rule_of(check))
         results.append(result)
     ruling = worst_of([result.verdict for result in results])
-    return Verdict(ruling=ruling, checks=results, figures={}, totals=totals)
+    return Verdict(ruling=ruling, checks=results, figures={}, totals=facts.totals)
 
 
 def _stated(name: str, why: str) -> CheckResult:

@@ -19,6 +19,7 @@ FILES = (
     "verdict.json",
     "junit.xml",
     "findings.jsonl",
+    "facts.json.gz",
     "report.html",
 )
 SCALED = ["--time-scale", "0.3"]
