@@ -1,53 +1,16 @@
-"""`python -m memquake`: this checkout's locustfile with Locust's own words, from any folder.
-
-`python -m memquake options` lists memquake's options. A locustfile that is named as well (`-f`,
-`LOCUST_LOCUSTFILE`, a config file) is loaded beside memquake's: its users ride along.
-"""
+"""`python -m memquake`: run (memquake.launch), or judge a run again (memquake.judge)."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 
-from locust.main import main as run_locust
-
-from memquake.locustfiles import with_locustfiles
 from memquake.own_modules import OWN
 
 with OWN.importing():
-    from session.option_tables import options_text
-
-USAGE_ERROR = 2
-HELP = """usage: python -m memquake [options] [UserClass ...]
-       python -m memquake options     this list
-       locust --help                  Locust's own options, which work here as well
-
-"""
-
-
-def print_options() -> None:
-    """Print memquake's options by area."""
-    width = shutil.get_terminal_size((100, 24)).columns
-    try:
-        sys.stdout.write(HELP + options_text(width))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def main(words: list[str]) -> None:
-    """Do what the words say; ends the process as Locust does."""
-    if words == ["options"] or {"-h", "--help"} & set(words):
-        print_options()
-        return
-    try:
-        sys.argv = ["memquake", *with_locustfiles(words)]
-    except ValueError as error:
-        sys.stderr.write(f"memquake: {error}\n")
-        raise SystemExit(USAGE_ERROR) from None
-    run_locust()
-
+    if sys.argv[1:2] == ["judge"]:  # needs no Locust, whose import takes longer than the judging
+        from memquake.judge import main
+    else:
+        from memquake.launch import main
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

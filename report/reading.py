@@ -26,7 +26,7 @@ def read_earlier(path: Path) -> Mapping[str, EarlierRun]:
     Of a scenario that a suite ran more than once, the first run. Raises OutcomeError.
     """
     path = _outcome_at(path)
-    data = _read(path)
+    data = read_json(path)
     if "scenarios" not in data:
         run = _run(data, path)
         return {run.scenario: run}
@@ -34,9 +34,15 @@ def read_earlier(path: Path) -> Mapping[str, EarlierRun]:
     for case in data["scenarios"]:
         folder = case.get("run") if isinstance(case, dict) else None
         if folder and case.get("state") == "judged" and case.get("scenario") not in found:
-            verdict = path.parent.parent / str(folder) / "verdict.json"
-            found[case["scenario"]] = _run(_read(verdict), verdict)
+            verdict = run_of_suite(path.parent, str(folder)) / "verdict.json"
+            found[case["scenario"]] = _run(read_json(verdict), verdict)
     return found
+
+
+def run_of_suite(suite: Path, name: str) -> Path:
+    """Return the folder of one of a suite's runs: in the suite's where it was judged again."""
+    inside = suite / name
+    return inside if inside.is_dir() else suite.parent / name
 
 
 def _outcome_at(path: Path) -> Path:
@@ -53,7 +59,8 @@ def _outcome_at(path: Path) -> Path:
     return path / names[0]
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a verdict.json or suite.json holds. Raises OutcomeError with one line."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise OutcomeError(f"{path} is too large: that is no verdict.json")

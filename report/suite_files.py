@@ -14,11 +14,13 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from report.atomic import write_text
 from report.json import contributor_json
+from report.reading import OutcomeError, read_json
 from report.suite import reason, title
 from report.words import evidence_lines, plain, quantity
 from verdict.model import Ruling
 from verdict.suite import State, SuiteCase, SuiteResult
 
+SUITE, SUITE_TABLE = "suite.json", "suite.txt"
 FORMAT_VERSION = 1
 """Grows when a field changes its meaning; added fields do not count."""
 
@@ -56,8 +58,44 @@ def suite_json(result: SuiteResult) -> dict[str, Any]:
 def write_suite(result: SuiteResult, folder: Path) -> None:
     """Write both files, each whole or not at all. Raises OSError."""
     text = json.dumps(suite_json(result), indent=2, allow_nan=False)
-    write_text(folder / "suite.json", text + "\n")
+    write_text(folder / SUITE, text + "\n")
     write_text(folder / "junit.xml", junit_text(result))
+
+
+def read_suite(folder: Path) -> SuiteResult:
+    """Return the suite of a folder, with its places but without what their runs came to.
+
+    Raises OutcomeError with one line.
+    """
+    path = folder / SUITE
+    data = read_json(path)
+    try:
+        if data["version"] > FORMAT_VERSION:
+            raise OutcomeError(f"{path} was written by a newer memquake: use that one")
+        return SuiteResult(
+            name=str(data["suite"]),
+            client=str(data["client"]),
+            started=str(data["started"]),
+            duration_s=float(data["duration_s"]),
+            cases=[_place(case) for case in data["scenarios"]],
+            endless=bool(data["endless"]),
+            interrupted=str(data["interrupted"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise OutcomeError(f"{path} is not of a suite: give the folder of a suite") from None
+
+
+def _place(data: dict[str, Any]) -> SuiteCase:
+    return SuiteCase(
+        scenario=str(data["scenario"]),
+        seed=int(data["seed"]),
+        state=State(data["state"]),
+        time_scale=float(data["time_scale"]),
+        round=int(data["round"]),
+        why=str(data["why"]),
+        run=str(data["run"] or ""),
+        vague_runs=tuple(map(str, data["inconclusive_runs"])),
+    )
 
 
 def _case_json(case: SuiteCase) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from report.suite import case_line, spell_time, suite_text
-from report.suite_files import write_suite
+from report.suite_files import SUITE_TABLE, write_suite
 from session.folder import LATEST_SUITE, RunFolder
 from session.suite_plan import SuitePlan, Turn
 from verdict.model import Ruling
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from session.run import MasterRun
 
 logger = logging.getLogger("locust.memquake")
-
-TABLE = "suite.txt"
 
 
 class SuiteSession:
@@ -130,7 +128,7 @@ class SuiteSession:
         self.over = True
         self._write()
         try:
-            self.folder.write_text(TABLE, self.text() + "\n")
+            self.folder.write_text(SUITE_TABLE, self.text() + "\n")
             self.folder.point_latest_here()
         except OSError as error:
             logger.warning("memquake: %s: %s", self.folder.path, error)
@@ -156,9 +154,9 @@ class SuiteSession:
             interrupted=self.stop_asked if self.over else "",
         )
 
-    def text(self, *, color: bool = False, width: int = 100) -> str:
-        """Give the table for a terminal."""
-        return suite_text(self.result(), str(self.folder.path), color=color, width=width)
+    def text(self) -> str:
+        """Return the table in plain characters."""
+        return suite_text(self.result(), str(self.folder.path))
 
     def _not_run(self, done: int) -> list[SuiteCase]:
         """Give the places that were not reached; of an endless suite those of this round."""
