@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from faults.printing import while_somebody_reads
+from memquake.limits import LimitError, parse_budget
 from report.atomic import write_text
 from report.facts_file import read_facts
 from report.outcome import print_suite, print_summary, write_outcome
 from report.reading import OutcomeError, run_of_suite
 from report.suite import suite_text
 from report.suite_files import SUITE, SUITE_TABLE, read_suite, write_suite
-from verdict.budgets import BudgetError, parse_budget
 from verdict.model import EXIT_CODES, Ruling, RunFacts, Verdict
 from verdict.suite import State, SuiteCase, case_of
 from verdict.verdict import judge
@@ -36,7 +36,7 @@ def main(words: Sequence[str]) -> int:
     try:
         again = _Again(options.run, options.out, dict(map(parse_budget, options.budget)))
         return again.suite() if (options.run / SUITE).is_file() else again.run()
-    except (OutcomeError, BudgetError) as why:
+    except (OutcomeError, LimitError) as why:
         return _refuse(str(why))
     except OSError as error:
         return _refuse(f"{error.filename}: {error.strerror}: name another folder with --out")

@@ -228,7 +228,7 @@ def onto_a_file(folder: Path) -> list[str | Path]:
         pytest.param(lambda at: [at], "holds no facts", id="a folder of something else"),
         pytest.param(with_words("more"), "unrecognized arguments: more", id="a word too many"),
         pytest.param(with_words("--budget", "no_leak=1"), "nearest: no_leaks", id="no such check"),
-        pytest.param(with_words("--budget", "no_leaks=1s"), "a share like", id="a bad limit"),
+        pytest.param(with_words("--budget", "no_leaks=1s"), "no share", id="a bad limit"),
         pytest.param(broken_suite("[]"), "no outcome of memquake", id="a list for a suite"),
         pytest.param(broken_suite('{"version": 1}'), "not of a suite", id="a run for a suite"),
         pytest.param(broken_suite('{"version": 2}'), "newer memquake", id="a newer suite"),
