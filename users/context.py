@@ -94,6 +94,7 @@ class LoadContext:
         self.users: dict[str, int] = defaultdict(int)
         self.riders: set[str] = set()
         self.expected_rate = 0.0
+        self.iterating = 0  # iterations of users under way, inside the client or beside it
         self.peak_calls = 0  # the most that were inside the client at once
         self.ready_count = 0
         self.keys_stored = 0  # before the load began

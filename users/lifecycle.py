@@ -104,8 +104,13 @@ class PacedUser(User):
                 continue
             if self._recorder.paced and not self._await_slot(load):
                 continue
-            load.note_call()
-            self.iterate()
+            load.iterating += 1
+            if load.iterating > load.peak_calls:  # no more calls than iterations are under way
+                load.note_call()
+            try:
+                self.iterate()
+            finally:
+                load.iterating -= 1
 
     def _await_slot(self, load: LoadContext) -> bool:
         """Take the next slot of this class and sleep until it is due. False when there is none."""
