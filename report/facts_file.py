@@ -22,7 +22,7 @@ from verdict.model import RunFacts
 
 FACTS = "facts.json.gz"
 FORMAT = "memquake facts"
-VERSION = 1
+VERSION = 2
 """Grows with each field that is added to the facts or changes its meaning."""
 
 PACKED = b"\x1f\x8b"  # how a gzip file begins

@@ -174,5 +174,6 @@ def _worker(run: MasterRun, worker: str) -> WorkerFacts:
         peak_calls=int(extra.get("peak_calls", 0)),
         open_at_quiesce=extra.get("open_at_quiesce", {}),
         past_proxies=extra.get("past_proxies"),
+        connections_held=extra.get("connections_held", {}),
         strays=int(extra.get("strays", 0)),
     )

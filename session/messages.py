@@ -20,4 +20,5 @@ RATE = "mq_rate"  # master -> worker: {run, rates}
 MARK = "mq_mark"  # master -> worker: {run}: take the baseline of memory now
 ORDERS = "mq_orders"  # master -> worker: {run, number, orders}: all faults to do to itself
 ORDERED = "mq_ordered"  # worker -> master: {run, number, said: {order: what came of it}}
+COUNT = "mq_count"  # master -> worker: {run}: a node is full: count what the client holds of it
 FINISH = "mq_finish"  # master -> worker: {run}: stop, quiesce, close, send the last report

@@ -340,6 +340,11 @@ class MasterRun:
         for member in self.fleet.alive:
             self._send(messages.MARK, {"run": self.id}, member.id)
 
+    def count_connections(self) -> None:
+        """Have the load processes count what their clients hold: some node takes no more."""
+        for member in self.fleet.alive:
+            self._send(messages.COUNT, {"run": self.id}, member.id)
+
     def _send(self, name: str, data: Mapping[str, Any], worker: str) -> None:
         self.runner.send_message(name, dict(data), client_id=worker)
 

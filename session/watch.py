@@ -121,17 +121,22 @@ def _look_at_all(run: MasterRun) -> dict[str, Look]:
     }
     gevent.joinall(list(jobs.values()), timeout=STATS_LIMIT_S + 0.5)
     looks = {name: job.value or _late(name) for name, job in jobs.items()}
+    is_full = False
     for name, look in looks.items():
         if look.stats or (look.is_answered and name in run.uncounted):
             for change in run.monitor.answered(name, look.at, look.stats):
+                is_full = is_full or change is NodeChange.FULL
                 if change not in (NodeChange.EVICTED, NodeChange.FULL):
                     run.journal.note("node", node=name, change=str(change))
         elif isinstance(look.trouble, FullError):
+            is_full = True
             run.monitor.refused(name, look.at)
         elif not look.is_answered and run.monitor.unanswered(
             name, look.at, refused=not isinstance(look.trouble, SilentError)
         ):
             run.journal.note("node", node=name, change="does not answer", why=str(look.trouble))
+    if is_full:
+        run.count_connections()
     return looks
 
 

@@ -75,6 +75,7 @@ class WorkerSession:
             (messages.RATE, self._on_rate),
             (messages.MARK, self._on_mark),
             (messages.ORDERS, self._on_orders),
+            (messages.COUNT, self._on_count),
             (messages.FINISH, self._on_finish),
         ):
             self.runner.register_message(name, handler)
@@ -150,6 +151,10 @@ class WorkerSession:
         if run := self._current(msg):
             run.rss_baseline = resources.rss_bytes()
 
+    def _on_count(self, msg: Any, **_: Any) -> None:
+        if run := self._current(msg):
+            run.count_connections(while_full=True)
+
     def _on_orders(self, msg: Any, **_: Any) -> None:
         if run := self._current(msg):
             answer = {"run": run.id, **run.orders.take(msg.data)}
@@ -164,6 +169,8 @@ class WorkerSession:
 class WorkerRun:
     """One run in this process: client, context of the users, recorder, reporter."""
 
+    rss_baseline = 0.0
+
     def __init__(self, environment: Any, clock: ClockSync, data: Mapping[str, Any]) -> None:
         self.id: str = data["run"]
         self.environment = environment
@@ -174,7 +181,7 @@ class WorkerRun:
         if isinstance(self.runner, WorkerRunner) and not data["begun"]:
             ways.look(self.nodes)
         self.op_timeout = float(data["client"]["op_timeout"])
-        self.rss_baseline = 0.0
+        self.held = quiesce.HeldConnections(self.nodes)
         self.finishing = False
         self.ended = Event()  # the last report is out, or nobody waits for one
         options = environment.parsed_options
@@ -322,6 +329,15 @@ class WorkerRun:
             else:
                 schedule.set_rate(rate, now)
 
+    def count_connections(self, *, while_full: bool = False) -> None:
+        """Note how many connections the client holds to each node; users' own cannot be told."""
+        if not self._has_foreign_users:
+            self.held.count(while_full=while_full)
+
+    @property
+    def _has_foreign_users(self) -> bool:
+        return bool(foreign.names_of(self.environment.user_classes))
+
     def finish(self) -> None:
         """Stop the load, wait for the calls in flight, close the client, send the last report."""
         if self.finishing:
@@ -337,8 +353,8 @@ class WorkerRun:
         self.watchdog.stop()
         quiesce.let_go()
         # As long as users have what the client gave them. Users that ride along connect as well.
-        has_riders = bool(foreign.names_of(self.environment.user_classes))
-        past = None if has_riders else quiesce.past_proxies(self.nodes)
+        past = None if self._has_foreign_users else quiesce.past_proxies(self.nodes)
+        self.count_connections()
         foreign.end_all(self.runner)
         self.sampler.stop()
         in_use = self.sampler.slots_in_use()
@@ -367,6 +383,7 @@ class WorkerRun:
                 "peak_calls": self.context.peak_calls,
                 "open_at_quiesce": still_open,
                 "past_proxies": past,
+                "connections_held": self.held.most,
                 "strays": self.names.strays,
                 "stalls": self.watchdog.report(self.recorder.epoch),
             }

@@ -17,6 +17,7 @@ from verdict.answers import answer, held, inconclusive, percent, worst
 from verdict.compare import taken_back
 from verdict.evidence import lacking
 from verdict.model import CheckResult, Contributor, Ruling
+from verdict.node_events import LEDGER_USERS, connections_needed
 from verdict.tallies import Tallies
 from verdict.view import View
 from verdict.witness_connections import ConnectionStep, connection_steps
@@ -30,7 +31,6 @@ FEW = 5
 """Fewer are no habit, however few calls a node gets."""
 
 COUNTED = "new connections counted by the server"
-LEDGER_USERS = 8  # a process, beside the run's own users
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ def connections_kept(view: View) -> CheckResult:
 
 def _judged(view: View, churn: _Churn) -> CheckResult:
     limit = view.limit(NAME)
-    needless = churn.needless(_most_open(view))
+    needless = churn.needless(connections_needed(view.facts))
     share = needless / churn.calls
     why = f"{churn.node}: {churn.opened:,} new connections for {churn.calls:,} calls"
     why += f" ({percent(share)})"
@@ -99,12 +99,6 @@ def _opened(churn: _Churn) -> Sequence[Contributor]:
             for step in worst_first[:1]
         ]
     )
-
-
-def _most_open(view: View) -> int:
-    """Give how many connections to one node all calls that can be under way at once may need."""
-    users = view.facts.users + LEDGER_USERS * max(1, len(view.facts.workers))
-    return max(view.facts.pool_size * view.processes, users)
 
 
 def _moved_users(view: View) -> int:

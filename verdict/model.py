@@ -108,6 +108,8 @@ class WorkerFacts:
     open_at_quiesce: Mapping[str, int] = field(default_factory=dict)
     # Node -> the client's connections to the node's own port then, past its proxy; None: unknown.
     past_proxies: Mapping[str, int] | None = None
+    # Node -> the most connections of the client, counted while a node was full and at the end.
+    connections_held: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

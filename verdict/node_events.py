@@ -6,8 +6,9 @@ decide nothing; and a fault of the plan that met with it is not judged by its fa
 a fault of the plan explains are none of this module's business.
 
 A node at its limit of connections is such a node only where calls failed for it: callers may well
-take turns on what it serves. In a cluster of our own whoever fills it is the client under test,
-and is excused of nothing.
+take turns on what it serves. Whoever fills it must be somebody else: a client that holds more
+connections than its calls can need is excused of nothing, and neither is any in a cluster of our
+own, where nobody else connects.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ COMMANDED = frozenset({NodeChange.FLUSHED, NodeChange.RESET})
 ABSENCES = frozenset({NodeChange.AWAY, NodeChange.RESTARTED})
 """Changes that fail the calls of any client."""
 
+
+LEDGER_USERS = 8  # a process, beside the run's own users
+POOL_BESIDE = 8, 0.25
+"""So many connections a process, or such a part of the rest, for a pool that batches have."""
 
 NOT_OF_CONNECTIONS = frozenset({Outcome.WRONG_VALUE, Outcome.BUG, Outcome.BAD_RESULT})
 """Failures that no limit of connections brings about."""
@@ -180,6 +185,8 @@ def _limits(facts: RunFacts) -> list[Incident]:
     for event in unplanned_events(facts):
         if event.change is not NodeChange.FULL or facts.connections_are_ours:
             continue
+        if _is_filled_by_client(facts, event.node):
+            continue
         begin = event.from_s - facts.op_timeout_s
         until = facts.duration_s if event.until_s is None else event.until_s
         bad = [
@@ -202,6 +209,28 @@ def _limits(facts: RunFacts) -> list[Incident]:
     return found
 
 
+def connections_needed(facts: RunFacts) -> int:
+    """Return how many connections to one node all calls that can be under way at once may need.
+
+    Pools may be full, and each user may have one of its own.
+    """
+    processes = max(1, len(facts.workers))
+    users = max([facts.users, *(window.users for window in facts.windows)])
+    return max(facts.pool_size * processes * facts.groups, users + LEDGER_USERS * processes)
+
+
+def _is_filled_by_client(facts: RunFacts, node: str) -> bool:
+    """Tell whether the load processes hold more connections to a node than calls can need."""
+    needed, (least, part) = connections_needed(facts), POOL_BESIDE
+    beside = max(least * max(1, len(facts.workers)), part * needed)
+    return _held(facts, node) > needed + beside
+
+
+def _held(facts: RunFacts, node: str) -> int:
+    """Return the most connections that the load processes were seen to hold to a full node."""
+    return sum(worker.connections_held.get(node, 0) for worker in facts.workers)
+
+
 def _has_failed(window: Window, node: str) -> bool:
     """Return whether calls to a node, or to several at once, failed as they do without a place."""
     return bool(window.batch_failed.get(node)) or any(
@@ -219,6 +248,13 @@ def _words_of_a_limit(node: str, refused: int, limit: int, begin: float, end: fl
     )
 
 
+def _words_of_a_leak(facts: RunFacts, node: str) -> str:
+    if not _is_filled_by_client(facts, node):
+        return ""
+    needed = connections_needed(facts)
+    return f"; the client held {_held(facts, node):,} of them, and its calls need {needed:,}"
+
+
 def notes(facts: RunFacts) -> list[str]:
     """Return a line for each node and kind of change that was not planned."""
     lines = [incident.words for incident in incidents(facts)]
@@ -233,7 +269,7 @@ def notes(facts: RunFacts) -> list[str]:
                 if not any(each.node == node and each.begin == event.from_s for each in limits):
                     until = facts.duration_s if event.until_s is None else event.until_s
                     words = (node, event.count, event.limit, event.from_s, until)
-                    lines.append(_words_of_a_limit(*words))
+                    lines.append(_words_of_a_limit(*words) + _words_of_a_leak(facts, node))
             elif event.change is NodeChange.RESET:
                 lines.append(f"{node}: its statistics were reset at {event.from_s:z.0f} s")
         if evicted := sum(event.count for event in own if event.change is NodeChange.EVICTED):

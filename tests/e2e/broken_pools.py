@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from gevent.lock import BoundedSemaphore
@@ -95,7 +96,22 @@ class KeepsDeadSocket(Client):
         super().close()
 
 
+class LosesConnections(HonestClient):
+    """A pool that loses a connection with every fifth get: nothing uses it again or closes it."""
+
+    def __init__(self, nodes: Any, settings: Any) -> None:
+        super().__init__(nodes, settings)
+        self._gets = itertools.count(1)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        value = super().get(key, default)
+        if next(self._gets) % 5 == 0:
+            self._nodes[str(self._ring.get_node(key))].client_pool.get()
+        return value
+
+
 slot_leak = SlotLeak
+loses_connections = LosesConnections
 late_heal = LateHeal
 stale_after_heal = StaleAfterHeal
 

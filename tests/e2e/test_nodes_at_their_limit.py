@@ -1,4 +1,7 @@
-"""Nodes that take fewer connections than a client would open: no honest client is convicted."""
+"""Nodes that take fewer connections than a client would open.
+
+No honest client is convicted, and one that fills a node itself is.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,25 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.controls import convicted
+
 Start = Callable[..., Any]
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
 CROWDED = ["--scenario", "none", "-u", "60", "--target-rate", "1500", "-t", "15s"]
+FILLED = [
+    "--scenario",
+    "none",
+    "-u",
+    "10",
+    "--target-rate",
+    "400",
+    "-t",
+    "20s",
+    "--pool-size",
+    "10",
+]
 HONEST = "tests.e2e.honest_client:build"
 
 
@@ -54,3 +71,17 @@ def test_no_honest_client_is_convicted_of_a_nodes_limit(
     assert "at its limit of connections (max_connections 28)" in " ".join(
         [*result.verdict["notes"], *(check["why"] for check in result.verdict["checks"])]
     ), str(result)
+
+
+@pytest.mark.prove
+def test_a_client_that_fills_a_node_by_itself_is_convicted(
+    run_locust: Start, small_nodes: Callable[[list[str]], str]
+) -> None:
+    """It loses a connection now and then, until the nodes of somebody else have no place left."""
+    nodes = small_nodes(["-c", "128"])
+    client = "tests.e2e.broken_pools:loses_connections"
+    arguments = [*FILLED, "--nodes", nodes, "--client", client]
+    result = run_locust(arguments, timeout_s=90, cwd=CHECKOUT)
+    assert "error_budget" in convicted(result.verdict), str(result)
+    assert result.verdict is not None
+    assert "the client held" in " ".join(result.verdict["notes"]), str(result)

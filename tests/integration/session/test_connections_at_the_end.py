@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from cluster.direct import dial
-from cluster.node import Node
-from session.quiesce import open_connections, past_proxies
+from cluster.node import Door, Node
+from session.quiesce import connections, open_connections, past_proxies
 
 Place = tuple[str, int]
 
@@ -57,6 +57,27 @@ def test_a_node_without_a_proxy_has_no_way_past_it(node: Node) -> None:
     straight = replace(node, address=node.direct)
     with socket.create_connection(node.direct):
         assert past_proxies([straight]) == {}
+
+
+def test_what_the_client_holds_is_counted_by_any_way(node: Node, listener: Place) -> None:
+    """Straight to the node, through a proxy, through a group's own: all of the client's."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as proxy,
+        socket.create_server(("127.0.0.2", 0)) as other,
+    ):
+        ways = [each.getsockname()[:2] for each in (proxy, other)]
+        proxied = replace(node, address=ways[0], more_doors=(Door(address=ways[1]),))
+        far = Node(name="node2", address=("unix:/nowhere", 0), direct=("unix:/nowhere", 0))
+        assert connections([proxied, far]) == {}
+        with (
+            dial(listener, 1.0),
+            socket.create_connection(listener),
+            socket.create_connection(ways[0]),
+            socket.create_connection(ways[1]) as last,
+        ):
+            assert connections([proxied, far]) == {"node1": 3}
+            last.close()
+            assert connections([proxied, far]) == {"node1": 2}
 
 
 def test_a_server_that_does_not_answer_is_left_out(node: Node) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -222,6 +223,45 @@ def test_who_fills_a_cluster_of_our_own_is_excused_of_nothing() -> None:
     """Nobody but the client under test connects there."""
     run = at_its_limit(MadeUpRun(40).all_calls("node1", 6, 9, REFUSED), 5.5, 7.5)
     assert "error_budget" in failed(judge(run.but(connections_are_ours=True).facts()))
+
+
+def holding(run: MadeUpRun, connections: int, node: str = "node1", **facts: Any) -> MadeUpRun:
+    """Let the load process be seen with so many of its client's connections to a node."""
+    worker = run.worker(24_000, connections_held={node: connections})
+    return run.but(workers=[worker], **facts)
+
+
+@pytest.mark.parametrize("ours", [False, True], ids=["nodes of others", "nodes of our own"])
+def test_a_client_that_fills_a_node_is_excused_of_nothing(ours: bool) -> None:
+    """It holds hundreds of connections where forty users and the ledger's need 48."""
+    run = at_its_limit(MadeUpRun(40).all_calls("node1", 6, 9, REFUSED), 5.5, 7.5)
+    facts = holding(run, 700, connections_are_ours=ours).facts()
+    verdict = judge(facts)
+    assert incidents(facts) == []
+    assert "error_budget" in failed(verdict)
+    told = next(check.why for check in verdict.checks if check.name == "enough_requests")
+    assert told.endswith("; the client held 700 of them, and its calls need 48")
+
+
+@pytest.mark.parametrize(
+    ("held", "pool_size"),
+    [(60, 10), (240, 200)],
+    ids=["a connection a user, and a pool for batches", "pools that are full from the start"],
+)
+def test_a_client_that_holds_what_it_needs_of_a_full_node_is_excused(
+    held: int, pool_size: int
+) -> None:
+    """Others hold the rest."""
+    run = at_its_limit(MadeUpRun(40).all_calls("node1", 6, 9, REFUSED), 5.5, 7.5)
+    verdict = judge(holding(run, held, pool_size=pool_size).facts())
+    assert verdict.ruling is Ruling.PASS
+    assert "the client held" not in " ".join(verdict.notes)
+
+
+def test_what_a_client_holds_of_another_node_decides_nothing_here() -> None:
+    """Each node has its own limit."""
+    run = at_its_limit(MadeUpRun(40).all_calls("node1", 6, 9, REFUSED), 5.5, 7.5)
+    assert judge(holding(run, 700, "node2").facts()).ruling is Ruling.PASS
 
 
 def test_a_crowd_of_the_plan_is_no_incident() -> None:
