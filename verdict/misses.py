@@ -57,15 +57,25 @@ def _masked(view: View, moved: MovedKeys, node: str, spans: Sequence[FaultSpan])
     length_s = sum(span.length_s for span in spans)
     if length_s < LEAST_OUT_S:
         return not_applicable(name, f"{node} was out for {length_s:.2f} s only")
-    calls = sum(
-        part.calls for span in spans for _, part in view.slices(node, span.injected, span.heal)
-    )
+    calls = _calls(view, node, spans)
     if calls < CALLS_NEEDED:
         why = view.because(f"{node}: {calls} calls while it was out, {CALLS_NEEDED} needed")
         seconds = sorted(_seconds_of(spans))
         few = lacking("calls", calls, CALLS_NEEDED, node=node, seconds=seconds)
         return inconclusive(name, why, limit=limit, evidence=lambda: few)
     return _ruling(view, moved, node, _Misses.of(view, moved, node, spans), calls)
+
+
+def _calls(view: View, node: str, spans: Sequence[FaultSpan]) -> int:
+    """Count the calls to a node while it was out. A key of a batch is a call: each may be missed.
+
+    Keys of batches are known by the second only, as misses are.
+    """
+    single = sum(
+        part.calls for span in spans for _, part in view.slices(node, span.injected, span.heal)
+    )
+    windows = (view.windows.get(second) for second in _seconds_of(spans))
+    return single + sum(w.batch_keys.get(node, 0) for w in windows if w is not None)
 
 
 def _ruling(view: View, moved: MovedKeys, node: str, found: _Misses, calls: int) -> CheckResult:

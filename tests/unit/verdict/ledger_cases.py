@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from telemetry.window import Window
 from tests.unit.verdict.made_up_runs import MadeUpRun, run_with_outage
 from verdict.model import LedgerFacts, NodeChange, NodeEvent
 
@@ -354,6 +355,17 @@ FALSE_MISSES: list[Row] = [
     ),
 ]
 
+
+def in_batches(run: MadeUpRun, keys: int) -> MadeUpRun:
+    """Let batches ask node2 for so many keys a second, beside the single calls."""
+
+    def ask(windows: dict[int, Window]) -> None:
+        for window in windows.values():
+            window.batch_keys = {"node2": keys}
+
+    return run.poke(ask)
+
+
 MISSES: list[Row] = [
     ("no_masked_misses", "none", lambda: told(run_with_outage()), "PASS"),
     (
@@ -366,6 +378,24 @@ MISSES: list[Row] = [
         "no_masked_misses",
         "2 of 2,000 calls",
         lambda: told(run_with_outage(), masked=[("node2", 12, 2)]),
+        "PASS",
+    ),
+    (
+        "no_masked_misses",
+        "3 of 2,000 calls and 2,000 keys of batches",
+        lambda: told(in_batches(run_with_outage(), 200), masked=[("node2", 12, 3)]),
+        "PASS",
+    ),
+    (
+        "no_masked_misses",
+        "5 of 2,000 calls and 2,000 keys of batches",
+        lambda: told(in_batches(run_with_outage(), 200), masked=[("node2", 12, 5)]),
+        "FAIL",
+    ),
+    (
+        "no_masked_misses",
+        "98 calls and 50 keys of batches",
+        lambda: told(in_batches(MadeUpRun(calls=2).fault("node2", to=14.9), 10)),
         "PASS",
     ),
     (
