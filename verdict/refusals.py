@@ -7,7 +7,10 @@ soon, was never sent. The cases in which that is certain:
 2. No fault is on the node, which answers the harness, and it has seen no command and no connection.
 3. The fault on it is one under which whatever is sent waits, and calls did wait for it.
 A full pool refuses calls as well, and rightly: with as many calls waiting as it holds nothing is
-told by those that failed at once.
+told by those that failed at once. How many it holds is what the client was given, or what was seen
+of it: where calls failed at once under a silent fault before any that was sent could have failed,
+no breaker had a reason yet, and so many as waited then were all that its pool held. On a healthy
+node nothing of that is seen, and the name of what was raised has to tell.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import math
 
 from client.operation import Outcome
 from telemetry.histogram import lowest_us
-from telemetry.window import Cell, Window
+from telemetry.window import SLICE_BUCKET_SHIFT, SLICES_A_SECOND, Cell, Window
 from verdict.phases import FaultSpan
 from verdict.sums import waiting_failures
 from verdict.view import View
@@ -38,6 +41,14 @@ BY_ANY_NAME = frozenset(
 OF_THE_SYSTEM = frozenset({Outcome.REFUSED, Outcome.CLOSED, Outcome.UNREACHABLE})
 """What a kernel may answer at once, but not under a silent fault."""
 
+CUTTING = frozenset({"no_connect"})
+"""Those of them that may end open connections as they begin, which fails calls at once."""
+
+POOL_WORDS = ("pool", "toomany", "exhausted")
+QUEUE_ENDS = ("Empty", "Full")
+"""Names of what pools raise: in words of their own, or as the queue that they are made of."""
+
+FEW = 5  # calls that fail at once by chance
 WAITED = 0.5  # of the op_timeout: a call that was sent under a silent fault
 BUSY_POOL = 0.5  # of its connections in use by calls that wait: then it may well be full
 SEEN = 0.05  # of the calls: what reached the node by other ways
@@ -55,7 +66,9 @@ def refusals(view: View, second: int, node: str) -> int:
     if not spans:
         suspects = _count(window, node, BY_ANY_NAME)
         return named + (suspects if suspects and not _was_asked(view, second, node) else 0)
-    if len(spans) > 1 or not _is_silent(view, spans[0], node) or _is_pool_full(view, window, node):
+    if len(spans) > 1 or not _is_silent(view, spans[0], node):
+        return named
+    if _is_pool_full(view, window, node, spans[0]):
         return named
     return named + _count(window, node, BY_ANY_NAME | OF_THE_SYSTEM)
 
@@ -73,13 +86,19 @@ def _count(window: Window, node: str, outcomes: frozenset[str], *, at_once: bool
         for (_, owner, outcome), cell in window.cells.items()
         if owner == node and outcome in outcomes
     )
-    if at_once:  # an error of the system by no other name: out of descriptors, for one
+    if at_once:
         found -= sum(
             count
             for (_, owner, _, kind), count in window.raised.items()
-            if owner == node and kind == OSError.__name__
+            if owner == node and _is_no_refusal(kind)
         )
     return max(0, found)
+
+
+def _is_no_refusal(kind: str) -> bool:
+    """Tell whether a class of errors is the system's (out of descriptors, for one) or a pool's."""
+    words = kind.lower().replace("_", "")
+    return kind in (OSError.__name__, *QUEUE_ENDS) or any(word in words for word in POOL_WORDS)
 
 
 def _quick(cell: Cell) -> int:
@@ -96,14 +115,36 @@ def _was_asked(view: View, second: int, node: str) -> bool:
     return counted[0] > most or steps[0].grown > most
 
 
-def _is_pool_full(view: View, window: Window, node: str) -> bool:
-    """Tell whether so many calls waited that a pool of the given size may have been in use."""
+def _is_pool_full(view: View, window: Window, node: str, span: FaultSpan) -> bool:
+    """Tell whether so many calls waited that a pool may have been in use.
+
+    One of the given size, or a smaller one that was seen to fill as the fault began.
+    """
     state = window.nodes.get(node)
     if state is not None and state.in_use >= view.facts.pool_size:
         return True
     waits = _waits(view, node, window.second, window.end)
     in_use = waits * view.facts.op_timeout_s / window.length_s
-    return in_use >= BUSY_POOL * view.facts.pool_size * view.processes
+    size = view.facts.pool_size * view.processes
+    return in_use >= BUSY_POOL * min(size, _seen_to_fill(view, node, span) or size)
+
+
+def _seen_to_fill(view: View, node: str, span: FaultSpan) -> int:
+    """Return how many calls a pool held when it refused others as a fault began, 0 for none."""
+    if span.record.kind in CUTTING:
+        return 0
+    width, limit = 1 / SLICES_A_SECOND, view.facts.op_timeout_s
+    parts = [*view.slices(node, span.injected - width, span.injected + limit + width)]
+    fails = (
+        start + lowest_us(min(part.waiting_failed) << SLICE_BUCKET_SHIFT) / 1e6
+        for start, part in parts
+        if part.waiting_failed
+    )
+    first = min(fails, default=-math.inf)
+    before = [part for start, part in parts if start + width <= first]
+    waited = sum(sum(part.waiting_failed.values()) for part in before)
+    at_once = sum(part.failed for part in before) - waited
+    return waited if at_once > FEW else 0
 
 
 def _waits(view: View, node: str, begin: float, end: float) -> int:

@@ -340,6 +340,14 @@ def full_pool(waiting: int) -> MadeUpRun:
     return run
 
 
+def own_pool(holds: int, until: float = 20.0, **fault: Any) -> MadeUpRun:
+    """Let a pool hold so many calls to the dead node at a time, and others fail at once."""
+    run = MadeUpRun(calls=40).fault("node2", **fault).all_calls("node2", 10, 20, OWN_NAME)
+    for half in range(20, round(2 * until)):
+        run.some_calls("node2", half / 2, TIMED_OUT, holds)
+    return telling(run, {"closed": 1})
+
+
 WORDS: list[Row] = [
     ("snapshot_true", "closed, refuses by a name of its own", refusing, "FAIL"),
     (
@@ -380,6 +388,19 @@ WORDS: list[Row] = [
     ),
     ("snapshot_true", "a pool of four that is full", lambda: full_pool(4).but(pool_size=4), "PASS"),
     ("snapshot_true", "a probe or two", lambda: full_pool(2), "FAIL"),
+    ("snapshot_true", "a smaller pool of its own that is full", lambda: own_pool(4), "PASS"),
+    (
+        "snapshot_true",
+        "a smaller pool that was full until the breaker opened",
+        lambda: own_pool(4, until=10.6),
+        "FAIL",
+    ),
+    (
+        "snapshot_true",
+        "calls that fail at once where open connections are cut",
+        lambda: own_pool(4, kind="no_connect"),
+        "FAIL",
+    ),
     (
         "snapshot_true",
         "a pool that it says is full",
@@ -404,6 +425,24 @@ WORDS: list[Row] = [
         "closed, and the system has no descriptors left",
         lambda: refusing_a_healthy_node(of_class("OSError")),
         "PASS",
+    ),
+    (
+        "snapshot_true",
+        "closed, and the pool for a healthy node is an empty queue",
+        lambda: refusing_a_healthy_node(of_class("Empty")),
+        "PASS",
+    ),
+    (
+        "snapshot_true",
+        "closed, and it has too many connections to a healthy node",
+        lambda: refusing_a_healthy_node(of_class("TooManyConnections")),
+        "PASS",
+    ),
+    (
+        "snapshot_true",
+        "closed, and it refuses a healthy node by a class of its own",
+        lambda: refusing_a_healthy_node(of_class("ShardDown")),
+        "FAIL",
     ),
     (
         "snapshot_true",
