@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from faults.backends.base import Backend
-from faults.backends.registry import WAYS_OUT, build_backends
+from faults.backends.registry import STANDS_IN, WAYS_OUT, build_backends
 from faults.errors import FaultError, ScenarioError
 from faults.guard import Guard
 from faults.journal import UNSEEN, FaultRecord, Journal
@@ -183,6 +183,7 @@ class FaultDriver:
             effects=fault.effects,
             nodes=fault.nodes,
             emulated_by=instead or fault.emulated_by,
+            backend=STANDS_IN.get(fault.backend, fault.backend) if instead else fault.backend,
             planned_at_s=begin_s + fault.at_s,
             planned_end_s=begin_s + fault.end_s,
             adds_s=fault.adds_s,

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from faults.effect import Effect
+
 UNSEEN = "it was healed before its effect was seen"
 
 
@@ -25,11 +27,12 @@ class FaultRecord:
 
     id: str
     kind: str
-    effects: frozenset[str]
+    effects: frozenset[Effect]
     nodes: tuple[str, ...]
     emulated_by: str
     planned_at_s: float  # since the start of the run
     planned_end_s: float
+    backend: str = ""  # what really does it; "" in journals of before this was kept
     adds_s: float = 0.0  # what it adds to every answer at the least; 0 for most kinds
     begun_at_s: float | None = None  # injection was called: it may have an effect from then on
     injected_at_s: float | None = None  # injection returned

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from faults.effect import Effect
 from faults.kinds import KINDS
 
 MICROSECONDS = 6  # decimals of every time in a plan
@@ -17,7 +18,7 @@ class PlannedFault:
 
     id: str
     kind: str
-    effects: frozenset[str]  # of: unavailable, degraded, cold, pressure
+    effects: frozenset[Effect]
     nodes: tuple[str, ...]
     at_s: float
     duration_s: float
@@ -49,7 +50,7 @@ class PlannedFault:
             return True
         if "workers" in (self.backend, other.backend):
             return False  # what load processes do to themselves is seen whatever a node does
-        return "unavailable" in self.effects | other.effects
+        return Effect.UNAVAILABLE in self.effects | other.effects
 
 
 @dataclass(frozen=True, kw_only=True)

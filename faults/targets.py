@@ -11,6 +11,7 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 
+from faults.effect import Effect
 from faults.kinds import FaultSpec, kind_of
 from faults.model import Scenario
 from faults.schedule import Slot
@@ -49,7 +50,7 @@ def _hide_each_other(some: Sequence[Slot], others: Sequence[Slot]) -> bool:
     if kind_of(one) != kind_of(other) and "workers" in (one.backend, other.backend):
         return False  # what load processes do to themselves is seen whatever a node does
     effects = one.effects_of(one.attributes()) | other.effects_of(other.attributes())
-    hiding = "unavailable" in effects or kind_of(one) == kind_of(other)
+    hiding = Effect.UNAVAILABLE in effects or kind_of(one) == kind_of(other)
     return hiding and any(
         a.at_s < b.end_s - 1e-9 and b.at_s < a.end_s - 1e-9 for a in some for b in others
     )

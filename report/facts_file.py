@@ -22,8 +22,10 @@ from verdict.model import RunFacts
 
 FACTS = "facts.json.gz"
 FORMAT = "memquake facts"
-VERSION = 2
+VERSION = 3
 """Grows with each field that is added to the facts or changes its meaning."""
+
+NAMES_BACKENDS = 3  # the first version that says what made a fault
 
 PACKED = b"\x1f\x8b"  # how a gzip file begins
 LEVEL = 6  # of compression; the highest takes four times as long for 2 % less
@@ -76,9 +78,18 @@ def read_facts(path: Path) -> RunFacts:
         )
     try:
         found: RunFacts = _RUN.decode({**data["run"], "windows": data["windows"]})
+        if version < NAMES_BACKENDS:
+            _name_backends(found)
     except (KeyError, TypeError, ValueError) as error:
         raise _not_facts(path, str(error)) from None
     return found
+
+
+def _name_backends(facts: RunFacts) -> None:
+    """Tell by the words for a reader which faults were made by a proxy; nothing else said so."""
+    for record in facts.faults:
+        if "toxiproxy" in record.emulated_by.lower():
+            record.backend = "toxiproxy"
 
 
 def _read(path: Path) -> Any:

@@ -20,6 +20,7 @@ from typing import Any
 
 import yaml
 
+from faults.effect import Effect
 from faults.journal import FaultRecord
 from report.facts_file import FACTS, write_facts
 from report.json import write_json
@@ -151,7 +152,7 @@ def _record(data: Mapping[str, Any]) -> FaultRecord:
     known = {item.name for item in fields(FaultRecord)}
     return FaultRecord(
         **{name: value for name, value in data.items() if name in known}
-        | {"nodes": tuple(data["nodes"]), "effects": frozenset(data["effects"])}
+        | {"nodes": tuple(data["nodes"]), "effects": frozenset(map(Effect, data["effects"]))}
     )
 
 

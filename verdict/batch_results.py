@@ -11,6 +11,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 from client.operation import FAILURES, Outcome
+from faults.effect import Effect
 from telemetry.window import EMPTY, RAISED, Cell, Window
 from verdict.answers import held, inconclusive, not_applicable, percent
 from verdict.breaker import unavailable_targets
@@ -36,7 +37,7 @@ NAMES_NOTHING = "empty, and no failed key named"
 def batches_kept(view: View) -> CheckResult:
     """Give what healthy nodes have of a batch while others are away: at most 1 % give nothing."""
     limit = view.limit(NAME)
-    if not any("unavailable" in record.effects for record in view.facts.faults):
+    if not any(Effect.UNAVAILABLE in record.effects for record in view.facts.faults):
         return not_applicable(NAME, "no node was made unavailable")
     targets = unavailable_targets(view)
     if not any(span.record.confirmed for span, _ in targets):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Set
 
+from faults.effect import Effect
 from telemetry.histogram import lowest_us
 from telemetry.window import SLICES_A_SECOND, Cell
 from verdict.answers import held, not_applicable, percent
@@ -28,7 +29,7 @@ WAIT_SHARE = 0.5
 def batches_fail_fast(view: View) -> CheckResult:
     """Let no batch wait for a cut-off node once it is left alone: at most 1 %, or the probes."""
     name = "batches_fail_fast"
-    if not any("unavailable" in record.effects for record in view.facts.faults):
+    if not any(Effect.UNAVAILABLE in record.effects for record in view.facts.faults):
         return not_applicable(name, "no node was made unavailable")
     seconds, probes = _open_seconds(view)
     result = _judged(view, seconds, probes)
@@ -92,7 +93,7 @@ def _open_seconds(view: View) -> tuple[set[int], float]:
             seconds |= set(range(math.ceil(begin), math.floor(span.heal)))
             probes += probe_allowance(view, node, begin, span.heal)
     for span in view.phases.spans:
-        if "unavailable" not in span.record.effects and span.excuses:
+        if Effect.UNAVAILABLE not in span.record.effects and span.excuses:
             waiting |= _touched(span)
     return {second for second in seconds - waiting if second in view.windows}, probes
 

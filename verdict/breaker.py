@@ -12,6 +12,7 @@ import statistics
 from collections.abc import Sequence
 
 from client.operation import UNATTEMPTED
+from faults.effect import Effect
 from telemetry.window import SLICES_A_SECOND
 from verdict.answers import answer, held, inconclusive, not_applicable, percent, worst
 from verdict.compare import taken_back
@@ -59,7 +60,7 @@ def unavailable_targets(view: View) -> list[Target]:
     return [
         (span, node)
         for span in view.phases.spans
-        if "unavailable" in span.record.effects
+        if Effect.UNAVAILABLE in span.record.effects
         for node in span.record.nodes
     ]
 
@@ -137,7 +138,7 @@ def breaker_opens_within(view: View) -> CheckResult:
     """Stop waiting for a node that is cut off within op_timeout + 1 s of the confirmed fault."""
     name = "breaker_opens_within"
     targets = unavailable_targets(view)
-    if not any("unavailable" in record.effects for record in view.facts.faults):
+    if not any(Effect.UNAVAILABLE in record.effects for record in view.facts.faults):
         return not_applicable(name, "no node was made unavailable")
     if not targets:
         why = view.because("the fault was never injected")
@@ -192,7 +193,7 @@ def fails_fast_while_open(view: View) -> CheckResult:
     """Fail calls to a cut-off node at once: at most 1 %, or the probes, may wait until it heals."""
     name = "fails_fast_while_open"
     targets = unavailable_targets(view)
-    if not any("unavailable" in record.effects for record in view.facts.faults):
+    if not any(Effect.UNAVAILABLE in record.effects for record in view.facts.faults):
         return not_applicable(name, "no node was made unavailable")
     if not targets:
         why = view.because("the fault was never injected")

@@ -8,12 +8,16 @@ Says what speaks against the effect, never what follows from it.
 from __future__ import annotations
 
 from client.operation import Outcome
+from faults.effect import Effect
 from telemetry.histogram import lowest_us
 from telemetry.window import WAITING_FROM_US
 from verdict.ledger import moved_keys
 from verdict.phases import FaultSpan
 from verdict.sums import waiting_calls
 from verdict.view import View
+
+OF_PROXIES = frozenset({"toxiproxy", "doors", "names"})
+"""Backends that break the proxy before a node and not the node."""
 
 COUNTED = 0.5  # commands for each value: the server is asked a little before the seconds end
 
@@ -42,7 +46,7 @@ def _bypasses(view: View, span: FaultSpan) -> list[str]:
     while its keys were nowhere else.
     """
     record = span.record
-    if "toxiproxy" not in record.emulated_by.lower():
+    if record.backend not in OF_PROXIES:
         return []
     lines = []
     for node in record.nodes:
@@ -50,7 +54,7 @@ def _bypasses(view: View, span: FaultSpan) -> list[str]:
         if direct:
             shown = f"{direct} of its connections lead to the port of {node} itself"
             lines.append(f"the client goes past the proxy: {shown}")
-        elif "unavailable" in record.effects:
+        elif Effect.UNAVAILABLE in record.effects:
             lines += _answered(view, span, node)
     return lines
 

@@ -11,6 +11,7 @@ import re
 import statistics
 from collections.abc import Sequence
 
+from faults.effect import Effect
 from verdict.breaker import opened_at
 from verdict.model import Figure
 from verdict.phases import FaultSpan
@@ -63,7 +64,7 @@ def _fault(view: View, span: FaultSpan, found: dict[str, Figure]) -> None:
     ]
     first = min(failures) - span.injected if failures else None
     found[f"detection_time_{label}"] = Figure(value=first, unit="s")
-    if "unavailable" in span.record.effects:
+    if Effect.UNAVAILABLE in span.record.effects:
         moments = [opened_at(view, span, node) for node in span.record.nodes]
         seen = [moment for moment in moments if moment is not None]
         slowest = max(seen) - span.begins if seen and len(seen) == len(moments) else None
@@ -104,7 +105,7 @@ def _recovery(view: View, found: dict[str, Figure]) -> None:
         to_recover = None if heal is None or over is None else max(0.0, over - heal)
         found["time_to_recover"] = Figure(value=to_recover, unit="s")
     for span in view.phases.spans:
-        if "cold" in span.record.effects:
+        if Effect.COLD in span.record.effects:
             for node in span.record.nodes:
                 found[f"refill_time_{name_of(node)}"] = Figure(
                     value=_refill(view, span, node), unit="s"

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from client.operation import FAILURES
+from faults.effect import Effect
 from telemetry.histogram import lowest_us
 from telemetry.samples import KEYS_NAMED
 from telemetry.window import RAISED, Cell, Window
@@ -136,7 +137,7 @@ def _keys_named_failed(view: View, judged: Mapping[int, Collection[str]]) -> Seq
 def _is_one_unavailable(view: View, second: int) -> bool:
     """Tell whether a node is unavailable in a window, or recovers from having been."""
     return any(
-        "unavailable" in span.record.effects
+        Effect.UNAVAILABLE in span.record.effects
         and view.phases.touches(span, second, second + 1, view.recovery_s)
         for span in view.phases.spans
     )
@@ -349,7 +350,9 @@ def _errors_part(view: View, node: str, seconds: Sequence[int]) -> CheckResult |
 def _is_interrupted(view: View, second: int) -> bool:
     """Tell whether calls were cut off then, each of which costs the next call a connection."""
     return any(
-        "interrupted" in span.record.effects and span.injected < second + 1 and second < span.healed
+        Effect.INTERRUPTED in span.record.effects
+        and span.injected < second + 1
+        and second < span.healed
         for span in view.phases.spans
     )
 
@@ -375,7 +378,7 @@ def _is_settled(view: View, spans: list[FaultSpan], second: int) -> bool:
     """
     for span in spans:
         if span.injected < second + 1 and second < span.heal:
-            if "unavailable" in span.record.effects:
+            if Effect.UNAVAILABLE in span.record.effects:
                 if any(second < opened_by(view, span, node) for node in span.record.nodes):
                     return False
             elif not view.is_paced:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from faults.effect import Effect
 from verdict.answers import held, inconclusive, not_applicable, percent, worst
 from verdict.correctness import evidence_line
 from verdict.evidence import Triple, by_second, lacking, not_injected
@@ -32,7 +33,7 @@ UNPROVEN = "miss that no server could be asked about"
 LEAST_OUT_S = 1.0
 """A fault of less than a second gives no hundred calls at any usual load."""
 
-MASKABLE = frozenset({"unavailable", "degraded"})
+MASKABLE = frozenset({Effect.UNAVAILABLE, Effect.DEGRADED})
 
 
 def no_masked_misses(view: View) -> CheckResult:
@@ -123,7 +124,7 @@ class _Misses:
         ledgers, seconds = ledgers_of(view), _seconds_of(spans)
         # A key may be missing rightly in the second in which its node dies: nobody can tell then.
         inner = {s for span in spans for s in range(math.ceil(span.injected), int(span.heal))}
-        comes_back_empty = any("cold" in span.record.effects for span in spans)
+        comes_back_empty = any(Effect.COLD in span.record.effects for span in spans)
         masked, left_out = moved.split(item for ledger in ledgers for item in ledger.masked)
         open_ones, _ = moved.split(item for ledger in ledgers for item in ledger.unproven)
         left = _those(left_out, node, seconds)

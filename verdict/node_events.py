@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from client.operation import FAILURES, Outcome
+from faults.effect import Effect
 from faults.journal import FaultRecord
 from memquake.limits import RECOVERS_WITHIN_S
 from telemetry.window import Pacing, Window
@@ -113,7 +114,7 @@ def may_lack_items(facts: RunFacts, node: str, second: int) -> bool:
     )
     return by_itself or any(
         node in fault.nodes
-        and fault.effects & {"cold", "pressure"}
+        and fault.effects & {Effect.COLD, Effect.PRESSURE}
         and fault.injected_at_s is not None
         and fault.injected_at_s < second + 1
         for fault in facts.faults
@@ -388,9 +389,9 @@ def _covers(faults: Iterable[FaultRecord], event: NodeEvent) -> Sequence[tuple[f
 
 def _explains(fault: FaultRecord, event: NodeEvent) -> bool:
     if event.change in (NodeChange.RESTARTED, NodeChange.FLUSHED):
-        return "cold" in fault.effects
+        return Effect.COLD in fault.effects
     if event.change is NodeChange.EVICTED:
-        return "pressure" in fault.effects
+        return Effect.PRESSURE in fault.effects
     return bool(fault.effects)
 
 

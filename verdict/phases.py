@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from faults.effect import EXCUSING
 from faults.journal import FaultRecord, PhaseRecord
 
 WARM_UP_S = 2.0
@@ -20,10 +21,6 @@ WARM_UP_S = 2.0
 EDGE_LEAD_S = 0.1
 """An injection takes effect a little before its call returns, but never before it was due. One that
 is long under way, such as 4,000 connections, does from its beginning."""
-
-EXCUSING = frozenset({"unavailable", "degraded", "cold", "pressure"})
-"""A fault with one of these effects excuses its nodes. Any other touches no node, so all that a
-good client shows of it is what the harness did itself."""
 
 _CLOCK_SLACK_S = 0.1
 """Phases begin some milliseconds after the second they were planned for."""

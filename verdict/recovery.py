@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from client.operation import Outcome
+from faults.effect import Effect
 from telemetry.window import SLICES_A_SECOND
 from verdict.answers import (
     held,
@@ -362,7 +363,7 @@ def _throughput_part(view: View, after: Sequence[int]) -> CheckResult | None:
 
 def _lost_its_cache(view: View) -> bool:
     """Tell whether items are gone, by a fault of the plan or by what a node did itself."""
-    by_plan = any("cold" in span.record.effects for span in view.phases.spans)
+    by_plan = any(Effect.COLD in span.record.effects for span in view.phases.spans)
     return by_plan or any(last_loss_s(view.facts, node) > 0 for node in view.facts.nodes)
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 
 from client.operation import Outcome
+from faults.effect import Effect
 from telemetry.histogram import lowest_us
 from telemetry.window import SLICE_BUCKET_SHIFT, SLICES_A_SECOND, Cell, Window
 from verdict.phases import FaultSpan
@@ -156,5 +157,5 @@ def _waits(view: View, node: str, begin: float, end: float) -> int:
 def _is_silent(view: View, span: FaultSpan, node: str) -> bool:
     """Tell whether a fault makes everything wait, as it did when it began."""
     record = span.record
-    is_of_kind = record.kind in SILENT and "unavailable" in record.effects and record.confirmed
+    is_of_kind = record.kind in SILENT and Effect.UNAVAILABLE in record.effects and record.confirmed
     return is_of_kind and _waits(view, node, math.floor(span.injected), span.heal) > 0

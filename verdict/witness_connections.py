@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from faults.effect import Effect
 from verdict.answers import held, inconclusive, not_applicable, worst
 from verdict.compare import taken_back
 from verdict.evidence import lacking, not_injected, unhealed
@@ -20,7 +21,7 @@ from verdict.phases import FaultSpan
 from verdict.recovery import recoveries
 from verdict.view import View
 
-STORM_EFFECTS = frozenset({"unavailable", "degraded"})
+STORM_EFFECTS = frozenset({Effect.UNAVAILABLE, Effect.DEGRADED})
 UNSETTLED = 3
 """A probe that the heal cut off, and a connection on its way while the server counted."""
 

@@ -39,6 +39,10 @@ WAYS_OUT: Mapping[str, str] = {
 """Backend -> what a user does who lacks it, as the end of a sentence about a fault."""
 
 
+STANDS_IN: Mapping[str, str] = {"kernel": "toxiproxy"}
+"""Backend -> the one that does its faults where this machine cannot."""
+
+
 def build_backends(cluster: Any, link: Link | None = None) -> dict[str, Backend]:
     """Give the backends that a cluster (embedded or external) has the means for, by name.
 

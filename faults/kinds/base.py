@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from faults.effect import Effect
 from faults.errors import PlacedError
 from memquake.units import Duration, PositiveDuration, parse_count, parse_percent
 
@@ -74,7 +75,7 @@ class FaultSpec(BaseModel):
 
     model_config = STRICT
     backend: ClassVar[str]
-    effects: ClassVar[frozenset[str]]
+    effects: ClassVar[frozenset[Effect]]
     emulated_by: ClassVar[str]
 
     id: FaultId
@@ -94,7 +95,7 @@ class FaultSpec(BaseModel):
         return self
 
     @classmethod
-    def effects_of(cls, attributes: Mapping[str, Any]) -> frozenset[str]:
+    def effects_of(cls, attributes: Mapping[str, Any]) -> frozenset[Effect]:
         """Give what a fault of this kind with these attributes does to a node."""
         return cls.effects
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
+from faults.effect import Effect
 from faults.kinds.base import FaultSpec
 from memquake.units import parse_share
 
@@ -28,7 +29,7 @@ class Cpu(FaultSpec):
     """The node gets only a share of one processor."""
 
     backend = "cpu"
-    effects = frozenset({"pressure"})
+    effects = frozenset({Effect.PRESSURE})
     emulated_by = (
         "the kernel's processor quota (cgroup), in periods of 100 ms, for memcached in a group of "
         "its own"

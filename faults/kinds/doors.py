@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from faults.effect import Effect
 from faults.kinds.base import FaultSpec
 
 MOST_GROUPS = 8  # each is a client a process and a proxy a node; more is a typing error
@@ -17,7 +18,7 @@ class Split(FaultSpec):
 
     backend = "doors"
     # Not `unavailable`: the other groups' calls succeed, so no rule about a dead node fits.
-    effects = frozenset({"degraded"})
+    effects = frozenset({Effect.DEGRADED})
     emulated_by = (
         "Toxiproxy: each group of users has proxies of its own; those of one group are disabled, "
         "their connections closed, new ones refused"

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
+from faults.effect import Effect
 from faults.kinds.base import FaultSpec
 from memquake.units import parse_percent
 
@@ -40,16 +41,16 @@ class Loss(FaultSpec):
     """Packets vanish on the way, each by chance; at 100 percent the node is cut off."""
 
     backend = "kernel"
-    effects = frozenset({"degraded"})
+    effects = frozenset({Effect.DEGRADED})
     emulated_by = "nftables: packets to and from the node's port dropped by chance"
     kind: Literal["loss"]
     percent: Percent
     direction: Side = "both"
 
     @classmethod
-    def effects_of(cls, attributes: Mapping[str, Any]) -> frozenset[str]:
+    def effects_of(cls, attributes: Mapping[str, Any]) -> frozenset[Effect]:
         """Cut off when nothing comes through; TCP repeats what is lost now and then."""
-        return frozenset({"unavailable"}) if attributes["loss_share"] >= 1 else cls.effects
+        return frozenset({Effect.UNAVAILABLE}) if attributes["loss_share"] >= 1 else cls.effects
 
     @classmethod
     def words_of(cls, attributes: Mapping[str, Any]) -> str:
@@ -67,7 +68,7 @@ class Partition(FaultSpec):
 
     backend = "kernel"
     # One way is enough: without the request, or without the answer, no call succeeds.
-    effects = frozenset({"unavailable"})
+    effects = frozenset({Effect.UNAVAILABLE})
     emulated_by = "nftables: every packet to and from the node's port dropped"
     kind: Literal["partition"]
     direction: Side = "both"
@@ -87,7 +88,7 @@ class Duplicate(FaultSpec):
     """Packets arrive twice; TCP throws the second away."""
 
     backend = "kernel"
-    effects = frozenset({"degraded"})
+    effects = frozenset({Effect.DEGRADED})
     emulated_by = "nftables: packets that this machine sends to and from the node's port doubled"
     kind: Literal["duplicate"]
     percent: Percent
@@ -107,7 +108,7 @@ class Reset(FaultSpec):
     """Whatever is sent to the node is answered by a TCP reset: calls fail, but at once."""
 
     backend = "kernel"
-    effects = frozenset({"unavailable"})
+    effects = frozenset({Effect.UNAVAILABLE})
     emulated_by = "nftables: every packet to the node's port rejected with a TCP reset"
     kind: Literal["reset"]
 
@@ -117,16 +118,16 @@ class NoConnect(FaultSpec):
 
     backend = "kernel"
     # A client with warm connections still gets its answers; one without waits for every connect.
-    effects = frozenset({"degraded"})
+    effects = frozenset({Effect.DEGRADED})
     emulated_by = "nftables: connection requests (SYN) to the node's port dropped"
     kind: Literal["no_connect"]
     open_connections: Literal["keep", "reset"] = "keep"
 
     @classmethod
-    def effects_of(cls, attributes: Mapping[str, Any]) -> frozenset[str]:
+    def effects_of(cls, attributes: Mapping[str, Any]) -> frozenset[Effect]:
         """Cut off once no open connection is left."""
         cut = attributes["open_connections"] == "reset"
-        return frozenset({"unavailable"}) if cut else cls.effects
+        return frozenset({Effect.UNAVAILABLE}) if cut else cls.effects
 
     @classmethod
     def words_of(cls, attributes: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
+from faults.effect import Effect
 from faults.errors import PlacedError
 from faults.kinds.base import FaultSpec
 
@@ -16,7 +17,7 @@ class DnsChange(FaultSpec):
 
     backend = "names"
     # While it lasts nobody reaches the node. What a client makes of the new record shows after it.
-    effects: ClassVar[frozenset[str]] = frozenset({"unavailable"})
+    effects: ClassVar[frozenset[Effect]] = frozenset({Effect.UNAVAILABLE})
     emulated_by = (
         "load processes: the harness answers for the node's name; Toxiproxy: the proxy at the old "
         "address takes connections and drops every request; at the end the name has the address "

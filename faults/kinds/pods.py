@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from faults.effect import Effect
 from faults.kinds.base import FaultSpec
 
 
@@ -12,7 +13,7 @@ class PodKill(FaultSpec):
     """The node's pod is deleted; its controller starts another one, empty, as soon as it can."""
 
     backend = "pods"
-    effects = frozenset({"unavailable", "cold"})
+    effects = frozenset({Effect.UNAVAILABLE, Effect.COLD})
     emulated_by = (
         "Kubernetes: the pod is deleted without grace, its controller starts it again, empty; the "
         "fault ends when the new pod is ready, at the end of its time at the earliest"

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, model_validator
 
+from faults.effect import Effect
 from faults.kinds.base import FaultSpec
 from faults.kinds.proxy_bytes import Bandwidth, LimitData, Slicer
 from faults.kinds.proxy_way import OneWay, what_is_hit
@@ -30,7 +31,7 @@ class Down(FaultSpec):
     """Nobody listens, open connections end: a node that is switched off."""
 
     backend = "toxiproxy"
-    effects = frozenset({"unavailable"})
+    effects = frozenset({Effect.UNAVAILABLE})
     emulated_by = "Toxiproxy: proxy disabled, connections closed, new ones refused"
     kind: Literal["down"]
 
@@ -39,7 +40,7 @@ class Timeout(OneWay):
     """Connections are taken and nothing is ever answered."""
 
     backend = "toxiproxy"
-    effects = frozenset({"unavailable"})
+    effects = frozenset({Effect.UNAVAILABLE})
     emulated_by = (
         "Toxiproxy: toxic bandwidth 0, connections stay open and replies are held; healing closes "
         "nothing and delivers what was held, as TCP does after a cut"
@@ -73,7 +74,7 @@ class Latency(OneWay):
     """Every reply comes later."""
 
     backend = "toxiproxy"
-    effects = frozenset({"degraded"})
+    effects = frozenset({Effect.DEGRADED})
     emulated_by = "Toxiproxy: toxic latency on replies; connecting is not delayed"
     kind: Literal["latency"]
     latency: Annotated[float, BeforeValidator(_latency)]
@@ -113,7 +114,7 @@ class SlowClose(OneWay):
     """The end of a connection is noticed later; as long as it lives nothing is wrong with it."""
 
     backend = "toxiproxy"
-    effects = frozenset({"degraded"})
+    effects = frozenset({Effect.DEGRADED})
     emulated_by = (
         "Toxiproxy: toxic slow_close, the end of a connection comes later when the node ends it"
     )
@@ -144,7 +145,7 @@ class ResetPeer(OneWay):
 
     backend = "toxiproxy"
     # Not one call succeeds, so a good client gives the node up as it would a dead one.
-    effects = frozenset({"unavailable"})
+    effects = frozenset({Effect.UNAVAILABLE})
     emulated_by = (
         "Toxiproxy: toxic reset_peer at the first reply; new connections end by RST, those that "
         "were open before end cleanly"
@@ -179,7 +180,7 @@ class Stall(FaultSpec):
     """Some connections hold their replies for a moment, others the next moment."""
 
     backend = "toxiproxy"
-    effects = frozenset({"degraded"})
+    effects = frozenset({Effect.DEGRADED})
     emulated_by = (
         "Toxiproxy: toxic bandwidth 0 holds the replies of some connections, drawn anew every "
         "200ms; bytes are held, not lost (what a client feels of retransmission timeouts)"
@@ -188,9 +189,9 @@ class Stall(FaultSpec):
     share: Annotated[float, BeforeValidator(_stalled)]
 
     @classmethod
-    def effects_of(cls, attributes: Mapping[str, Any]) -> frozenset[str]:
+    def effects_of(cls, attributes: Mapping[str, Any]) -> frozenset[Effect]:
         """Call a share of all what it is, a timeout."""
-        return frozenset({"unavailable"}) if attributes["stall_share"] >= 1 else cls.effects
+        return frozenset({Effect.UNAVAILABLE}) if attributes["stall_share"] >= 1 else cls.effects
 
     @classmethod
     def words_of(cls, attributes: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, model_validator
 
+from faults.effect import Effect
 from faults.kinds.proxy_way import OneWay, what_is_hit
 from memquake.units import KB, parse_byte_rate, parse_positive_duration, parse_size
 
@@ -37,7 +38,7 @@ class Bandwidth(OneWay):
     """Every connection carries only so many bytes a second."""
 
     backend = "toxiproxy"
-    effects = frozenset({"degraded"})
+    effects = frozenset({Effect.DEGRADED})
     emulated_by = "Toxiproxy: toxic bandwidth on replies, for each connection by itself"
     kind: Literal["bandwidth"]
     rate: Annotated[float, BeforeValidator(_rate)]  # given in KB/s, kept in bytes
@@ -65,16 +66,16 @@ class LimitData(OneWay):
 
     backend = "toxiproxy"
     # A few replies come whole before the cut: the client has to cope with the one that does not.
-    effects = frozenset({"degraded"})
+    effects = frozenset({Effect.DEGRADED})
     emulated_by = "Toxiproxy: toxic limit_data, a connection ends after so many bytes of replies"
     kind: Literal["limit_data"]
     bytes: Annotated[float, BeforeValidator(_bytes)]
 
     @classmethod
-    def effects_of(cls, attributes: Mapping[str, Any]) -> frozenset[str]:
+    def effects_of(cls, attributes: Mapping[str, Any]) -> frozenset[Effect]:
         """Without room for the shortest reply or request no call succeeds at all."""
         if float(attributes["bytes"]) < SHORTEST_REPLY:
-            return frozenset({"unavailable"})
+            return frozenset({Effect.UNAVAILABLE})
         return cls.effects
 
     @classmethod
@@ -106,7 +107,7 @@ class Slicer(OneWay):
     """Replies come in small pieces, with a pause after each."""
 
     backend = "toxiproxy"
-    effects = frozenset({"degraded"})
+    effects = frozenset({Effect.DEGRADED})
     emulated_by = "Toxiproxy: toxic slicer, replies come in pieces with a pause after each"
     kind: Literal["slicer"]
     average_size: Annotated[float, BeforeValidator(_slice)]

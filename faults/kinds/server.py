@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, model_validator
 
+from faults.effect import Effect
 from faults.kinds.base import FaultSpec
 from memquake.units import MB, parse_count, parse_rate, parse_size
 
@@ -54,7 +55,7 @@ class Memory(FaultSpec):
     """The node has less memory: it evicts what it would have kept."""
 
     backend = "memcached_admin"
-    effects = frozenset({"pressure"})
+    effects = frozenset({Effect.PRESSURE})
     emulated_by = (
         "memcached: cache_memlimit lowered, and keys of memquake's own stored until it evicts; "
         "pages it has already taken are not given back"
@@ -71,7 +72,7 @@ class Connections(FaultSpec):
     """The node takes only so many connections more."""
 
     backend = "memcached_admin"
-    effects = frozenset({"pressure"})
+    effects = frozenset({Effect.PRESSURE})
     emulated_by = (
         "a crowd of memquake's own connections takes all that the node has but `free`, and every "
         "place that becomes free; open connections live on"
@@ -88,7 +89,7 @@ class Flush(FaultSpec):
     """Everything the node holds is gone at once; it is healthy and empty."""
 
     backend = "memcached_admin"
-    effects = frozenset({"cold"})
+    effects = frozenset({Effect.COLD})
     emulated_by = "memcached: flush_all at the start of the fault; its end undoes nothing"
     kind: Literal["flush"]
 
@@ -97,7 +98,7 @@ class Overload(FaultSpec):
     """A neighbour reads large values from the node all the time."""
 
     backend = "memcached_admin"
-    effects = frozenset({"pressure"})
+    effects = frozenset({Effect.PRESSURE})
     emulated_by = (
         "a process of memquake's own reads large values from the node, past the proxies, at a "
         "bounded rate"

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, model_validator
 
+from faults.effect import Effect
 from faults.errors import PlacedError
 from faults.kinds.base import FaultSpec, Target
 from memquake.units import parse_share, parse_step
@@ -38,7 +39,7 @@ class _OnEveryCall(FaultSpec):
     """What happens in the load processes, whatever node a call goes to."""
 
     backend = "workers"
-    effects: ClassVar[frozenset[str]] = frozenset()
+    effects: ClassVar[frozenset[Effect]] = frozenset()
     emulated_by = ""
     target: Target = EVERY_NODE
 
@@ -56,7 +57,7 @@ class _OnEveryCall(FaultSpec):
 class Abort(_OnEveryCall):
     """Some calls are cut off in the middle by whoever made them."""
 
-    effects = frozenset({"interrupted"})
+    effects = frozenset({Effect.INTERRUPTED})
     emulated_by = (
         "load processes: calls of the client cut off at random moments, half by gevent.Timeout, "
         "half by killing the greenlet that runs them"

@@ -133,6 +133,7 @@ def test_each_kind_is_proved_both_ways(
     for record in records:
         assert record.emulated_by.startswith("nftables: " if real else "Toxiproxy: ")
         assert ("no packet filter: " in record.emulated_by) is not real
+        assert record.backend == ("kernel" if real else "toxiproxy")
         assert ("nftables rules read back" in record.evidence[0]) is real
         assert (record.id in driver.stand_ins()) is not real
     for node in cluster.nodes:

@@ -14,6 +14,7 @@ from cluster.pods import Pod, PodError, pod_name
 from faults.backends import pods
 from faults.backends.pods import PodsBackend
 from faults.backends.registry import WAYS_OUT
+from faults.effect import Effect
 from faults.errors import FaultError
 from faults.kinds import KINDS
 from faults.planned import PlannedFault
@@ -22,7 +23,7 @@ from faults.randomly import drawable_kinds
 FAULT = PlannedFault(
     id="kill",
     kind="pod_kill",
-    effects=frozenset({"unavailable", "cold"}),
+    effects=frozenset({Effect.UNAVAILABLE, Effect.COLD}),
     nodes=("node2",),
     at_s=0.0,
     duration_s=5.0,

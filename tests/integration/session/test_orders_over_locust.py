@@ -12,6 +12,7 @@ from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner
 
 from faults.backends.workers import WorkersBackend
+from faults.effect import Effect
 from faults.errors import FaultError
 from faults.planned import PlannedFault
 from session import clientside, messages
@@ -35,7 +36,7 @@ STEP = PlannedFault(
 ABORT = PlannedFault(
     id="b",
     kind="abort",
-    effects=frozenset({"interrupted"}),
+    effects=frozenset({Effect.INTERRUPTED}),
     nodes=("node1",),
     at_s=0.0,
     duration_s=30.0,

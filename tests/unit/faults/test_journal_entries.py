@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from faults.effect import Effect
 from faults.journal import FaultRecord, Journal
 
 
@@ -22,7 +23,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def record() -> FaultRecord:
-    return FaultRecord("a", "down", frozenset({"unavailable"}), ("n",), "how", 1.0, 2.0)
+    return FaultRecord("a", "down", frozenset({Effect.UNAVAILABLE}), ("n",), "how", 1.0, 2.0)
 
 
 def test_entries_are_in_the_file_at_once(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from faults.effect import Effect
 from faults.errors import ScenarioError
 from faults.planned import Plan, PlannedFault
 from faults.shrink import REPEATS, Answer, End, Shrink, Shrunk, Try
@@ -24,7 +25,7 @@ def plan_of(count: int, *, length_s: float = 8.0, gap_s: float = 5.0) -> Plan:
         PlannedFault(
             id=str(number),
             kind="down",
-            effects=frozenset({"unavailable"}),
+            effects=frozenset({Effect.UNAVAILABLE}),
             nodes=(f"node{number % 3 + 1}",),
             at_s=round(number * (round(length_s, 6) + round(gap_s, 6)), 6),
             duration_s=round(length_s, 6),

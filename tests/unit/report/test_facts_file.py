@@ -23,7 +23,7 @@ from telemetry.window_store import WindowStore
 from tests.unit.verdict.made_up_runs import MadeUpRun, run_with_outage
 from tests.unit.verdict.test_check_tables import CASES
 from verdict.checks import CHECKS
-from verdict.model import RunFacts
+from verdict.model import Ruling, RunFacts
 from verdict.view import View
 
 SCALARS: dict[Any, st.SearchStrategy[Any]] = {
@@ -141,6 +141,24 @@ def test_a_fact_that_an_earlier_version_did_not_know_has_its_default(tmp_path: P
     assert read_facts(path).half_open_probes == 3
 
 
+@pytest.mark.parametrize(
+    ("words", "ruling"),
+    [("Toxiproxy: toxic timeout", Ruling.INCONCLUSIVE), ("nftables: packets dropped", Ruling.PASS)],
+)
+def test_facts_that_name_no_backend_are_judged_as_they_were(
+    tmp_path: Path, words: str, ruling: Ruling
+) -> None:
+    """Before version 3 only the words for the reader told what had made a fault."""
+    run = run_with_outage()
+    run.but(workers=[run.worker(24_000, past_proxies={"node2": 3})])
+    run.faults[0].emulated_by = words
+    path = written(run.facts(), tmp_path)
+    data = json.loads(gzip.decompress(path.read_bytes()))
+    del data["run"]["faults"][0]["backend"]
+    path.write_text(json.dumps(data | {"version": 2}))
+    assert CHECKS["fault_confirmed"](View(read_facts(path))).verdict is ruling
+
+
 FIELDS = {
     "RunFacts": (
         "scenario seed client nodes users target_rate op_timeout_s pool_size started "
@@ -151,7 +169,7 @@ FIELDS = {
     ),
     "PhaseRecord": "name start_s end_s",
     "FaultRecord": (
-        "id kind effects nodes emulated_by planned_at_s planned_end_s adds_s begun_at_s "
+        "id kind effects nodes emulated_by planned_at_s planned_end_s backend adds_s begun_at_s "
         "injected_at_s confirmed_at_s heal_started_s unseen_at_s healed_at_s why_not "
         "evidence"
     ),
@@ -196,7 +214,7 @@ def test_a_changed_fact_has_a_new_version() -> None:
             visit(part)
 
     visit(RunFacts)
-    assert (VERSION, found) == (2, FIELDS)
+    assert (VERSION, found) == (3, FIELDS)
 
 
 def spoilt(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], Path]:

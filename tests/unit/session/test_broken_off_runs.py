@@ -28,7 +28,7 @@ options: {client: memquake, users: 10, target-rate: 200}
 FAULT = {
     "id": "hole",
     "kind": "timeout",
-    "effects": ["silence"],
+    "effects": ["unavailable"],
     "nodes": ["node2"],
     "emulated_by": "Toxiproxy",
     "planned_at_s": 10.0,

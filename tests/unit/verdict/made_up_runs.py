@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from client.operation import Outcome
+from faults.effect import Effect
 from faults.journal import FaultRecord, PhaseRecord
 from telemetry.histogram import bucket_of
 from telemetry.window import SLICE_BUCKET_SHIFT, Cell, NodeState, Pacing, Slice, Window
@@ -63,9 +64,10 @@ class MadeUpRun:
         record = FaultRecord(
             id=f"hole{len(self.faults) + 1}",
             kind="timeout",
-            effects=frozenset(effects),
+            effects=frozenset(map(Effect, effects)),
             nodes=nodes,
             emulated_by="Toxiproxy timeout toxic",
+            backend="toxiproxy",
             planned_at_s=at,
             planned_end_s=to,
             injected_at_s=at,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from faults.effect import Effect
 from faults.journal import FaultRecord, PhaseRecord
 from verdict.phases import Phases, calendar
 
@@ -12,7 +13,7 @@ def fault(at: float, to: float | None, node: str = "node1", **changes: float | N
     record = FaultRecord(
         id="f",
         kind="down",
-        effects=frozenset({"unavailable"}),
+        effects=frozenset({Effect.UNAVAILABLE}),
         nodes=(node,),
         emulated_by="",
         planned_at_s=at,

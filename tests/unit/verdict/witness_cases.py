@@ -615,7 +615,7 @@ EFFECT: list[Row] = [
     (
         "fault_confirmed",
         "a fault that no proxy makes",
-        lambda: past(3, MadeUpRun().fault("node2", emulated_by="nftables").outage("node2")),
+        lambda: past(3, MadeUpRun().fault("node2", backend="kernel").outage("node2")),
         "PASS",
     ),
     ("fault_confirmed", "held answers come with the heal", let_go, "PASS"),
