@@ -21,9 +21,9 @@ environment, in a config file (`locust.conf`, `~/.locust.conf`, `[tool.locust]` 
 or `--config FILE`) and, where the last column says so, in the web form. The command line wins over
 the environment, that over config files, those over defaults.
 
-Quantities are written the same everywhere, in scenario, suite and plan files as well: a duration as
-`30s`, `500ms`, `1m`, `1h30m` or plain seconds (units us, ms, s, m or min, h); a size as `64KB`, `16MB` or
-plain bytes; a share as `5%` or `0.05`; a ratio as `1.5x` or `1.5`; a rate as `800` or `800/s`.
+Quantities are written the same everywhere, in scenario, suite and plan files as well: a duration
+as `30s`, `500ms`, `1m`, `1h30m` or plain seconds (us, ms, s, m or min, h); a size as `64KB`, `16MB`
+or plain bytes; a share as `5%` or `0.05`; a ratio as `1.5x` or `1.5`; a rate as `800` or `800/s`.
 
 `python -m memquake options` prints this list; `locust --help` prints Locust's own options only,
 because it answers before it loads a locustfile. This page is written by `make docs` from the
