@@ -34,7 +34,7 @@ from session.options import USAGE_ERROR, USER_ERRORS, Checked, form_options
 from session.orders import Orders
 from session.run import MasterRun, RunError
 from session.subject import build_bounded, close_bounded
-from session.succession import Succession
+from session.succession import STOPPED, Succession
 from session.suite_plan import plan_suite
 from settings import Settings, resolve_settings
 from telemetry.collector import Collector
@@ -365,9 +365,7 @@ class MasterSession:
         """End the run when somebody else than the run itself stops the test."""
         run = self.run
         if run is not None and not run.finished.is_set():
-            # A run without phases has no other end than somebody's word.
-            natural = run.settings.plan is None and run.epoch is not None
-            run.finish("" if natural else "stopped before its end")
+            run.finish("" if run.is_over_when_stopped else STOPPED)
             self._note_end(run)
             self.succession.stopped(run)
         else:

@@ -184,6 +184,13 @@ class MasterRun:
         plan = self.settings.plan
         return plan.duration_s if plan is not None else self.settings.duration_s
 
+    @property
+    def is_over_when_stopped(self) -> bool:
+        """Whether a stop from outside is this run's end: it has begun, and no end was planned."""
+        duration = self.settings.duration_s
+        has_begun_plainly = self.settings.plan is None and self.epoch is not None
+        return has_begun_plainly and (duration is None or self.now_s >= duration)
+
     def series(self, seconds: int) -> list[dict[str, float]]:
         """Give operations, errors and p99 of the last `seconds` full seconds, for the page."""
         until_s = self.ended_s if self.finishing else self.now_s - REPORT_LAG_S

@@ -160,20 +160,20 @@ def test_a_stopped_master_is_healed_and_says_so(start_locust: Callable) -> None:
     assert result.check("all_faults_healed")["verdict"] == "PASS", str(result)
 
 
-def test_sigint_ends_a_run_without_faults_with_its_verdict(
-    start_locust: Callable, judged: Callable
-) -> None:
-    """Ctrl-C is how a run without an end is ended: its verdict is that of what it did."""
+def test_a_run_that_is_stopped_before_its_time_is_no_pass(start_locust: Callable) -> None:
+    """Ctrl-C in a run of a minute: what there was is judged, and it is said that this is not all.
 
-    def attempt() -> Any:
-        master = start_locust([*STEADY[:-1], "60s"])
-        wait_for(lambda: "running" in master.stdout, 40, "the run to begin")
-        time.sleep(12)
-        master.signal(signal.SIGINT)
-        return master.finish(30)
-
-    result = judged(attempt)
-    assert result.exit_code == 0, str(result)
+    It was judged as a whole run, and could end with exit code 0.
+    """
+    master = start_locust([*STEADY[:-1], "60s"])
+    wait_for(lambda: "running" in master.stdout, 40, "the run to begin")
+    time.sleep(12)
+    master.signal(signal.SIGINT)
+    result = master.finish(30)
+    assert result.exit_code == 3, str(result)
+    assert result.verdict["stopped_early"] == "stopped before its end"
+    assert result.check("enough_requests")["verdict"] == "INCONCLUSIVE", str(result)
+    assert result.check("no_wrong_values")["verdict"] == "PASS", str(result)
     assert result.verdict["duration_s"] < 30
     assert "Traceback" not in result.stderr
 
