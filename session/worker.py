@@ -14,7 +14,7 @@ import math
 import os
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -55,6 +55,14 @@ MASTER_LOST = 3  # exit code: the run was broken off, as in that of the master I
 LEAVE_S = 10.0  # closing clients and ending users takes a second
 USERS_END_S = 2.0  # a user inside a client that swallows its end is left behind
 LEFT_MAX = 5  # kinds of greenlets named when some were left running
+
+
+def _ports_of(options: Any) -> set[int]:
+    """Return the ports on which this process serves people and workers."""
+    ports = {options.web_port, options.master_bind_port}
+    return (
+        ports | {int(options.prometheus_port)} if str(options.prometheus_port).isdigit() else ports
+    )
 
 
 class WorkerSession:
@@ -184,18 +192,29 @@ class WorkerRun:
         self.held = quiesce.HeldConnections(self.nodes)
         self.finishing = False
         self.ended = Event()  # the last report is out, or nobody waits for one
-        options = environment.parsed_options
-        self.own_ports = {options.web_port, options.master_bind_port}
-        if str(options.prometheus_port).isdigit():
-            self.own_ports.add(int(options.prometheus_port))
+        self.own_ports = _ports_of(environment.parsed_options)
         self.before = resources.held(self.own_ports)
         self.ran_before = resources.running()
         self.names = self._make_names(data)
-        factory = resolve(data["client_spec"])
         self.recorder = Recorder()
-        self._watched = ExitStack()  # what keeps the client from ending this process unseen
+        self.recorder.paced = bool(data["paced"])
         module, _, attribute = data["client_spec"].partition(":")
         modules = [module] if attribute else []  # a name's is memquake's own
+        self._watched = ExitStack()  # what keeps the client from ending this process unseen
+        factory = self._take_client(data, modules)
+        self.context = self._make_context(data)
+        self.context.accounts.declares_moves = declares_moves(factory, self.clients[0])
+        environment.memquake = self.context
+        self.riders = Riders(environment)
+        self.riders.start()
+        self.orders = OrderBook(self.context)
+        self.reporter = Reporter(self.runner, self.recorder, run=self.id, clock_sync=self.clock)
+        self._watch(data, [*self.clients, *modules])
+        self.greenlets = [gevent.spawn(self._announce)]
+
+    def _take_client(self, data: Mapping[str, Any], modules: Sequence[str]) -> Factory:
+        """Build the client under test, and return what it was built by."""
+        factory = resolve(data["client_spec"])
         self._watched.enter_context(no_exits(modules, self._note_exit))
         try:
             self.clients = self._build_clients(data, factory)
@@ -204,44 +223,44 @@ class WorkerRun:
             raise
         self.identity = identify(self.clients[0], factory, messages.VERSION)
         self.versions = versions(messages.VERSION)
-        self.recorder.paced = bool(data["paced"])
-        self.context = LoadContext(
+        return factory
+
+    def _make_context(self, data: Mapping[str, Any]) -> LoadContext:
+        """Return what this run's users are given."""
+        settings = LoadSettings(
+            **data["load"],
+            op_timeout=self.op_timeout,
+            seed=data["seed"],
+            worker_index=max(0, int(self.runner.worker_index)),
+            run_id=self.id,
+        )
+        context = LoadContext(
             client=self.clients[0],
             clients=self.clients,
             recorder=self.recorder,
             nodes=self.nodes,
             beside=nodes_at(data["client"]["gutter_nodes"]),
-            settings=LoadSettings(
-                **data["load"],
-                op_timeout=self.op_timeout,
-                seed=data["seed"],
-                worker_index=max(0, int(self.runner.worker_index)),
-                run_id=self.id,
-            ),
+            settings=settings,
             origin=Origin(data["load"]["origin_latency_s"]),
             go=Event(),
         )
-        self.context.records = self.names if isinstance(self.names, Records) else None
-        self.context.expected_rate = float(data["rate_a_user"])
-        self.context.accounts.declares_moves = declares_moves(factory, self.clients[0])
-        environment.memquake = self.context
-        self.riders = Riders(environment)
-        self.riders.start()
-        self.orders = OrderBook(self.context)
-        self.reporter = Reporter(self.runner, self.recorder, run=self.id, clock_sync=self.clock)
+        context.records = self.names if isinstance(self.names, Records) else None
+        context.expected_rate = float(data["rate_a_user"])
+        return context
+
+    def _watch(self, data: Mapping[str, Any], parts: Sequence[Any]) -> None:
+        """Sample the process, and keep the stacks of the client, whose parts these are."""
         self.sampler = Sampler(
             self.context,
             self.nodes,
             pool_size=int(data["client"]["pool_size"]),
             beside=data["client"]["gutter_nodes"],
         )
-        parts = [*self.clients, *modules]
         is_local = not isinstance(self.runner, WorkerRunner)
         worker = LOCAL if is_local else str(self.runner.client_id)
         if stacks := stack_file(data["folder"], worker, parts):
             self._watched.callback(stacks.close)
         self.watchdog = Watchdog(lambda: self.sampler.ticked_at, TICK_S, parts)
-        self.greenlets = [gevent.spawn(self._announce)]
 
     def _make_names(self, data: Mapping[str, Any]) -> Names:
         """Answer for the nodes' names where they have any: by group, or as their records are."""
