@@ -63,7 +63,8 @@ class Journal:
 
     Entries made before the start of the run is known are held back and written, with negative
     times, as soon as it is. A file that cannot be written stops no healing: the first such error
-    is kept in `file_error`.
+    is kept in `file_error`. `on_fault` is called after
+    each entry about a fault.
     """
 
     def __init__(
@@ -71,12 +72,15 @@ class Journal:
         path: str | os.PathLike[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         epoch: float | None = None,
+        *,
+        on_fault: Callable[[], None] = lambda: None,
     ) -> None:
         self.faults: list[FaultRecord] = []
         self.phases: list[PhaseRecord] = []
         self.epoch = epoch
         self.file_error = ""
         self._clock = clock
+        self._on_fault = on_fault
         self._held: list[tuple[float, dict[str, Any]]] = []
         self._descriptor: int | None = None
         if path is not None:
@@ -119,6 +123,15 @@ class Journal:
         if not any(record is known for known in self.faults):
             self.faults.append(record)
         self.note(event, fault=_plain(record))
+        self._on_fault()
+
+    @property
+    def is_fault_on(self) -> bool:
+        """Whether something is done to a node now, or may not have been undone."""
+        return any(
+            record.effects and record.begun_at_s is not None and record.healed_at_s is None
+            for record in self.faults
+        )
 
     def note(self, event: str, /, **detail: Any) -> None:
         """Write anything else worth keeping; `detail` in JSON types."""

@@ -15,6 +15,7 @@ REFUSE = "mq_refuse"  # master -> worker: {why}
 RUN = "mq_run"  # master -> worker: everything a worker needs to prepare a run
 READY = "mq_ready"  # worker -> master: {run, users: {class: n}, ready: n, client, versions}
 FAILED = "mq_failed"  # worker -> master: {run, why}: the run cannot start there
+FAULTS = "mq_faults"  # master -> worker: {run, on}: whether a fault is on at a node
 GO = "mq_go"  # master -> worker: {run, epoch, rates: {class: iterations a second}}
 RATE = "mq_rate"  # master -> worker: {run, rates}
 MARK = "mq_mark"  # master -> worker: {run}: take the baseline of memory now

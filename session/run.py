@@ -115,7 +115,8 @@ class MasterRun:
         self.monitor = NodeMonitor()
         self.look_gate = BoundedSemaphore()
         self.reader = StatsReader()
-        self.journal = Journal(self.folder.file("journal.jsonl"))
+        self._faults_on = False  # as the workers have been told
+        self.journal = Journal(self.folder.file("journal.jsonl"), on_fault=self._tell_of_faults)
         guard.journal(self.folder.file("journal.jsonl"))
         self.scenario: ScenarioRunner | None = None
         if driver is not None and settings.plan is not None:
@@ -243,7 +244,8 @@ class MasterRun:
             "access": settings.access.to_wire(),
             "client_spec": settings.client,
             "groups": self.groups,
-            "begun": self.epoch is not None,  # then a fault may be on
+            "begun": self.epoch is not None,
+            "faults_on": self.journal.is_fault_on,
             "moved": [],  # nodes whose names have changed
             "client": {
                 "pool_size": options.pool_size,
@@ -290,6 +292,12 @@ class MasterRun:
             self.scenario.run(self.epoch, self._on_phase)
         else:
             self._run_plain()
+
+    def _tell_of_faults(self) -> None:
+        """Tell every worker when the nodes are whole no more, and when they are again."""
+        if self.journal.is_fault_on != self._faults_on:
+            self._faults_on = not self._faults_on
+            self.runner.send_message(messages.FAULTS, {"run": self.id, "on": self._faults_on})
 
     def _protect_faults(self) -> None:
         """Keep the seconds around faults one by one: all of a scenario of usual length."""

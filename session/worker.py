@@ -79,6 +79,7 @@ class WorkerSession:
             (messages.WELCOME, self._on_welcome),
             (messages.REFUSE, self._on_refuse),
             (messages.RUN, self._on_run),
+            (messages.FAULTS, self._on_faults),
             (messages.GO, self._on_go),
             (messages.RATE, self._on_rate),
             (messages.MARK, self._on_mark),
@@ -146,6 +147,10 @@ class WorkerSession:
     def _current(self, msg: Any) -> WorkerRun | None:
         run = self.run
         return run if run is not None and run.id == msg.data["run"] else None
+
+    def _on_faults(self, msg: Any, **_: Any) -> None:
+        if run := self._current(msg):
+            run.context.faults.note(on=msg.data["on"])
 
     def _on_go(self, msg: Any, **_: Any) -> None:
         if run := self._current(msg):
@@ -246,6 +251,7 @@ class WorkerRun:
         )
         context.records = self.names if isinstance(self.names, Records) else None
         context.expected_rate = float(data["rate_a_user"])
+        context.faults.note(on=data["faults_on"])
         return context
 
     def _watch(self, data: Mapping[str, Any], parts: Sequence[Any]) -> None:

@@ -51,6 +51,36 @@ class Caller(Protocol):
         """Call this client from now on."""
 
 
+class FaultState:
+    """Whether the harness does something to the nodes now, as the master says."""
+
+    def __init__(self) -> None:
+        self.count = 0  # of the faults, or runs of overlapping ones, that have begun
+        self._none_on = Event()
+        self._none_on.set()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a fault is on."""
+        return not self._none_on.is_set()
+
+    def note(self, *, on: bool) -> None:
+        """Take the master's word."""
+        if on and not self.is_on:
+            self.count += 1
+            self._none_on.clear()
+        elif not on:
+            self._none_on.set()
+
+    def since(self, count: int) -> bool:
+        """Whether a fault is on, or has been since `count` was read."""
+        return self.is_on or self.count != count
+
+    def wait_for_none(self) -> None:
+        """Wait until no fault is on."""
+        self._none_on.wait()
+
+
 class LoadContext:
     """One run as the users of one process know it.
 
@@ -62,6 +92,7 @@ class LoadContext:
     `riders` are the classes among them that ride along unasked, `accounts` what they and other
     single writers know. `schedules` holds the intended starts by user class; they count only in a
     paced run.
+    `faults` says whether a fault is on.
     `expected_rate` is iterations a second and user, 0 in a closed loop.
     `problem` is the one line for which the run cannot start.
     """
@@ -85,6 +116,7 @@ class LoadContext:
         self.nodes = list(nodes)
         self.settings = settings
         self.origin = origin
+        self.faults = FaultState()
         self.go = go if go is not None else Event()
         self.clock = clock
         self.schedules: dict[str, Schedule] = {}

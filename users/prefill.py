@@ -3,8 +3,9 @@
 Storing through the client puts every key where that client will look for it; reading directly then
 tells which node that is, by whatever names the client gives its keys. What was acknowledged and is
 nowhere is a lost write. Keys that the steady state of the traffic would lack are stored as well, to
-learn their place, and deleted directly. Nothing here is measured, and nothing is broken yet, so a
-client that fails is tried again a few times and then ends the run before it began.
+learn their place, and deleted directly. Nothing here is measured. A client that fails is tried
+again a few times and then ends the run before it began; where a fault was on meanwhile, for users
+that come later, it is tried again once the nodes are whole, and nothing is concluded.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class Prefill:
         self._context = context
         self._client = context.client if client is None else client
         self._sleep = sleep
+        self._faults = 0  # how many had begun when the storing did
 
     def store_shared(self, name: str, make_items: Callable[[], Sequence[Item]]) -> None:
         """Store the keys that several users share: the first to come does it, the others wait."""
@@ -93,10 +95,22 @@ class Prefill:
     def store(self, items: Sequence[Item]) -> None:
         """Store `items` and learn where each one lives.
 
-        Raises PrefillError for keys that the client does not take, LocationError for a node that
-        cannot be read directly.
+        Waits for the end of a fault that is in the way. Raises PrefillError for keys that the
+        client does not take, LocationError for a node that cannot be read directly.
         """
         ordered = sorted(items, key=lambda item: item.ttl_s)
+        faults = self._context.faults
+        while True:
+            self._faults = faults.count
+            try:
+                self._store(ordered)
+                return
+            except (PrefillError, LocationError):
+                if not faults.since(self._faults):
+                    raise
+            faults.wait_for_none()
+
+    def _store(self, ordered: Sequence[Item]) -> None:
         with self._context.prefill_gate, ExitStack() as stack:
             nodes = [stack.enter_context(DirectNode(node)) for node in self._context.nodes]
             # By the hundred, shortest life first: a key must be found before it expires.
@@ -106,8 +120,13 @@ class Prefill:
                 for ttl_s, group in groupby(part, key=lambda item: item.ttl_s):
                     self._store_group(list(group), ttl_s)
                 missing += self._learn(nodes, part)
-            if nodes and missing and not self._context.go.is_set():  # then a fault may take them
+            if nodes and missing and self._is_undisturbed():
                 self._missed(nodes, missing, is_all=len(missing) == len(ordered))
+
+    def _is_undisturbed(self) -> bool:
+        """Whether no load runs and no fault was on: what lacks then was not taken by either."""
+        context = self._context
+        return not context.go.is_set() and not context.faults.since(self._faults)
 
     def _store_group(self, items: Sequence[Item], ttl_s: int) -> None:
         for at in range(0, len(items), BATCH):
@@ -125,6 +144,8 @@ class Prefill:
             if not pending:
                 self._context.keys_stored += len(batch)
                 return
+            if self._context.faults.since(self._faults):
+                raise PrefillError(f"a node takes no keys while a fault is on: {why or 'no error'}")
         if refusal := self._refusal(pending):
             raise PrefillError(refusal)
         raise PrefillError(
@@ -180,7 +201,7 @@ class Prefill:
         """Learn where items live; give those that are nowhere."""
         where = self._read(nodes, items)
         self._context.locations.update({key: next(iter(has)) for key, has in where.items() if has})
-        if not self._context.go.is_set():  # every node is up
+        if self._is_undisturbed():
             self._context.keys_placed.update(node for has in where.values() for node in has)
         for has in where.values():
             DIRECT.commands.update([*has][:1])  # the client under test stored it, unmeasured

@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,6 +86,41 @@ def test_a_killed_worker_is_noted(cluster_of_three: Callable) -> None:
     assert 2 <= lost[0]["lost_at_s"] <= 12
     assert result.exit_code in (0, 3), str(result)
     assert "Traceback" not in result.stderr
+
+
+LONG_CRASH = """name: long-crash
+phases: {stabilization: 8s, testing: 16s, recovery: 16s}
+load: {users: 20, target_rate: 300}
+faults: [{id: dead, at: 0s, duration: 14s, kind: crash, target: {nodes: [node1]}}]
+"""
+
+
+@pytest.mark.prove
+def test_a_worker_that_joins_during_a_fault_works_once_it_is_healed(
+    start_locust: Callable, free_port: Callable, tmp_path: Path
+) -> None:
+    """Its users cannot store their keys while a node is dead, and are told so by the master.
+
+    They gave up for good before: the client was said not to store keys although every node is up.
+    """
+    (tmp_path / "long-crash.yaml").write_text(LONG_CRASH)
+    port = str(free_port())
+    scenario = ["--scenario", str(tmp_path / "long-crash.yaml"), "--enable-rebalancing"]
+    join = ["--worker", "--master-port", port]
+    master = start_locust(
+        ["--master", "--master-bind-port", port, "--expect-workers", "1", *scenario]
+    )
+    workers = [start_locust(join, headless=True)]
+    wait_for(lambda: "FAULT" in master.stdout, 60, "the fault")
+    workers.append(start_locust(join, headless=True))
+    result = master.finish(90)
+    for worker in workers:
+        worker.finish(20)
+    assert result.verdict is not None, str(result)
+    (late,) = (w for w in result.verdict["workers"] if w["joined_at_s"] > 0)
+    assert late["operations"] > 300, str(result)
+    assert result.check("no_lost_writes")["verdict"] != "FAIL", str(result)
+    assert "although every node is up" not in result.stderr + workers[1].stdout
 
 
 @pytest.mark.prove

@@ -92,3 +92,51 @@ def test_when_the_first_user_fails_the_next_one_stores_the_shared_keys(
     prefill.store_shared("hot", lambda: items(2))
     prefill.store_shared("hot", lambda: pytest.fail("stored twice"))
     assert set(stage.client.data) == {"k0", "k1"}
+
+
+def test_a_fault_that_is_in_the_way_is_waited_for(stage: Any, prefill: Prefill) -> None:
+    """A worker that joins while a node is dead prepares its users once the node is back."""
+    faults = stage.load.faults
+    faults.note(on=True)
+    tries = []
+
+    def set_many(batch: dict[str, bytes], _: int) -> list[str]:
+        tries.append(1)
+        return list(batch) if faults.is_on else []
+
+    def fail(*_: Any) -> Any:
+        raise TimeoutError
+
+    stage.client.override(set_many=set_many, set=fail)
+    storing = gevent.spawn(prefill.store, items(1))
+    gevent.sleep(0)
+    assert len(tries) == 1, "not tried again and again while the node cannot take it"
+    assert not storing.ready()
+    faults.note(on=False)
+    storing.get(timeout=5)
+    assert len(tries) == 2
+
+
+def test_a_fault_meanwhile_is_no_failure_of_the_client(stage: Any, prefill: Prefill) -> None:
+    """One that begins and ends while keys are stored counts as well."""
+    faults, tries = stage.load.faults, []
+
+    def set_once(*_: Any) -> Any:
+        if not tries:
+            faults.note(on=True)
+            faults.note(on=False)
+        tries.append(1)
+        return len(tries) > 1
+
+    stage.client.override(set_many=lambda *_: pytest.fail("no such method"), set=set_once)
+    prefill.store(items(1))
+    assert len(tries) == 2
+
+
+def test_with_every_node_up_it_is_the_client(stage: Any, prefill: Prefill) -> None:
+    """Faults of earlier excuse nothing."""
+    stage.load.faults.note(on=True)
+    stage.load.faults.note(on=False)
+    stage.client.override(set_many=lambda batch, _: list(batch))
+    with pytest.raises(PrefillError, match="although every node is up"):
+        prefill.store(items(1))
