@@ -14,6 +14,7 @@ own, where nobody else connects.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -276,7 +277,29 @@ def notes(facts: RunFacts) -> list[str]:
         if evicted := sum(event.count for event in own if event.change is NodeChange.EVICTED):
             first = min(e.from_s for e in own if e.change is NodeChange.EVICTED)
             lines.append(f"{node} evicted {evicted:,} items, the first at {first:z.0f} s")
+    if excused := excused_failures(facts):
+        where = ", ".join(f"{n:,} {_where(node)}" for node, n in excused.most_common())
+        lines.append(f"{excused.total():,} calls failed around that time and are excused: {where}")
     return lines
+
+
+def excused_failures(facts: RunFacts) -> Counter[str]:
+    """Return how many calls failed in the seconds that decide nothing, by node.
+
+    A batch over several nodes has "" for its node. What no absence excuses is left out.
+    """
+    left_out = disturbed_seconds(facts)
+    found: Counter[str] = Counter()
+    for window in facts.windows:
+        if left_out & set(range(window.second, window.end)):
+            for (_, node, outcome), cell in window.cells.items():
+                if outcome in FAILURES and outcome not in NOT_OF_CONNECTIONS:
+                    found[node] += cell.count
+    return +found
+
+
+def _where(node: str) -> str:
+    return f"on {node}" if node else "over several nodes"
 
 
 def recovery_s(facts: RunFacts) -> float:

@@ -37,7 +37,10 @@ def test_a_restart_by_others_is_named_and_convicts_nobody() -> None:
     """The rest of the run is judged, and holds; the same failures without a restart do not."""
     verdict = judge(restarts(MadeUpRun(40), 6, 9).facts())
     assert verdict.ruling is Ruling.PASS
-    assert list(verdict.notes) == ["node1 was away from 6 s to 9 s, and restarted, not by memquake"]
+    assert list(verdict.notes) == [
+        "node1 was away from 6 s to 9 s, and restarted, not by memquake",
+        "600 calls failed around that time and are excused: 600 on node1",
+    ]
     assert "error_budget" in failed(judge(MadeUpRun(40).all_calls("node1", 6, 9, REFUSED).facts()))
 
 
@@ -45,6 +48,18 @@ def test_what_fails_long_after_it_is_still_the_clients() -> None:
     """An incident excuses its own time and the time to recover, nothing else."""
     run = restarts(MadeUpRun(40), 6, 9).all_calls("node1", 30, 31, REFUSED)
     assert "error_budget" in failed(judge(run.facts()))
+
+
+def test_what_is_excused_is_counted_by_node() -> None:
+    """Batches over several nodes are told apart; a wrong value is none of it."""
+    run = restarts(MadeUpRun(40), 6, 9).batch(7, REFUSED, 5).batch(30, REFUSED, 3)
+    run.some_calls("node2", 7, TIMED_OUT, 4).some_calls("node3", 7, (Outcome.WRONG_VALUE, 200), 1)
+    (line,) = (note for note in notes(run.facts()) if "excused" in note)
+    assert line == (
+        "609 calls failed around that time and are excused: 600 on node1, 5 over several nodes, "
+        "4 on node2"
+    )
+    assert "excused" not in " ".join(notes(MadeUpRun(40).all_calls("node1", 6, 9, REFUSED).facts()))
 
 
 def test_wrong_values_are_never_excused() -> None:
@@ -180,7 +195,8 @@ def test_what_a_node_at_its_limit_refuses_convicts_nobody(failure: tuple[Outcome
     assert verdict.ruling is Ruling.PASS
     assert list(verdict.notes) == [
         "node1 was at its limit of connections (max_connections 40) from 6 s to 9 s and "
-        "refused or held back 37 more"
+        "refused or held back 37 more",
+        "600 calls failed around that time and are excused: 600 on node1",
     ]
 
 
