@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from faults.model import DEFAULT_RATE
 from faults.plan import Plan, make_plan
 from faults.scenario import (
     FOLDER,
@@ -41,6 +42,12 @@ def test_every_scenario_can_be_shortened_to_three_tenths(name: str) -> None:
     plan = planned(name, 0.3)
     assert plan.stabilization_s >= 7
     assert plan.recovery_s >= 15
+
+
+def test_no_scenario_asks_for_more_than_two_shared_cores_carry() -> None:
+    """At 2,000 op/s and more the generator, proxy and nodes wait for each other (ADR 13)."""
+    rates = {name: load_scenario(name).target_rate for name in NAMES}
+    assert not {name: rate for name, rate in rates.items() if (rate or 0) > 2 * DEFAULT_RATE}
 
 
 def test_none_has_no_phases() -> None:
