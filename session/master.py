@@ -24,6 +24,7 @@ from faults.backends.nft import delete_orphans
 from faults.driver import FaultDriver, build_backends
 from faults.guard import Guard
 from faults.plan import Plan
+from memquake.version import VERSION
 from report.outcome import print_suite
 from session import messages
 from session.broken_off import tell_broken_off
@@ -153,9 +154,9 @@ class MasterSession:
 
     def _on_hello(self, msg: Any, **_: Any) -> None:
         theirs = str(msg.data.get("version"))
-        if theirs != messages.VERSION:
+        if theirs != VERSION:
             why = (
-                f"worker {msg.node_id} has memquake {theirs}, the master has {messages.VERSION}: "
+                f"worker {msg.node_id} has memquake {theirs}, the master has {VERSION}: "
                 "start it from the same checkout"
             )
             self.runner.send_message(messages.REFUSE, {"why": why}, client_id=msg.node_id)

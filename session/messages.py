@@ -1,4 +1,4 @@
-"""Names of the messages between master and workers, and the version that must agree.
+"""Names of the messages between master and workers.
 
 Every message carries plain types only. A worker asks (`HELLO`) until it is answered, because what
 the master sends before the worker has registered its handlers is lost.
@@ -6,10 +6,7 @@ the master sends before the worker has registered its handlers is lost.
 
 from __future__ import annotations
 
-VERSION = "0.1.0"
-"""Version of memquake; a worker of another version is refused."""
-
-HELLO = "mq_hello"  # worker -> master: {version}
+HELLO = "mq_hello"  # worker -> master: {version}; one of another version is refused
 WELCOME = "mq_welcome"  # master -> worker: {}
 REFUSE = "mq_refuse"  # master -> worker: {why}
 RUN = "mq_run"  # master -> worker: everything a worker needs to prepare a run

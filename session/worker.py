@@ -24,6 +24,7 @@ from locust.runners import MASTER_HEARTBEAT_TIMEOUT, WorkerRunner
 
 from cluster.direct import NodeAccess, access_in_use, use
 from cluster.node import Node
+from memquake.version import VERSION
 from session import messages, quiesce, resources, ways
 from session.clientside import OrderBook
 from session.nodes import nodes_at
@@ -92,7 +93,7 @@ class WorkerSession:
     def say_hello(self) -> None:
         """Ask the master for its version and for a run under way, until it answers."""
         while not self.welcomed:
-            self.runner.send_message(messages.HELLO, {"version": messages.VERSION})
+            self.runner.send_message(messages.HELLO, {"version": VERSION})
             gevent.sleep(HELLO_EVERY_S)
 
     @property
@@ -226,8 +227,8 @@ class WorkerRun:
         except BaseException:
             self._watched.close()
             raise
-        self.identity = identify(self.clients[0], factory, messages.VERSION)
-        self.versions = versions(messages.VERSION)
+        self.identity = identify(self.clients[0], factory, VERSION)
+        self.versions = versions(VERSION)
         return factory
 
     def _make_context(self, data: Mapping[str, Any]) -> LoadContext:
