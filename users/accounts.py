@@ -135,7 +135,7 @@ class Accounts:
             elif key in self.keys and key not in self.held:
                 self.gone.add(key)
             return
-        if not isinstance(value, bytes) or not page.version:
+        if not isinstance(value, bytes) or page.version <= 0:
             return
         version = version_of(value, book.writer)
         if version is None:

@@ -10,6 +10,7 @@ book is right: a write that nobody settled is one of unknown end.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from typing import NamedTuple
 
@@ -28,8 +29,9 @@ _NO_HEAD = b"\0"  # no value begins like this, so every hit is looked into
 class Page(NamedTuple):
     """One key as its writer knows it; times of the writer's clock.
 
-    Hits begin with `head`. Versions below `version` are out of date. `until` is how long the key
-    is certainly there, `since` when that was acknowledged.
+    Hits begin with `head`. Versions below `version` are out of date; below 0 nothing was ever
+    acknowledged. `until` is how long the key is certainly there, `since` when that was
+    acknowledged.
     """
 
     head: bytes
@@ -52,7 +54,7 @@ class Book:
         self.agreed = 0
         self.writes = 0  # acknowledged
         self._open: dict[str, int] = {}  # key -> version of the write that was begun last
-        self._maybe: dict[str, list[int]] = {}  # key -> earlier versions of unknown end
+        self._maybe: dict[str, array[int]] = {}  # key -> earlier versions of unknown end
         self._may_vanish: set[str] = set()  # a delete of unknown end, which may come late
         self._refused: dict[str, int] = {}  # key -> version that was certainly not stored
         self.links_stored = 0
@@ -64,9 +66,14 @@ class Book:
         """Enter a key that is known to be there, with this version and value."""
         self.pages[key] = Page(value[:HEAD_BYTES], version, now + ttl_s - EXPIRY_SLACK_S, now)
 
-    def unknown(self, key: str) -> None:
-        """Enter a key of which nothing is known but that it is this writer's."""
-        self.pages[key] = Page(_NO_HEAD, 0, 0.0, 0.0)
+    def unknown(self, key: str, version: int, value: bytes, now: float) -> None:
+        """Enter a key of which nothing is known but that this version was removed again.
+
+        The page takes the memory of one that is written: a run needs no more when every key has
+        been written at last, which is after many minutes.
+        """
+        head = bytes(len(value[:HEAD_BYTES]))  # zeros: no value begins like this
+        self.pages[key] = Page(head, -version, now - EXPIRY_SLACK_S, now - EXPIRY_SLACK_S)
 
     def begin(self, key: str, version: int) -> None:
         """Note that a write of this version is about to be asked for."""
@@ -88,7 +95,7 @@ class Book:
 
         Whatever became of it, the key is there.
         """
-        maybe = self._maybe.setdefault(key, [])
+        maybe = self._maybe.setdefault(key, array("Q"))
         maybe.append(self._open.pop(key))
         del maybe[:-LATEST_KEPT]
 

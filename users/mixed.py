@@ -106,7 +106,7 @@ class MixedUser(MemcacheUser):
             elif item.stay:
                 self._book.known(item.key, version, item.value, began, item.ttl_s)
             else:
-                self._book.unknown(item.key)
+                self._book.unknown(item.key, version, item.value, began)
 
     def _iterations_a_s(self) -> float:
         assert self.load is not None

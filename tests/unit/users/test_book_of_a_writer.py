@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from users.book import EXPIRY_SLACK_S, LATEST_KEPT, Book
@@ -115,3 +117,23 @@ def test_a_node_that_is_gone_for_long_does_not_fill_the_memory(book: Book) -> No
         book.begin("k", version)
     assert book.may_be_seen("k", 3 * LATEST_KEPT)
     assert not book.may_be_seen("k", 2)
+
+
+def test_a_key_that_was_never_written_takes_the_memory_of_one_that_was(book: Book) -> None:
+    """So that memory does not grow for as long as there are keys still to be written."""
+    value = make("x", "w0.1", 300, 1_000)
+    book.unknown("x", 300, value, NOW)
+    unwritten = book.pages["x"]
+    assert not is_there_of(book, "x")
+    assert not unwritten.is_deleted
+    assert not value.startswith(unwritten.head)
+    book.begin("x", 301)
+    book.acknowledged("x", 301, make("x", "w0.1", 301, 1_000), NOW, TTL_S)
+    written = book.pages["x"]
+    assert [sys.getsizeof(part) for part in unwritten] == [sys.getsizeof(part) for part in written]
+    assert len({id(part) for part in (*unwritten, *written)}) == 8  # none of them shared
+    assert is_there_of(book, "x")
+
+
+def is_there_of(book: Book, key: str) -> bool:
+    return book.is_there(key, book.pages[key], NOW)
