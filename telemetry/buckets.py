@@ -2,14 +2,17 @@
 
 Its rule is speed: a scrape comes every second and runs in a process that may carry load itself, so
 the place of every possible bucket is worked out once, at import. Counts are exact; a bucket that
-straddles a bound belongs below it, so bounds are as exact as the buckets are (1.6 %). Pure.
+straddles a bound belongs below it, so bounds are as exact as the buckets are (1.6 %). What is kept
+of a whole run has one size from the first duration on. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from telemetry.histogram import Histogram, bucket_of, middle_us
+from telemetry.histogram import bucket_of, middle_us
 
 BOUNDS_S = (
     *(0.000_05, 0.000_1, 0.000_15, 0.000_2, 0.000_3, 0.000_5, 0.000_75),
@@ -33,23 +36,57 @@ _MIDDLES = tuple(middle_us(bucket) for bucket in range(_LAST + 1))
 Buckets = list[tuple[str, float]]
 
 
-def cumulative_buckets(histograms: Iterable[Histogram]) -> tuple[Buckets, float]:
-    """Merge histograms into (upper bound, running count) in order, and a sum in seconds."""
-    counts = [0] * len(_NAMES)
-    total_us = 0.0
-    for histogram in histograms:
-        for bucket, count in histogram.items():
+class Durations:
+    """Durations counted by the bounds that hold them: `counts` one by one, `total_us` their sum."""
+
+    __slots__ = ("counts", "total_us")
+
+    def __init__(self) -> None:
+        self.counts = [0] * len(_NAMES)
+        self.total_us = 0.0
+
+    def add(self, numbers: Sequence[int]) -> None:
+        """Add a flat histogram: [bucket, count, bucket, count, ...]."""
+        counts, total_us = self.counts, 0.0
+        pairs = iter(numbers)
+        for bucket, count in zip(pairs, pairs, strict=True):
             if bucket <= _LAST:
                 counts[_PLACES[bucket]] += count
                 total_us += _MIDDLES[bucket] * count
             else:
                 counts[-1] += count
                 total_us += middle_us(bucket) * count
+        self.total_us += total_us
+
+
+@dataclass(slots=True)
+class Total:
+    """Operations of one kind, on one node, with one outcome, in the whole run."""
+
+    count: int = 0
+    keys: int = 0
+    hits: int = 0
+    service: Durations = field(default_factory=Durations)
+    response: Durations = field(default_factory=Durations)
+
+    def add(self, packed: Sequence[Any]) -> None:
+        """Add a packed cell (telemetry.wire)."""
+        _, _, _, count, keys, hits, service, response = packed
+        self.count += count
+        self.keys += keys
+        self.hits += hits
+        self.service.add(service)
+        self.response.add(response)
+
+
+def cumulative_buckets(parts: Iterable[Durations]) -> tuple[Buckets, float]:
+    """Merge durations into (upper bound, running count) in order, and a sum in seconds."""
+    found = list(parts)
     running, result = 0, []
-    for name, count in zip(_NAMES, counts, strict=True):
-        running += count
+    for place, name in enumerate(_NAMES):
+        running += sum(each.counts[place] for each in found)
         result.append((name, float(running)))
-    return result, total_us / 1e6
+    return result, sum(each.total_us for each in found) / 1e6
 
 
 def cumulative_waits(waits: Mapping[int, int]) -> tuple[Buckets, float]:

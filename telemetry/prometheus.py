@@ -21,14 +21,12 @@ from prometheus_client.registry import Collector
 
 from client.operation import FAILURES, Outcome
 from telemetry import families
-from telemetry.buckets import cumulative_buckets, cumulative_waits
+from telemetry.buckets import Durations, Total, cumulative_buckets, cumulative_waits
 from telemetry.counts import ClientCounts
 from telemetry.family import Family, Kind
-from telemetry.histogram import Histogram
 from telemetry.line import UNTIMED
 from telemetry.live import BREAKER_ORDER, Rates, recent_rates
 from telemetry.timeline import Timeline
-from telemetry.window import Cell
 from telemetry.wire import CellKey
 
 PHASES = ("", "stabilization", "testing", "recovery")
@@ -66,7 +64,7 @@ class LiveState:
 
 
 Source = Callable[[], tuple[Timeline | None, LiveState]]
-Cells = Sequence[tuple[CellKey, Cell]]
+Cells = Sequence[tuple[CellKey, Total]]
 
 
 def _give_way() -> None:
@@ -158,13 +156,13 @@ def _rates(timeline: Timeline, rates: Rates) -> Iterator[Metric]:
 
 
 def _latencies(cells: Cells) -> Iterator[Metric]:
-    service: dict[tuple[str, str], list[Histogram]] = {}
-    response: dict[tuple[str, str], list[Histogram]] = {}
+    service: dict[tuple[str, str], list[Durations]] = {}
+    response: dict[tuple[str, str], list[Durations]] = {}
     for (op, node, outcome), cell in cells:
         if outcome in UNTIMED:
             continue
         service.setdefault((op, node), []).append(cell.service)
-        if cell.response:
+        if any(cell.response.counts):
             response.setdefault((op, node), []).append(cell.response)
     for family, histograms in (
         (families.SERVICE_TIME, service),

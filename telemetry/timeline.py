@@ -8,18 +8,20 @@ fault are folded. The full series is on disk (telemetry.writer). It judges nothi
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from client.operation import FAILURES, Outcome
+from telemetry.buckets import Total
 from telemetry.counts import ClientCounts
 from telemetry.evidence import ERRORS_PER_TEXT, ErrorKinds, Evidence
 from telemetry.gauges import Gauges
 from telemetry.line import to_line
 from telemetry.samples import Samples
-from telemetry.window import SERVER_COUNTERS, Cell, MachineLoad, Window
+from telemetry.window import SERVER_COUNTERS, MachineLoad, Window
 from telemetry.window_store import WindowStore
-from telemetry.wire import CellKey, Wire, add_cell, add_counts, unpack_state
+from telemetry.wire import CellKey, Wire, add_counts, unpack_state
 from telemetry.writer import TimelineWriter
 
 __all__ = ["Timeline", "TimelineWriter"]
@@ -47,7 +49,7 @@ class Timeline:
     ) -> None:
         self.operations: dict[str, int] = {}  # worker -> operations merged
         self.ignored: dict[str, int] = {}  # worker -> operations it saw before second 0
-        self.cumulative: dict[CellKey, Cell] = {}  # whole run, for counters that only grow
+        self.cumulative: defaultdict[CellKey, Total] = defaultdict(Total)  # of the whole run
         self.client_counts: dict[str, dict[str, ClientCounts]] = {}  # worker -> node -> the newest
         self.wrong = Evidence()
         self.findings = Evidence()
@@ -116,8 +118,9 @@ class Timeline:
         add_counts(window, packed)
         merged = 0
         for cell in packed.get("c", ()):
-            add_cell(self.cumulative, cell)
-            merged += cell[3]
+            op, node, outcome, count, *_ = cell
+            self.cumulative[op, node, outcome].add(cell)
+            merged += count
         if merged:
             window.workers[worker] = window.workers.get(worker, 0) + merged
         if "g" in packed:

@@ -12,7 +12,7 @@ from telemetry.families import FAMILIES
 from telemetry.prometheus import ActiveToxic, LiveState, Metrics
 from telemetry.recorder import Recorder
 from telemetry.timeline import Timeline
-from telemetry.window import Cell, NodeState
+from telemetry.window import NodeState
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -221,7 +221,7 @@ def test_a_scrape_gives_way() -> None:
         nonlocal turns
         while True:
             turns += 1
-            line.cumulative["get", f"node{turns}", "hit"] = Cell(count=1, service={turns: 1})
+            line.cumulative["get", f"node{turns}", "hit"].add(["", "", "", 1, 1, 0, [turns, 1], []])
             gevent.sleep(0)
 
     other = gevent.spawn(work)
