@@ -32,13 +32,12 @@ OTHER_KINDS: Kind = ("other",)
 
 @dataclass(slots=True)
 class _Sample:
-    """`is_fresh` until it was taken for a report."""
+    """`detail` is None once it was taken for a report: its weight still tells what is wanted."""
 
     kind: Kind
     at_s: float
     weight: float
-    detail: Mapping[str, Any]
-    is_fresh: bool = True
+    detail: Mapping[str, Any] | None
 
 
 class Samples:
@@ -66,17 +65,25 @@ class Samples:
                 self._thin_out()
 
     def take(self) -> list[tuple[Kind, float, Mapping[str, Any]]]:
-        """Give (kind, weight, detail) of what was added since the last take and is still kept."""
-        fresh = [each for kept in self._kept.values() for each in kept if each.is_fresh]
-        for each in fresh:
-            each.is_fresh = False
-        return [(each.kind, each.weight, each.detail) for each in fresh]
+        """Return (kind, weight, detail) of what was added since the last take and is still kept.
+
+        Whoever takes has the details from now on; they are forgotten here.
+        """
+        found = []
+        for sample in self._all():
+            if sample.detail is not None:
+                found.append((sample.kind, sample.weight, sample.detail))
+                sample.detail = None
+        return found
 
     @property
     def kept(self) -> list[Mapping[str, Any]]:
-        """All samples, in order of their time."""
-        found = [each for kept in self._kept.values() for each in kept]
-        return [each.detail for each in sorted(found, key=lambda each: each.at_s)]
+        """All samples that were not taken, in order of their time."""
+        found = sorted(self._all(), key=lambda each: each.at_s)
+        return [each.detail for each in found if each.detail is not None]
+
+    def _all(self) -> list[_Sample]:
+        return [each for kept in self._kept.values() for each in kept]
 
     def _place(self, kind: Kind, at_s: float) -> tuple[Kind, int]:
         is_known = kind in self._kinds or len(self._kinds) < MAX_KINDS
@@ -93,7 +100,7 @@ class Samples:
 
     def _thin_out(self) -> None:
         """Make stretches twice as long."""
-        found = [each for kept in self._kept.values() for each in kept]
+        found = self._all()
         self._stretch_s *= 2
         self._kept, self._count = {}, 0
         for each in found:

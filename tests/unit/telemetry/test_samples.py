@@ -72,6 +72,9 @@ def test_each_is_taken_once() -> None:
     samples.add(GET, 3.0, {"at_s": 3.0}, 5.0)
     assert sorted(detail["at_s"] for _, _, detail in samples.take()) == [1.0, 3.0]
     assert samples.take() == []
+    assert samples.kept == []  # whoever took them has the details: they are not held twice
+    assert not samples.wants(GET, 3.5, 0.0)
+    assert samples.wants(GET, 3.5, 0.1)
 
 
 def test_they_reach_the_timeline() -> None:
