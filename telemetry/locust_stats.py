@@ -20,32 +20,30 @@ DECIMALS = 3
 
 _MARK = "_memquake_precise"
 
-KEPT_S = 600
+KEPT_S = 60
 """Seconds whose requests Locust's entries keep one by one; its own rates look back 12 s."""
 
-KEPT_ROWS = 720
-"""Rows of Locust's own charts, one each 5 s: an hour, then twice as far apart, and so on."""
+KEPT_ROWS = 120
+"""Rows of Locust's own charts, one each 5 s: ten minutes, then older ones further apart. A row
+takes a kilobyte."""
 
-MEMO_SIZE = 8_192
-"""Durations whose bucket is remembered: Locust asks twice for every request."""
-
-
-class _Memo(dict[int, float]):
-    """Whole microseconds -> milliseconds that stand for their bucket, the same in every process."""
-
-    def __missing__(self, us: int) -> float:
-        if len(self) >= MEMO_SIZE:
-            self.clear()
-        key = self[us] = round(middle_us(bucket_of(us)) / 1_000, 6)
-        return key
+_TABLE_SIZE = 16_384
+# Durations up to 16 ms are looked up, nearly all of them: Locust asks twice for every request.
 
 
-_memo = _Memo()
+def _bucket_ms(us: int) -> float:
+    """Return the milliseconds that stand for a bucket, the same in every process."""
+    return round(middle_us(bucket_of(us)) / 1_000, 6)
+
+
+_ONE_OF_EACH: dict[float, float] = {}  # a number is found in a dictionary by its identity first
+_BUCKETS_MS = tuple(_ONE_OF_EACH.setdefault(n, n) for n in map(_bucket_ms, range(_TABLE_SIZE)))
 
 
 def bucket_ms(response_time: float) -> float:
     """Give the milliseconds that stand for `response_time` (ms), within 0.8 % of it."""
-    return _memo[int(response_time * 1_000 + 0.5)]
+    us = int(response_time * 1_000 + 0.5)
+    return _BUCKETS_MS[us] if 0 <= us < _TABLE_SIZE else _bucket_ms(us)
 
 
 def shown(value: float | None, width: int) -> str:
