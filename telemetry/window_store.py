@@ -29,8 +29,9 @@ from telemetry.window import Cell, MachineLoad, NodeState, Pacing, Slice, Window
 OPEN_S = 30
 """Newest seconds kept plain: reports still add to them, and every screen reads them."""
 
-RECENT_S = 300
-"""Newest seconds kept one by one."""
+RECENT_S = 200
+"""Newest seconds kept one by one: more than a page's charts show, and all there are of them well
+before the fifth minute."""
 
 START_S = 60
 """First seconds kept one by one: a run warms up in them."""
@@ -38,14 +39,16 @@ START_S = 60
 FOLD_S = 10
 """One second in so many is a sample; then one in 20, in 40, as the run becomes longer."""
 
-MOST_FOLDS = 80
-"""Folds kept; with more, every other sample is given up."""
+MOST_FOLDS, FEWEST_FOLDS = 40, 10
+"""Folds kept; with more, every other sample is given up. With many nodes folds are large: then as
+many as MOST_BYTES hold, but no fewer than ten."""
 
 MOST_PROTECTED = 7_200
 """Seconds near faults kept one by one; packed, one takes 4 KB at 2,000 op/s."""
 
-MOST_REMARKABLE = 300
-"""Seconds kept because something happened in them; with more, the oldest lose that."""
+MOST_BYTES = 400_000
+"""Of folds, and as much again of the seconds kept because something happened in or beside them:
+the oldest lose that."""
 
 BESIDE_S = 3
 """A call that began so long before, or a breaker that opened then, is still part of it."""
@@ -256,14 +259,27 @@ class WindowStore:
                 self._merge(index, len(list(itertools.islice(row, FOLD_S))))
                 return
         free = [closed for closed in settled if not closed.is_protected]
-        remarkable = [closed for closed in free if closed.is_remarkable]
-        if len(remarkable) > MOST_REMARKABLE:
-            for closed in free[: free.index(remarkable[FOLD_S])]:
-                closed.is_kept = closed.is_remarkable = False
-        elif sum(closed.is_fold for closed in settled) > MOST_FOLDS:
+        self._make_room(
+            folds=[closed for closed in free if closed.is_fold],
+            samples=[closed for closed in free if closed.is_sample],
+            kept=[closed for closed in free if closed.is_kept],
+        )
+
+    def _make_room(
+        self, *, folds: list[_Closed], samples: list[_Closed], kept: list[_Closed]
+    ) -> None:
+        """Let seconds be merged where folds or kept seconds are too many.
+
+        Folds lie between samples, or between seconds that are kept: the rarer are not the reason.
+        """
+        limit = MOST_FOLDS if _bytes(folds) <= MOST_BYTES else FEWEST_FOLDS
+        if len(folds) > limit and len(samples) > len(folds) // 2:
             self._span *= 2
-            for closed in free:
-                closed.is_sample = closed.is_sample and self._is_sample(closed)
+            for closed in samples:
+                closed.is_sample = self._is_sample(closed)
+        elif len(folds) > limit or _bytes(kept) > MOST_BYTES:
+            for closed in kept[:FOLD_S]:
+                closed.is_kept = closed.is_remarkable = False
 
     # Reading -----------------------------------------------------------------------------------
 
@@ -286,10 +302,14 @@ class WindowStore:
 
     def bytes_held(self) -> int:
         """Return what the packed windows take, in bytes."""
-        return sum(len(c.held) for c in self._closed if isinstance(c.held, bytes))
+        return _bytes(self._closed)
 
     def _index(self, second: int) -> int:
         return bisect.bisect_right(self._closed, second, key=lambda closed: closed.second) - 1
+
+
+def _bytes(windows: list[_Closed]) -> int:
+    return sum(len(each.held) for each in windows if isinstance(each.held, bytes))
 
 
 def _merged(row: list[_Closed]) -> _Closed:

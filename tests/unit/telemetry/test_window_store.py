@@ -13,10 +13,11 @@ from client.operation import Outcome
 from telemetry import window_store
 from telemetry.histogram import bucket_of
 from telemetry.window import Cell, MachineLoad, NodeState, Pacing, Slice, Window
-from telemetry.window_store import FOLD_S, MOST_FOLDS, MOST_REMARKABLE, RECENT_S, WindowStore
+from telemetry.window_store import FEWEST_FOLDS, FOLD_S, MOST_FOLDS, RECENT_S, WindowStore
 
 Trouble = Callable[[Window], object]
-LONG = RECENT_S + 60 * FOLD_S
+LONG = RECENT_S + 35 * FOLD_S
+FAILED = "get", "node1", Outcome.TIMEOUT
 
 
 def quiet(window: Window) -> None:
@@ -36,7 +37,7 @@ def quiet(window: Window) -> None:
 
 def fail(window: Window) -> None:
     """Let one call of the second fail."""
-    window.cells["get", "node1", Outcome.TIMEOUT] = Cell(1)
+    window.cells[FAILED] = Cell(1)
 
 
 def run(seconds: int, troubles: dict[int, Trouble] | None = None) -> WindowStore:
@@ -97,7 +98,7 @@ def test_windows_stay_few_however_long_the_run() -> None:
     assert len(windows) <= RECENT_S + 60 + 2 * MOST_FOLDS + 4 * FOLD_S
     samples = [w.second for w in windows if w.is_sample and 60 <= w.second < 5_500]
     assert len(samples) >= MOST_FOLDS // 2 - 1
-    assert max(b - a for a, b in itertools.pairwise(samples)) <= 400
+    assert max(b - a for a, b in itertools.pairwise(samples)) <= 4 * 6_000 / MOST_FOLDS
     assert sum(w.length_s for w in windows) == 6_000
 
 
@@ -152,15 +153,29 @@ def test_protected_seconds_stay_single_and_are_samples() -> None:
     assert folded(store, [140, 222]) == [140, 222]
 
 
-def test_trouble_all_along_does_not_fill_the_memory() -> None:
+@pytest.mark.parametrize(
+    "apart_s", [pytest.param(1, id="all along"), pytest.param(20, id="now and then")]
+)
+def test_trouble_does_not_fill_the_memory(apart_s: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Past the limit the oldest troubled seconds become sums like others, and nothing is lost."""
-    seconds = 2_500
-    store = run(seconds, dict.fromkeys(range(seconds), fail))
+    seconds, most, one = 3_000, 20_000, 400  # bytes: one window has fewer, a fold too
+    monkeypatch.setattr(window_store, "MOST_BYTES", most)
+    store = run(seconds, dict.fromkeys(range(0, seconds, apart_s), fail))
     windows = list(store.windows(seconds - 1))
-    assert len(windows) <= RECENT_S + 60 + MOST_REMARKABLE + 2 * MOST_FOLDS + 4 * FOLD_S
-    assert sum(w.is_sample for w in windows if 60 <= w.second < 2_000) <= 2_000 / FOLD_S
-    assert sum(w.cells["get", "node1", Outcome.TIMEOUT].count for w in windows) == seconds
+    assert store.bytes_held() <= (RECENT_S + 60 + FOLD_S) * one + 2 * (most + 4 * FOLD_S * one)
     assert all(a.end == b.second for a, b in itertools.pairwise(windows))
+    failures = sum(w.cells.get(FAILED, Cell()).count for w in windows)
+    assert failures == len(range(0, seconds, apart_s))
+    old = [w for w in windows if 60 <= w.second < 2_500]
+    assert sum(w.is_sample for w in old) >= FEWEST_FOLDS // 2 - 1
+
+
+def test_large_folds_become_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With many nodes a fold is large: ten take their place, however long the run."""
+    monkeypatch.setattr(window_store, "MOST_BYTES", 1_000)
+    store = run(LONG)
+    assert sum(w.length_s > 1 for w in store.windows(LONG - 1)) >= FEWEST_FOLDS // 2
+    assert sum(w.length_s > 1 for w in store.windows(LONG - 1)) <= FEWEST_FOLDS + 1
 
 
 @settings(deadline=None, max_examples=60)
