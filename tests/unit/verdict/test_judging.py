@@ -142,6 +142,15 @@ def test_figures_have_units_and_snake_case_names() -> None:
     assert figures["throughput_dip"].value == pytest.approx(1 / 3, abs=0.01)
 
 
+def test_growth_of_memory_is_a_figure_with_the_record_of_the_run() -> None:
+    """What `no_leaks` leaves out of it, the harness's own record, is in the sum."""
+    facts = MadeUpRun(10).but(timeline_growth=3e6).facts()
+    (worker,) = facts.workers
+    figures = judge(facts).figures
+    assert figures["timeline_memory_growth"].value == 3e6
+    assert figures["memory_growth"].value == worker.rss_end - worker.rss_baseline + 3e6 > 3e6
+
+
 def test_servers_without_counts_are_judged_by_the_rest() -> None:
     """What needs the servers' counts does not apply where they have none, with the reason."""
     run = MadeUpRun(30).but(uncounted={"node1": "it does not answer `stats`"})
