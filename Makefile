@@ -51,8 +51,7 @@ check: setup-dev ## format, lint, types, who may import whom, what containers ma
 	@$(PYTHON_BIN) -m ruff check .
 	@$(PYTHON_BIN) -m mypy $(PACKAGES)
 	@.venv/bin/lint-imports --no-logo
-	@$(PYTHON_BIN) -m scripts.compose_policies
-	@$(PYTHON_BIN) -m scripts.manifests
+	@$(PYTHON_BIN) -m scripts.policies
 	@$(PYTHON_BIN) -m scripts.monitoring --check
 	@$(PYTHON_BIN) -m scripts.options_page --check
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from scripts.progress import Log, SetupError
 from scripts.python_env import PythonEnv
-from scripts.servers import ensure_toxiproxy, has_toxiproxy
 from scripts.system_packages import ensure_programs, missing_programs
+from scripts.tools import ensure_tools, missing_tools
 
 ROOT = Path(__file__).resolve().parent.parent
 LEVELS = ("runtime", "dev", "unit")
@@ -59,7 +59,10 @@ def remove_leftovers(tools: Path) -> None:
 
 def has_programs(tools: Path, level: str) -> bool:
     """Whether nothing is left to install besides Python packages."""
-    return not missing_programs(tools, for_tests=level == "dev") and has_toxiproxy(tools)
+    for_tests = level == "dev"
+    return not (
+        missing_programs(tools, for_tests=for_tests) or missing_tools(tools, for_tests=for_tests)
+    )
 
 
 def main(arguments: list[str]) -> int:
@@ -81,7 +84,7 @@ def main(arguments: list[str]) -> int:
             env.ensure(packages)
             if level != "unit":
                 ensure_programs(tools, log, for_tests=level == "dev")
-                ensure_toxiproxy(tools, log)
+                ensure_tools(tools, log, for_tests=level == "dev")
     except (SetupError, OSError) as error:
         tail = log.tail()
         if tail:

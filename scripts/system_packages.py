@@ -60,14 +60,14 @@ PROGRAMS = (
 
 def missing_programs(tools: Path, *, for_tests: bool) -> list[Program]:
     """Return what is not installed, without the optional programs that were declined today."""
-    declined = _declined(tools)
+    left_out = declined(tools)
     return [
         program
         for program in PROGRAMS
         if (for_tests or not program.for_tests)
         and (program.brew is not None or sys.platform == "linux")
         and not program.is_installed()
-        and program.name not in declined
+        and program.name not in left_out
     ]
 
 
@@ -89,7 +89,7 @@ def ensure_programs(tools: Path, log: Log, *, for_tests: bool) -> None:
                 f"manager and run make again"
             )
         log.say(f"{program.name} is not installed ({reason}): {program.without}")
-    _decline(tools, lacking)
+    decline(tools, [program.name for program in lacking])
 
 
 def _install(programs: Sequence[Program], log: Log) -> str:
@@ -130,7 +130,8 @@ def apt(*words: str) -> list[str]:
     return ["sudo", *([] if sys.stdin.isatty() else ["-n"]), *command]
 
 
-def _declined(tools: Path) -> set[str]:
+def declined(tools: Path) -> set[str]:
+    """Return the names of what could not be installed within the last day."""
     try:
         age_s = time.time() - (tools / DECLINED).stat().st_mtime
         return set((tools / DECLINED).read_text().split()) if age_s < NOT_AGAIN_FOR_S else set()
@@ -138,7 +139,8 @@ def _declined(tools: Path) -> set[str]:
         return set()
 
 
-def _decline(tools: Path, programs: Sequence[Program]) -> None:
-    if programs:
-        names = _declined(tools) | {program.name for program in programs}
-        (tools / DECLINED).write_text("".join(f"{name}\n" for name in sorted(names)))
+def decline(tools: Path, names: Sequence[str]) -> None:
+    """Keep names of optional programs that could not be installed, so that a day goes without."""
+    if names:
+        lines = sorted(declined(tools) | set(names))
+        (tools / DECLINED).write_text("".join(f"{name}\n" for name in lines))

