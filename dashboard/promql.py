@@ -1,8 +1,9 @@
 """Queries held against the list of metrics, without a Prometheus.
 
 Its rule: a query that cannot give data is an error: a metric that does not exist, a label it does
-not have, a value that label never has. Rules and panels go through the same check. It needs
-promql-parser, a package of development; nothing that runs imports this module.
+not have, a value that label never has. Rules and panels go through the same check. promql-parser,
+a package of development, reads the queries (nothing that runs imports this module); whether rules
+do what they should is for promtool.
 """
 
 from __future__ import annotations
@@ -17,54 +18,60 @@ import promql_parser as promql
 import yaml
 
 from telemetry.families import FAMILIES
-from telemetry.family import Family
 
 TARGET_LABELS = frozenset({"job", "instance"})
 """Given to every series by Prometheus when it scrapes."""
 
-BUILT_IN: Mapping[str, frozenset[str]] = {"up": TARGET_LABELS}
-"""Series that Prometheus makes itself and that are used here."""
+Series = Mapping[str, frozenset[str]]
+"""Labels by the name of a series."""
 
-NO_RECORDS: Mapping[str, frozenset[str]] = {}
-
-_FAMILIES: Mapping[str, Family] = {
-    series: family for family in FAMILIES for series in family.series
-}
 Rule = tuple[str, Mapping[str, Any]]
 """A rule of Prometheus's, after its name for people."""
+
+NONE: Series = {}
+KNOWN: Series = {"up": TARGET_LABELS} | {
+    series: family.queried_labels | TARGET_LABELS for family in FAMILIES for series in family.series
+}
+WORDS: Mapping[tuple[str, str], frozenset[str]] = {
+    (series, label): values.words
+    for family in FAMILIES
+    for label, values in family.labels.items()
+    for series in family.series
+    if values.words is not None
+}
+_LEGEND = re.compile(r"{{\s*(\w+)\s*}}")
+_RULE_LABEL = re.compile(r"\$labels\.(\w+)")
 
 
 class RulesError(Exception):
     """A file of rules cannot be read. One line."""
 
 
-_LEGEND = re.compile(r"{{\s*(\w+)\s*}}")
-_RULE_LABEL = re.compile(r"\$labels\.(\w+)")
+def problems(expression: str, *, legend: str = "", records: Series = NONE) -> list[str]:
+    """Return what is wrong with a query, in a line each.
 
-
-def problems(
-    expression: str, *, legend: str = "", records: Mapping[str, frozenset[str]] = NO_RECORDS
-) -> list[str]:
-    """Say what is wrong with a query, in a line each.
-
-    `legend` is a text with `{{label}}`; `records` are further series by name with their labels.
+    `legend` is a text with `{{label}}`; `records` are series beside those that are scraped.
     """
     try:
         parsed = promql.parse(expression)
     except ValueError as error:
         return [f"{expression!r} is no query: {error}"]
-    found = [line for each in _selectors(parsed) for line in _of_selector(each, records)]
+    known = {**KNOWN, **records}
+    nodes: list[Any] = []
+    promql.walk(parsed, pre_visit=nodes.append)
+    selectors = [node for node in nodes if isinstance(node, promql.VectorSelector)]
+    found = [line for selector in selectors for line in _of_selector(selector, known)]
     if found:
         return found  # what follows from it says nothing more
-    known = _labels(parsed, records)
-    wanted = _LEGEND.findall(legend)
-    found += [f"the result has no label {name}" for name in wanted if name not in known]
-    found += _of_grouping(parsed, records)
-    return found
+    there = _labels(parsed, known)
+    found = [
+        f"the result has no label {name}" for name in _LEGEND.findall(legend) if name not in there
+    ]
+    return found + [line for node in nodes for line in _of_grouping(node, known)]
 
 
 def rules(folder: Path) -> list[Rule]:
-    """Read the rules of all files of a folder, with a name for people. Raises RulesError."""
+    """Return the rules of all files of a folder, with a name for people. Raises RulesError."""
     found: list[Rule] = []
     for path in sorted(folder.glob("*.yml")):
         try:
@@ -79,105 +86,73 @@ def rules(folder: Path) -> list[Rule]:
 
 
 def recorded(found: Iterable[Rule]) -> dict[str, frozenset[str]]:
-    """Give the series that rules record, with their labels, in the order of the rules."""
+    """Return the series that rules record, with their labels, in the order of the rules."""
     series: dict[str, frozenset[str]] = {}
     for _, rule in found:
         if "record" in rule:
-            labels: frozenset[str] = frozenset()
-            with contextlib.suppress(ValueError):  # named by who looks at the query itself
-                labels = _labels(promql.parse(rule["expr"]), series)
-            series[rule["record"]] = labels
+            series[rule["record"]] = frozenset()
+            with contextlib.suppress(ValueError):  # named where the query itself is looked at
+                series[rule["record"]] = _labels(promql.parse(rule["expr"]), {**KNOWN, **series})
     return series
 
 
 def rule_problems(found: Iterable[Rule]) -> list[str]:
-    """Say what is wrong with rules, in a line each: queries, and labels named in texts."""
+    """Return what is wrong with rules, in a line each: queries, and labels named in texts."""
     everything = list(found)
     records = recorded(everything)
     lines = []
     for name, rule in everything:
         texts = " ".join(map(str, rule.get("annotations", {}).values()))
         legend = " ".join(f"{{{{{label}}}}}" for label in _RULE_LABEL.findall(texts))
-        for line in problems(rule["expr"], legend=legend, records=records):
-            lines.append(f"{name}: {line}")
+        lines += [
+            f"{name}: {line}" for line in problems(rule["expr"], legend=legend, records=records)
+        ]
     return lines
 
 
-def _selectors(parsed: Any) -> Iterator[Any]:
-    for node in _nodes(parsed):
-        if isinstance(node, promql.VectorSelector):
-            yield node
-
-
-def _nodes(parsed: Any) -> list[Any]:
-    nodes: list[Any] = []
-    promql.walk(parsed, pre_visit=nodes.append)
-    return nodes
-
-
-def _of_selector(selector: Any, records: Mapping[str, frozenset[str]]) -> list[str]:
-    name = selector.name
-    labels = _labels_of(name, records)
-    if labels is None:
-        return [f"there is no metric {name}"]
-    found = []
-    family = _FAMILIES.get(name)
+def _of_selector(selector: Any, known: Series) -> Iterator[str]:
+    name = selector.name or ""
+    if name not in known:
+        yield f"there is no metric {selector.name}"
+        return
     for matcher in selector.matchers.matchers:
-        if matcher.name not in labels:
-            found.append(f"{name} has no label {matcher.name}")
-        elif family is not None and matcher.name in family.labels:
-            words = family.labels[matcher.name].words
-            if words is not None and not _can_match(matcher, words):
-                found.append(f"{name}: {matcher.name} is never {matcher.value!r}")
-    return found
+        words = WORDS.get((name, matcher.name))
+        is_pattern = matcher.op in (promql.MatchOp.Re, promql.MatchOp.NotRe)
+        wanted = re.compile(matcher.value if is_pattern else re.escape(matcher.value))
+        if matcher.name not in known[name]:
+            yield f"{name} has no label {matcher.name}"
+        elif words is not None and not any(map(wanted.fullmatch, words)):
+            yield f"{name}: {matcher.name} is never {matcher.value!r}"
 
 
-def _can_match(matcher: Any, words: frozenset[str]) -> bool:
-    if matcher.op in (promql.MatchOp.Re, promql.MatchOp.NotRe):
-        return any(re.fullmatch(matcher.value, word) for word in words)
-    return matcher.value in words
-
-
-def _labels_of(name: str | None, records: Mapping[str, frozenset[str]]) -> frozenset[str] | None:
-    """Give the labels of a series, None when there is none of that name."""
-    name = name or ""
-    if name in _FAMILIES:
-        return _FAMILIES[name].queried_labels | TARGET_LABELS
-    return records.get(name) or BUILT_IN.get(name)
-
-
-def _of_grouping(parsed: Any, records: Mapping[str, frozenset[str]]) -> list[str]:
+def _of_grouping(node: Any, known: Series) -> Iterator[str]:
     """Find labels in `by` and `on` that what is grouped or joined does not have."""
-    found = []
-    for node in _nodes(parsed):
-        if isinstance(node, promql.AggregateExpr) and node.modifier is not None:
-            inside = _labels(node.expr, records)
-            lacking = [name for name in node.modifier.labels if name not in inside]
-            found += [f"cannot sum by {name}: what is summed does not have it" for name in lacking]
-        if isinstance(node, promql.BinaryExpr) and node.modifier and node.modifier.matching:
-            for side in (node.lhs, node.rhs):
-                inside = _labels(side, records)
-                names = node.modifier.matching.labels
-                lacking = [name for name in names if name not in inside]
-                found += [f"cannot join on {name}: one side does not have it" for name in lacking]
-    return found
+    inside, names, how = [], [], ""
+    if isinstance(node, promql.AggregateExpr) and node.modifier is not None:
+        inside, names, how = [node.expr], node.modifier.labels, "sum by"
+    elif isinstance(node, promql.BinaryExpr) and node.modifier and node.modifier.matching:
+        inside, names, how = [node.lhs, node.rhs], node.modifier.matching.labels, "join on"
+    for part in inside:
+        for name in names:
+            if name not in _labels(part, known):
+                yield f"cannot {how} {name}: what it is done to does not have it"
 
 
-def _labels(node: Any, records: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """Give the labels that the result of a query can have, as far as its form tells."""
+def _labels(node: Any, known: Series) -> frozenset[str]:
+    """Return the labels that the result of a query can have, as far as its form tells."""
     found: frozenset[str] = frozenset()
     match node:
         case promql.VectorSelector():
-            found = _labels_of(node.name, records) or frozenset()
+            found = known.get(node.name or "", found)
         case promql.MatrixSelector():
-            found = _labels(node.vector_selector, records)
+            found = _labels(node.vector_selector, known)
         case promql.AggregateExpr():
-            found = frozenset(node.modifier.labels) if node.modifier else frozenset()
+            found = frozenset(node.modifier.labels) if node.modifier else found
         case promql.BinaryExpr():
-            found = _labels(node.lhs, records) or _labels(node.rhs, records)
+            found = _labels(node.lhs, known) or _labels(node.rhs, known)
         case promql.Call():
-            found = frozenset().union(*(_labels(each, records) for each in node.args))
+            found = found.union(*(_labels(each, known) for each in node.args))
             found -= {"le"} if node.func.name == "histogram_quantile" else set()
         case promql.ParenExpr() | promql.UnaryExpr() | promql.SubqueryExpr():
-            found = _labels(node.expr, records)
+            found = _labels(node.expr, known)
     return found

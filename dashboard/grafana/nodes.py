@@ -2,133 +2,99 @@
 
 from __future__ import annotations
 
+from grafana_foundation_sdk.builders import timeseries
+
 from dashboard.grafana import queries as q
-from dashboard.grafana.choices import FAULTS, NODE, SCENARIO
-from dashboard.grafana.model import GREEN, RED, YELLOW, Dashboard, Panel, Query, Row
+from dashboard.grafana.panels import GREEN, RED, YELLOW, board, graph, query, states
 from telemetry import families as f
 
 BY_SERVER = "{{server}}"
-
-BREAKERS = Row(
-    title="Circuit breakers (of clients that tell)",
-    panels=(
-        Panel(
-            title="State",
-            about="The worst state that any load process has for the node.",
-            queries=[Query(expr=q.now(f.BREAKER_STATE, q.NODE), legend=BY_SERVER)],
-            kind="state-timeline",
-            words=(("0", "closed", GREEN), ("1", "half-open", YELLOW), ("2", "open", RED)),
-            width=12,
-        ),
-        Panel(
-            title="Changes of state",
-            about="All load processes together.",
-            queries=[
-                Query(
-                    expr=q.increase(f.BREAKER_TRANSITIONS, q.NODE, by="server, from, to"),
-                    legend="{{server}} {{from}} > {{to}}",
-                )
-            ],
-            width=12,
-        ),
-        Panel(
-            title="Failures",
-            about="What the clients counted since they were made, by kind.",
-            queries=[
-                Query(
-                    expr=q.summed(f.BREAKER_FAILURES, q.NODE, by="server, type"),
-                    legend="{{server}} {{type}}",
-                )
-            ],
-            width=12,
-        ),
-        Panel(
-            title="Requests",
-            about="What the clients counted since they were made, the prefill included.",
-            queries=[
-                Query(expr=q.summed(f.BREAKER_REQUESTS, q.NODE, by="server"), legend=BY_SERVER)
-            ],
-            width=12,
-        ),
-    ),
-)
+FAILED = q.rate(f.SERVER_OPERATIONS, q.NODE, 'status="failure"', by="server")
+ALL = q.rate(f.SERVER_OPERATIONS, q.NODE, 'status!="aborted"', by="server")
 
 
-def _connections(state: str) -> Panel:
-    return Panel(
-        title=f"Connections: {state}",
-        about="In the pools of all load processes.",
-        queries=[
-            Query(
-                expr=q.summed(f.POOL_CONNECTIONS, q.NODE, f'state="{state}"', by="server"),
-                legend=BY_SERVER,
-            )
-        ],
+def _connections(state: str) -> timeseries.Panel:
+    return graph(
+        f"Connections: {state}",
+        "In the pools of all load processes.",
+        query(q.summed(f.POOL_CONNECTIONS, q.NODE, f'state="{state}"', by="server"), BY_SERVER),
     )
 
 
-POOLS = Row(
-    title="Connection pools (of clients that tell)",
-    panels=(
-        *map(_connections, ("total", "active", "idle")),
-        Panel(
-            title="Connections made",
-            about="A second. In a steady run: none.",
-            queries=[Query(expr=q.rate(f.POOL_CREATED, q.NODE, by="server"), legend=BY_SERVER)],
-        ),
-        Panel(
-            title="Waiting for a connection (p99)",
-            about="Of calls that had to wait for one or open one; the others did not wait.",
-            queries=[
-                Query(expr=q.quantile(0.99, f.POOL_WAIT, q.NODE, by="server"), legend=BY_SERVER)
-            ],
-            unit="s",
-        ),
-        Panel(
-            title="No connection in time",
-            about="Operations a second that ended so.",
-            queries=[Query(expr=q.rate(f.POOL_ERRORS, q.NODE, by="server"), legend=BY_SERVER)],
-            unit="ops",
-        ),
-    ),
+TRAFFIC = (
+    graph(
+        "Operations a second",
+        "By the node the key lives on; without a name: batches over several nodes.",
+        query(ALL, BY_SERVER),
+    ).unit("ops"),
+    graph(
+        "Error rate",
+        "Share of the node's operations that failed. Red from 10 %.",
+        query(f"{FAILED} / ({ALL} > 0)", BY_SERVER),
+        red_from=0.1,
+    )
+    .unit("percentunit")
+    .max(1),
+    graph(
+        "Service time (p99)",
+        "From the call to its answer, of calls that were sent.",
+        query(q.quantile(0.99, f.SERVICE_TIME, q.NODE, by="server"), BY_SERVER),
+    ).unit("s"),
 )
 
-_FAILED = q.rate(f.SERVER_OPERATIONS, q.NODE, 'status="failure"', by="server")
-_ALL = q.rate(f.SERVER_OPERATIONS, q.NODE, 'status!="aborted"', by="server")
-
-TRAFFIC = Row(
-    title="Traffic by node",
-    panels=(
-        Panel(
-            title="Operations a second",
-            about="By the node the key lives on; without a name: batches over several nodes.",
-            queries=[Query(expr=_ALL, legend=BY_SERVER)],
-            unit="ops",
+BREAKERS = (
+    states(
+        "State",
+        "The worst state that any load process has for the node.",
+        query(q.now(f.BREAKER_STATE, q.NODE), BY_SERVER),
+        {"0": ("closed", GREEN), "1": ("half-open", YELLOW), "2": ("open", RED)},
+    ).height(7),
+    graph(
+        "Changes of state",
+        "All load processes together.",
+        query(
+            q.increase(f.BREAKER_TRANSITIONS, q.NODE, by="server, from, to"),
+            "{{server}} {{from}} > {{to}}",
         ),
-        Panel(
-            title="Error rate",
-            about="Share of the node's operations that failed. Red from 10 %.",
-            queries=[Query(expr=f"{_FAILED} / ({_ALL} > 0)", legend=BY_SERVER)],
-            unit="percentunit",
-            most=1,
-            steps=((None, GREEN), (0.1, RED)),
-        ),
-        Panel(
-            title="Service time (p99)",
-            about="From the call to its answer, of calls that were sent.",
-            queries=[
-                Query(expr=q.quantile(0.99, f.SERVICE_TIME, q.NODE, by="server"), legend=BY_SERVER)
-            ],
-            unit="s",
-        ),
-    ),
+    ).span(12),
+    graph(
+        "Failures",
+        "What the clients counted since they were made, by kind.",
+        query(q.summed(f.BREAKER_FAILURES, q.NODE, by="server, type"), "{{server}} {{type}}"),
+    ).span(12),
+    graph(
+        "Requests",
+        "What the clients counted since they were made, the prefill included.",
+        query(q.summed(f.BREAKER_REQUESTS, q.NODE, by="server"), BY_SERVER),
+    ).span(12),
 )
 
-NODES = Dashboard(
-    uid="memquake-nodes",
-    title="memquake: nodes",
-    about="Breakers, pools and traffic of each node. The shaded windows are the faults.",
-    rows=(TRAFFIC, BREAKERS, POOLS),
-    variables=(SCENARIO, NODE),
-    annotations=(FAULTS,),
+POOLS = (
+    *map(_connections, ("total", "active", "idle")),
+    graph(
+        "Connections made",
+        "A second. In a steady run: none.",
+        query(q.rate(f.POOL_CREATED, q.NODE, by="server"), BY_SERVER),
+    ),
+    graph(
+        "Waiting for a connection (p99)",
+        "Of calls that had to wait for one or open one; the others did not wait.",
+        query(q.quantile(0.99, f.POOL_WAIT, q.NODE, by="server"), BY_SERVER),
+    ).unit("s"),
+    graph(
+        "No connection in time",
+        "Operations a second that ended so.",
+        query(q.rate(f.POOL_ERRORS, q.NODE, by="server"), BY_SERVER),
+    ).unit("ops"),
+)
+
+NODES = board(
+    "memquake-nodes",
+    "memquake: nodes",
+    "Breakers, pools and traffic of each node. The shaded windows are the faults.",
+    {
+        "Traffic by node": TRAFFIC,
+        "Circuit breakers (of clients that tell)": BREAKERS,
+        "Connection pools (of clients that tell)": POOLS,
+    },
 )

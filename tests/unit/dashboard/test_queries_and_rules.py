@@ -51,6 +51,8 @@ def test_the_rules_ask_for_what_there_is() -> None:
         ("b", {"alert": "B", "expr": "memcache_users", "annotations": {"x": "{{ $labels.kind }}"}}),
         ("c", {"record": "users:max", "expr": "max by (job) (memcache_users)"}),
         ("d", {"alert": "D", "expr": 'users:max{instance="x"}'}),
+        ("e", {"record": "users:sum", "expr": "sum(memcache_users)"}),
+        ("f", {"alert": "F", "expr": "users:sum > 1"}),
     ]
     assert rule_problems(broken) == [
         "a: there is no metric memcache_error_rat",
