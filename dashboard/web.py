@@ -47,7 +47,6 @@ def install_web(session: Any, check_form: Any, metrics: Any) -> None:
     """
     environment = session.environment
     web_ui = environment.web_ui
-    app = web_ui.app
     base = (environment.parsed_options.web_base_path or "").rstrip("/")
     web_ui.template_args["extended_tabs"] = [
         *web_ui.template_args.get("extended_tabs", []),
@@ -57,18 +56,42 @@ def install_web(session: Any, check_form: Any, metrics: Any) -> None:
         *web_ui.template_args.get("extended_tables", []),
         {"key": TAB, "structure": [{"key": key, "title": title} for key, title in COLUMNS]},
     ]
+    pages = _Pages(session, check_form, metrics, base)
     # Flask would look the folder up by the module's name, which may be another module's by now.
     blueprint = Blueprint("memquake", __name__, url_prefix=base, root_path=str(PAGE.parent))
     guarded = web_ui.auth_required_if_enabled
+    for rule, name, view in (
+        ("/memquake", "page", guarded(_page)),
+        ("/memquake/state", "state", guarded(pages.state)),
+        ("/memquake/runs/<name>/<file>", "run_file", guarded(pages.run_file)),
+        ("/metrics", "metrics", pages.metrics),
+    ):
+        blueprint.add_url_rule(rule, name, view)
+    web_ui.app.register_blueprint(blueprint)
+    web_ui.app.before_request(pages.refuse_bad_form)
+    web_ui.app.after_request(pages.add_to_locusts)
 
-    def page() -> Response:
-        return Response(PAGE.read_text(encoding="utf-8"), mimetype="text/html")
 
-    def state() -> Response:
-        return jsonify(live_state(session, series=True))
+def _page() -> Response:
+    return Response(PAGE.read_text(encoding="utf-8"), mimetype="text/html")
 
-    def run_file(name: str, file: str) -> Response:
-        run = session.run
+
+class _Pages:
+    """What memquake answers in the web UI of one master session, below the path `base`."""
+
+    def __init__(self, session: Any, check_form: Any, metrics: Any, base: str) -> None:
+        self._session = session
+        self._check_form = check_form
+        self._metrics = metrics
+        self._base = base
+
+    def state(self) -> Response:
+        """Return what the live page shows, as JSON."""
+        return jsonify(live_state(self._session, series=True))
+
+    def run_file(self, name: str, file: str) -> Response:
+        """Return a file of the last run; 404 for any other."""
+        run = self._session.run
         if file not in RUN_FILES or run is None or name != run.folder.path.name:
             abort(404)
         plain = file.endswith((".jsonl", ".yaml"))
@@ -76,13 +99,16 @@ def install_web(session: Any, check_form: Any, metrics: Any) -> None:
             run.folder.path, file, mimetype="text/plain" if plain else None, max_age=0
         )
 
-    def metrics_page() -> Response:
-        body, content_type = metrics()
+    def metrics(self) -> Response:
+        """Return what Prometheus scrapes."""
+        body, content_type = self._metrics()
         return Response(body, content_type=content_type)
 
-    def refuse_bad_form() -> Response | None:
+    def refuse_bad_form(self) -> Response | None:
+        """Return the refusal of a form that cannot be started; None for every other request."""
         if request.method != "POST" or request.endpoint != "locust.swarm":
             return None
+        environment = self._session.environment
         host = request.form.get("host", "")
         try:
             options = options_with_form(environment.parsed_options, request.form)
@@ -90,28 +116,21 @@ def install_web(session: Any, check_form: Any, metrics: Any) -> None:
             why = f"Run time {error}"
         else:
             # What the host was filled in with is no choice.
-            why = check_form(options, "" if host == environment.host else host)
-            why = why or session.refuses_start()
+            why = self._check_form(options, "" if host == environment.host else host)
+            why = why or self._session.refuses_start()
         if why:
             return jsonify({"success": False, "message": why, "host": environment.host})
         _keep_run_time(environment.parsed_options, options.run_time)
         return None
 
-    def add_rows(response: Response) -> Response:
+    def add_to_locusts(self, response: Response) -> Response:
+        """Add the nodes' rows to Locust's statistics, and a link to its page."""
         if request.endpoint == STATS_ENDPOINT and response.is_json:
-            _add_rows(response, session)
+            _add_rows(response, self._session)
         elif request.endpoint == "locust.index" and response.mimetype == "text/html":
             html = response.get_data(as_text=True)
-            response.set_data(html.replace("</body>", LINK.format(base=base) + "</body>"))
+            response.set_data(html.replace("</body>", LINK.format(base=self._base) + "</body>"))
         return response
-
-    blueprint.add_url_rule("/memquake", "page", guarded(page))
-    blueprint.add_url_rule("/memquake/state", "state", guarded(state))
-    blueprint.add_url_rule("/memquake/runs/<name>/<file>", "run_file", guarded(run_file))
-    blueprint.add_url_rule("/metrics", "metrics", metrics_page)
-    app.register_blueprint(blueprint)
-    app.before_request(refuse_bad_form)
-    app.after_request(add_rows)
 
 
 def address_line(options: Any) -> str:
