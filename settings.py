@@ -8,7 +8,7 @@ nothing; it does not know Locust beyond the attribute names of its parsed option
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,21 +114,8 @@ def resolve_settings(options: Namespace) -> Settings:
     `ERRORS`). Touches nothing but the runs folder, which is made when it is missing.
     """
     addresses = tuple(parse_nodes(options.nodes)) if options.nodes else None
-    embedded = quantity(
-        options,
-        "embedded_nodes",
-        parse_count,
-        low=1,
-        high=MAX_EMBEDDED_NODES,
-        what=f"a number of nodes from 1 to {MAX_EMBEDDED_NODES}",
-    )
-    if options.toxiproxy_url and addresses is None:
-        raise ConfigError(
-            "--toxiproxy-url without --nodes: the embedded cluster has a Toxiproxy of its own; "
-            "give --nodes host:port,... as well, or leave --toxiproxy-url out"
-        )
+    embedded = _read_embedded(options, addresses)
     scenario = load_scenario(options.scenario)
-    time_scale, seed = read_time_scale(options), read_seed(options)
     budgets = read_budgets(options, scenario)
     client_options = read_client_options(options, scenario)
     users, rate = read_load(options, scenario)
@@ -137,11 +124,13 @@ def resolve_settings(options: Namespace) -> Settings:
             f"--arrivals {options.arrivals} needs a rate: --target-rate 0 is a closed loop, "
             "which plans no starts"
         )
+    time_scale, seed = read_time_scale(options), read_seed(options)
     names = [f"node{i + 1}" for i in range(len(addresses) if addresses else embedded)]
     plan: Plan | None = None
     if scenario.has_phases:
-        drawn = scenario.drawn(seed=seed, nodes=names)
-        drawn.check_load(users=users, target_rate=rate, nodes=len(names))
+        scenario.drawn(seed=seed, nodes=names).check_load(
+            users=users, target_rate=rate, nodes=len(names)
+        )
         plan = make_plan(
             scenario,
             seed=seed,
@@ -150,9 +139,7 @@ def resolve_settings(options: Namespace) -> Settings:
             recovers_within_s=budgets.get("recovers_within", RECOVERS_WITHIN_S),
         )
         seed, time_scale = plan.seed, plan.time_scale  # a plan file has its own
-        if addresses is not None and plan.faults:
-            refuse_foreign_processes(plan, agents=bool(options.node_control))
-            refuse_remote(addresses, options.toxiproxy_url, allow=bool(options.allow_remote_faults))
+        _refuse_foreign(options, plan, addresses)
     settings = Settings(
         addresses=addresses,
         embedded_nodes=embedded,
@@ -176,17 +163,40 @@ def resolve_settings(options: Namespace) -> Settings:
         budgets=budgets,
         runs_dir=read_runs_dir(options),
         write_report=not options.no_report,
-        prometheus_port=None
-        if options.prometheus_port in (None, "")
-        else quantity(
-            options, "prometheus_port", parse_count, low=1, high=65535, what="a port, 1 to 65535"
-        ),
+        prometheus_port=_read_port(options),
         earlier=read_earlier(options, scenario),
         load=read_user_options(options),
     )
     if settings.needs_proxies:
         refuse_unix_behind_proxies(addresses, scenario.name)
     return settings
+
+
+def _read_embedded(options: Namespace, addresses: Sequence[Address] | None) -> int:
+    """Return how many nodes are started where none are given."""
+    if options.toxiproxy_url and addresses is None:
+        raise ConfigError(
+            "--toxiproxy-url without --nodes: the embedded cluster has a Toxiproxy of its own; "
+            "give --nodes host:port,... as well, or leave --toxiproxy-url out"
+        )
+    what = f"a number of nodes from 1 to {MAX_EMBEDDED_NODES}"
+    return quantity(
+        options, "embedded_nodes", parse_count, low=1, high=MAX_EMBEDDED_NODES, what=what
+    )
+
+
+def _refuse_foreign(options: Namespace, plan: Plan, addresses: Sequence[Address] | None) -> None:
+    """Refuse faults of nodes that are given, where nobody has allowed or can carry them out."""
+    if addresses is not None and plan.faults:
+        refuse_foreign_processes(plan, agents=bool(options.node_control))
+        refuse_remote(addresses, options.toxiproxy_url, allow=bool(options.allow_remote_faults))
+
+
+def _read_port(options: Namespace) -> int | None:
+    if options.prometheus_port in (None, ""):
+        return None
+    what = "a port, 1 to 65535"
+    return quantity(options, "prometheus_port", parse_count, low=1, high=65535, what=what)
 
 
 def check_machine(settings: Settings) -> None:

@@ -51,11 +51,11 @@ def run_facts(run: MasterRun) -> RunFacts:
         found=found_counts(run.timeline),
         leftovers=run.driver.leftovers() if run.driver and void_s == math.inf else [],
         server_connections={
-            name: (before, run.connections_after[name])
-            for name, before in run.connections_before.items()
-            if name in run.connections_after
+            name: (before, run.servers.connections_after[name])
+            for name, before in run.servers.connections_before.items()
+            if name in run.servers.connections_after
         },
-        uncounted=dict(run.uncounted),
+        uncounted=dict(run.servers.uncounted),
         node_events=run.monitor.events(run.epoch or 0.0),
         stopped_early=run.stopped_early,
         is_void=void_s != math.inf,
@@ -88,7 +88,7 @@ def identity(run: MasterRun) -> dict[str, Any]:
         "client_under_test": agreed([member.client for member in members]),
         "versions": {
             **agreed([member.versions for member in members]),
-            "memcached": ", ".join(sorted(set(run.node_versions.values()))),
+            "memcached": ", ".join(sorted(set(run.servers.versions.values()))),
         },
     }
 

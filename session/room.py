@@ -80,7 +80,7 @@ def refuse_overflow(run: MasterRun) -> None:
         return
     names = [node.name for node in run.cluster.nodes]
     for name, count in run.monitor.evicted(names).items():
-        if count > run.items_before.get(name, 0):
+        if count > run.servers.items_before.get(name, 0):
             raise ClusterError(
                 f"the keys do not fit into the memory of {name}: it evicted {count:,} items while "
                 f"they were stored: {WAY_OUT}"

@@ -40,6 +40,7 @@ from session.patience import Patience
 from session.process_end import kill_silenced
 from session.room import refuse_what_does_not_fit
 from session.watch import (
+    ServerLooks,
     counted,
     is_silent,
     look_at_all,
@@ -78,6 +79,15 @@ class RunError(Exception):
     """The run cannot start. One line."""
 
 
+def _scenario_of(
+    settings: Settings, driver: FaultDriver | None, journal: Journal
+) -> ScenarioRunner | None:
+    if driver is None or settings.plan is None:
+        return None
+    driver.use(journal)
+    return ScenarioRunner(settings.plan, driver, journal)
+
+
 class MasterRun:
     """One run. Seconds count from `epoch`, a moment of this process's monotonic clock."""
 
@@ -113,15 +123,13 @@ class MasterRun:
         self.timeline = Timeline()
         self.writer = TimelineWriter(self.folder.file("timeline.jsonl"), self.timeline)
         self.monitor = NodeMonitor()
+        self.servers = ServerLooks()
         self.look_gate = BoundedSemaphore()
         self.reader = StatsReader()
         self._faults_on = False  # as the workers have been told
         self.journal = Journal(self.folder.file("journal.jsonl"), on_fault=self._tell_of_faults)
         guard.journal(self.folder.file("journal.jsonl"))
-        self.scenario: ScenarioRunner | None = None
-        if driver is not None and settings.plan is not None:
-            driver.use(self.journal)
-            self.scenario = ScenarioRunner(settings.plan, driver, self.journal)
+        self.scenario = _scenario_of(settings, driver, self.journal)
         self.epoch: float | None = None
         self.ended_s = 0.0
         self.void_from_s: float | None = None  # from here on the cluster itself was broken
@@ -136,11 +144,6 @@ class MasterRun:
         self.counted = False  # whether the session has taken the verdict over
         self.spawned = Event()
         self.spawned_users: dict[str, int] = {}  # by class, when the load ended
-        self.connections_before: dict[str, int] = {}
-        self.uncounted: dict[str, str] = {}  # nodes that do not count as memcached does -> why
-        self.items_before: dict[str, int] = {}
-        self.connections_after: dict[str, int] = {}
-        self.node_versions: dict[str, str] = {}
         self._points: dict[int, dict[str, float]] = {}
         self._greenlets: list[Any] = []
         self._driving: Any = None
@@ -218,13 +221,13 @@ class MasterRun:
         if self.driver is not None:
             self.driver.heal_all("before the start")
         self.collector.begin(self.id, self.timeline)
-        self.uncounted = without_statistics(self.cluster.nodes)
-        for name, why in self.uncounted.items():
+        self.servers.uncounted = without_statistics(self.cluster.nodes)
+        for name, why in self.servers.uncounted.items():
             say(f"{name} does not count as memcached does: {why}. {UNCOUNTED}")
         looks = look_at_all(self)
-        self.connections_before = counted(looks, CONNECTIONS)
-        self.items_before = counted(looks, "curr_items")
-        self.node_versions = server_versions(self.cluster.nodes)
+        self.servers.connections_before = counted(looks, CONNECTIONS)
+        self.servers.items_before = counted(looks, "curr_items")
+        self.servers.versions = server_versions(self.cluster.nodes)
         try:
             refuse_what_does_not_fit(self)
         except ClusterError as error:
@@ -449,7 +452,7 @@ class MasterRun:
             at_s = self.ended_s if seen is None or self.epoch is None else seen - self.epoch
             self.fleet.lost(worker, at_s)
         gevent.killall(self._greenlets, block=True)
-        self.connections_after = counted(look_at_the_end(self), CONNECTIONS)
+        self.servers.connections_after = counted(look_at_the_end(self), CONNECTIONS)
         try:
             self.writer.close()
         except OSError as error:

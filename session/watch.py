@@ -63,6 +63,18 @@ class Look:
         )
 
 
+@dataclass(kw_only=True)
+class ServerLooks:
+    """What the servers of a run told before and after its load, by node."""
+
+    connections_before: Mapping[str, int] = field(default_factory=dict)
+    connections_after: Mapping[str, int] = field(default_factory=dict)
+    items_before: Mapping[str, int] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    uncounted: Mapping[str, str] = field(default_factory=dict)
+    """Nodes that do not count as memcached does -> why."""
+
+
 def server_versions(nodes: Iterable[Node]) -> dict[str, str]:
     """Give node -> the version it tells, of the nodes that answer."""
     found = {}
@@ -115,7 +127,7 @@ def look_at_all(run: MasterRun) -> dict[str, Look]:
 def _look_at_all(run: MasterRun) -> dict[str, Look]:
     jobs = {
         node.name: gevent.spawn(
-            look_at, node, run.reader.stats, has_stats=node.name not in run.uncounted
+            look_at, node, run.reader.stats, has_stats=node.name not in run.servers.uncounted
         )
         for node in run.cluster.nodes
     }
@@ -123,7 +135,7 @@ def _look_at_all(run: MasterRun) -> dict[str, Look]:
     looks = {name: job.value or _late(name) for name, job in jobs.items()}
     is_full = False
     for name, look in looks.items():
-        if look.stats or (look.is_answered and name in run.uncounted):
+        if look.stats or (look.is_answered and name in run.servers.uncounted):
             for change in run.monitor.answered(name, look.at, look.stats):
                 is_full = is_full or change is NodeChange.FULL
                 if change not in (NodeChange.EVICTED, NodeChange.FULL):

@@ -10,7 +10,7 @@ from gevent.lock import BoundedSemaphore
 
 from cluster.node import Address, Node
 from session.node_monitor import NodeMonitor
-from session.watch import look_at_all
+from session.watch import ServerLooks, look_at_all
 
 NODE = Node(name="node1", address=("127.0.0.1", 1), direct=("127.0.0.1", 1))
 YIELDS = 20
@@ -38,7 +38,7 @@ def test_two_looks_at_once_are_no_reset_of_the_statistics() -> None:
         look_gate=BoundedSemaphore(),
         cluster=SimpleNamespace(nodes=[NODE]),
         reader=LateOnce(),
-        uncounted=(),
+        servers=ServerLooks(),
         monitor=NodeMonitor(),
         journal=SimpleNamespace(note=lambda *_, **__: None),
     )
