@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import os
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import IO, Protocol
 
 import psutil
 
+from cluster import spawning
 from cluster.errors import ClusterError
 from cluster.orphans import mark
 
@@ -55,9 +55,9 @@ class Child:
         # Appending, so that cutting the file short makes the child go on at its new end.
         fcntl.fcntl(self._log, fcntl.F_SETFL, flags | os.O_APPEND)
         try:
-            self._popen = subprocess.Popen(
+            self._popen = spawning.Popen(
                 self.argv,
-                stdin=subprocess.DEVNULL,
+                stdin=spawning.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
                 start_new_session=True,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cluster import spawning
 from cluster.orphans import mark
 from faults.errors import FaultError
 
@@ -50,7 +50,7 @@ class Guard:
 
     def __init__(self) -> None:
         self.acted: dict[str, str] = {}  # id of an undo -> why the guard carried it out itself
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: spawning.Popen[bytes] | None = None
         self._to_child = -1
         self._from_child = -1
         self._buffer = b""
@@ -79,12 +79,12 @@ class Guard:
         os.set_blocking(self._to_child, False)
         os.set_blocking(self._from_child, False)
         try:
-            self._process = subprocess.Popen(
+            self._process = spawning.Popen(
                 # Isolated and without site-packages: nothing of the environment can break it.
                 [sys.executable, "-I", "-S", str(CHILD)],
                 stdin=child_in,
                 stdout=child_out,
-                stderr=subprocess.DEVNULL,
+                stderr=spawning.DEVNULL,
                 start_new_session=True,
                 cwd="/",
                 env={**os.environ, **mark()},  # for the servers that it starts again

@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cluster import spawning
 from cluster.direct import access_in_use
 from faults.errors import FaultError
 from faults.guard_child import start_time
@@ -44,12 +44,12 @@ class Helper:
         self._link = ours
         self._buffer = b""
         try:
-            self._process = subprocess.Popen(
+            self._process = spawning.Popen(
                 # Isolated and without site-packages: nothing of the environment can break it.
                 [sys.executable, "-I", "-S", str(CHILD), json.dumps(told)],
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
-                stderr=subprocess.DEVNULL,
+                stderr=spawning.DEVNULL,
                 start_new_session=True,
                 cwd="/",
             )

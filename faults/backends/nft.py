@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cluster import spawning
 from faults.errors import FaultError
 from faults.guard_child import start_time
 
@@ -106,7 +106,7 @@ class Nft:
 
     def _run(self, command: Sequence[str], text: str) -> str:
         try:
-            done = subprocess.run(
+            done = spawning.run(
                 [self.program, *command],
                 input=text,
                 capture_output=True,
@@ -115,7 +115,7 @@ class Nft:
                 check=False,
                 env={**os.environ, "LC_ALL": "C"},
             )
-        except subprocess.TimeoutExpired:
+        except spawning.TimeoutExpired:
             raise FaultError(f"nft did not end within {self._deadline_s:g} s") from None
         except OSError as why:
             raise FaultError(f"nft cannot be run: {why}") from None
