@@ -140,6 +140,8 @@ def _against(name: str, thing: Object) -> Iterator[str]:
     for error in jsonschema.Draft202012Validator(schema).iter_errors(thing):
         why = error.schema.get("why")
         message = error.message if len(error.message) < 200 else f"breaks {error.validator}"
+        if why and isinstance(error.instance, str):  # what a pattern says is no help
+            message = error.instance[:60]
         yield f"{error.json_path[1:]}: {message}{f' ({why})' if why else ''}"
 
 

@@ -98,7 +98,7 @@ def test_each_mistake_in_a_dockerfile_is_named(old: str, new: str, said: str) ->
 SERVICE_BREACHES: dict[str, tuple[Callable[[Services], object], str]] = {
     "a tag latest": (
         lambda s: s["memcached-2"].update(image="memcached:latest"),
-        "memcached-2.image: 'memcached:latest' does not match",
+        "memcached-2.image: memcached:latest (an image is named by a tag",
     ),
     "no tag": (lambda s: s["grafana"].update(image="grafana/grafana"), "grafana.image: "),
     "a registry's port is no tag": (
@@ -107,11 +107,17 @@ SERVICE_BREACHES: dict[str, tuple[Callable[[Services], object], str]] = {
     ),
     "a tag that is latest unless a variable says otherwise": (
         lambda s: s["worker"].update(image="memquake:${TAG:-latest}"),
-        "worker.image: 'memquake:latest'",
+        "worker.image: memquake:latest (an image is",
     ),
-    "root by number": (lambda s: s["toxiproxy"].update(user="0:0"), "toxiproxy.user: '0:0'"),
-    "root by name": (lambda s: s["master"].update(user="root"), "master.user: 'root'"),
-    "root by a default": (lambda s: s["master"].update(user="${WHO:-0}"), "master.user: '0'"),
+    "root by number": (
+        lambda s: s["toxiproxy"].update(user="0:0"),
+        "toxiproxy.user: 0:0 (runs as root",
+    ),
+    "root by name": (lambda s: s["master"].update(user="root"), "master.user: root (runs as root"),
+    "root by a default": (
+        lambda s: s["master"].update(user="${WHO:-0}"),
+        "master.user: 0 (runs as root",
+    ),
     "whoever the image says": (
         lambda s: s["memcached-1"].pop("user"),
         "memcached-1: 'user' is a required property",
@@ -122,7 +128,7 @@ SERVICE_BREACHES: dict[str, tuple[Callable[[Services], object], str]] = {
     ),
     "a port on all addresses, in words": (
         lambda s: s["master"].update(ports=["0.0.0.0:8089:8089"]),
-        "master.ports[0].host_ip: '0.0.0.0' is not one of",
+        "master.ports[0].host_ip: 0.0.0.0 (a port on all addresses",
     ),
     "a port on all addresses, long": (
         lambda s: s["prometheus"].update(ports=[{"target": 9090, "published": "9090"}]),
@@ -231,7 +237,7 @@ WHERE = {"name": "all", "namespace": "memquake"}
 OBJECT_BREACHES: dict[str, tuple[Callable[[Objects], Any], str]] = {
     "tag latest": (
         lambda o: box(o).update(image="memquake:latest"),
-        "Deployment/worker.spec.template.spec.containers[0].image: 'memquake:latest' does not",
+        "Deployment/worker.spec.template.spec.containers[0].image: memquake:latest (an image is",
     ),
     "no tag": (lambda o: box(o).update(image="registry:5000/memquake"), "image is named by a tag"),
     "always pulled": (lambda o: box(o).update(imagePullPolicy="Always"), "a tag here never"),
@@ -331,11 +337,11 @@ OBJECT_BREACHES: dict[str, tuple[Callable[[Objects], Any], str]] = {
     ),
     "published port": (
         lambda o: the(o, "Service", "master")["spec"].update(type="NodePort"),
-        "Service/master.spec.type: 'ClusterIP' was expected",
+        "Service/master.spec.type: ",
     ),
     "load balancer": (
         lambda o: the(o, "Service", "master")["spec"].update(type="LoadBalancer"),
-        "Service/master.spec.type: 'ClusterIP' was expected",
+        "Service/master.spec.type: ",
     ),
     "external address": (
         lambda o: the(o, "Service", "master")["spec"].update(externalIPs=["192.0.2.1"]),
