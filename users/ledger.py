@@ -24,7 +24,7 @@ from users.bounds import Bounds
 from users.context import LoadContext, LoadSettings
 from users.counting import step
 from users.prefill import Item
-from users.short_lived import ShortLived
+from users.short_lived import TTL_S, ShortLived
 from users.steady import LONG_TTL_S
 from users.strangers import offers
 from users.values import check
@@ -46,7 +46,7 @@ MIX = {
     "expire": 4,
 }  # fmt: skip
 """In iterations. A batch checks 32 keys at the price of one operation, so that a short run at a low
-rate has its thousand checked reads."""
+rate has its thousand checked reads and its fifty keys that must be gone."""
 
 
 class LedgerUser(MemcacheUser):
@@ -107,6 +107,10 @@ class LedgerUser(MemcacheUser):
         items += [Item(key, self.new_value(key), LONG_TTL_S, stay=False) for key in self._brief]
         began = self._clock()
         self.prefill.store(items)
+        # Once their places are known. So a short run has looked for enough of them.
+        brief = {key: self.new_value(key) for key in self._brief}
+        failed = self.prefill.store_each(brief, TTL_S)
+        self._short_lived.stored(brief.keys() - failed)
         for version, (key, item) in enumerate(zip(own, items, strict=False), 1):
             self.book.known(key, version, item.value, began, LONG_TTL_S)
             self.accounts.keys[key] = self.book
@@ -209,17 +213,23 @@ class LedgerUser(MemcacheUser):
 
     def _read_many(self) -> None:
         accounts = self.accounts
-        batch = self.rng.sample(self._everybodys(), BATCH)
-        pages = {key: accounts.keys[key].pages[key] for key in batch}
+        due = self._short_lived.take_due(BATCH // 2)
+        known = self.rng.sample(self._everybodys(), BATCH - len(due))
+        batch = [*known, *(each.key for each in due)]
+        pages = {key: accounts.keys[key].pages[key] for key in known}
         self._answer: tuple[Mapping[str, Any], frozenset[str]] = {}, frozenset(batch)
         verified = self.get_many(batch)
         if verified is FAILED:
+            self._short_lived.give_back(due)
             return
         values, failed = self._answer
-        for key, page in pages.items():
+        for key in known:
             if key not in failed:
                 value = verified.get(key, FAILED) if key in values else None
-                self._compare(accounts.keys[key], key, page, value)
+                self._compare(accounts.keys[key], key, pages[key], value)
+        for each in due:
+            there = each.key in values or each.key in failed
+            self._short_lived.found(each, verified.get(each.key, FAILED) if there else None)
 
     def _finish_batch(
         self,

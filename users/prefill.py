@@ -183,6 +183,13 @@ class Prefill:
                 raise
             return None
 
+    def store_each(self, batch: Mapping[str, bytes], ttl_s: int) -> set[str]:
+        """Store keys one by one, once, where `store` has learnt that they live; give the failed."""
+        failed, _ = self._set_each(batch, ttl_s)
+        locations = self._context.locations
+        DIRECT.commands.update(locations[key] for key in batch.keys() - failed if key in locations)
+        return failed
+
     def _set_each(self, batch: Mapping[str, bytes], ttl_s: int) -> tuple[set[str], str]:
         failed, why = set(), ""
         for key, value in batch.items():

@@ -1,13 +1,14 @@
 """Keys that live for a second: each is stored, left alone, and read when it must be gone.
 
 A TTL that is dropped on the way, or taken for milliseconds, shows in no error and in no wrong
-value; only in a cache that gives what should have been forgotten.
+value; only in a cache that gives what should have been forgotten. Keys are looked for one by one,
+or several at once among others of a batch.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from users.accounts import Accounts
@@ -30,9 +31,11 @@ class Calling(Protocol):
         """Read a key: its value, None, or something else for a failure."""
 
 
-class _Due(NamedTuple):
+class Due(NamedTuple):
+    """A key that must be gone, and when to look for it."""
+
     key: str
-    at: float  # when to look
+    at: float
     is_again: bool = False
 
 
@@ -45,29 +48,48 @@ class ShortLived:
         self._user = user
         self._accounts = accounts
         self._free = deque(keys)
-        self._due: deque[_Due] = deque()
+        self._due: deque[Due] = deque()
         self._clock = clock
 
     def turn(self) -> bool:
         """Look for a key that must be gone, or store one that will be; False for neither."""
         if self._due and self._due[0].at <= self._clock():
-            self._look(self._due.popleft())
+            due = self._due.popleft()
+            self.found(due, self._user.get(due.key))
         elif self._free:
             self._store(self._free.popleft())
         else:
             return False
         return True
 
+    def stored(self, keys: Iterable[str]) -> None:
+        """Note that these have just been stored with `TTL_S`, by whoever did it."""
+        at = self._clock() + GONE_AFTER_S
+        for key in keys:
+            self._free.remove(key)
+            self._due.append(Due(key, at))
+
+    def take_due(self, most: int) -> list[Due]:
+        """Take up to `most` keys that are due, to look for them otherwise; each must be `found`."""
+        now, taken = self._clock(), []
+        while self._due and self._due[0].at <= now and len(taken) < most:
+            taken.append(self._due.popleft())
+        return taken
+
+    def give_back(self, taken: Sequence[Due]) -> None:
+        """Take keys back that could not be looked for."""
+        self._due.extendleft(reversed(taken))
+
     def _store(self, key: str) -> None:
         if self._user.set(key, self._user.new_value(key), TTL_S) is True:
-            self._due.append(_Due(key, self._clock() + GONE_AFTER_S))
+            self._due.append(Due(key, self._clock() + GONE_AFTER_S))
         else:
             self._free.append(key)
 
-    def _look(self, due: _Due) -> None:
-        value = self._user.get(due.key)
+    def found(self, due: Due, value: Any) -> None:
+        """Take what a read gave: a value, None, or something else for a failure."""
         if type(value) is bytes and not due.is_again:
-            self._due.append(_Due(due.key, self._clock() + AGAIN_AFTER_S, is_again=True))
+            self._due.append(Due(due.key, self._clock() + AGAIN_AFTER_S, is_again=True))
             return
         if type(value) is bytes:
             self._accounts.outlived(due.key, f"read {GONE_AFTER_S + AGAIN_AFTER_S:g} s after it")

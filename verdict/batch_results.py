@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from client.operation import FAILURES, Outcome
 from faults.effect import Effect
+from memquake.limits import LIMITS
 from telemetry.window import EMPTY, RAISED, Cell, Window
 from verdict.answers import held, inconclusive, not_applicable, percent
 from verdict.breaker import unavailable_targets
@@ -30,7 +31,7 @@ from verdict.tallies import Tallies
 from verdict.view import BATCHES, View
 
 NAME = "batches_kept"
-BATCHES_NEEDED = 50
+BATCHES_NEEDED = LIMITS[NAME].needed
 NAMES_NOTHING = "empty, and no failed key named"
 
 

@@ -10,17 +10,18 @@ import math
 from collections.abc import Set
 
 from faults.effect import Effect
+from memquake.limits import LIMITS
 from telemetry.histogram import lowest_us
 from telemetry.window import SLICES_A_SECOND, Cell
-from verdict.answers import held, not_applicable, percent
+from verdict.answers import held, inconclusive, not_applicable, percent
 from verdict.breaker import MOST_WAITS, opened_by, probe_allowance, unavailable_targets
 from verdict.compare import taken_back
-from verdict.evidence import calls, disturbances
+from verdict.evidence import calls, disturbances, lacking
 from verdict.model import CheckResult, Ruling
 from verdict.phases import FaultSpan
 from verdict.view import BATCHES, View
 
-BATCHES_NEEDED = 20
+BATCHES_NEEDED = LIMITS["batches_fail_fast"].needed
 SETTLE_S = 2  # for what a slow node still has on its way
 WAIT_SHARE = 0.5
 """A batch that took this share of the op_timeout waited, where no other node is slow."""
@@ -32,6 +33,8 @@ def batches_fail_fast(view: View) -> CheckResult:
     if not any(Effect.UNAVAILABLE in record.effects for record in view.facts.faults):
         return not_applicable(name, "no node was made unavailable")
     seconds, probes = _open_seconds(view)
+    if not seconds:
+        return not_applicable(name, "no second in which nothing but a node left alone was amiss")
     result = _judged(view, seconds, probes)
     if result.verdict is not Ruling.FAIL:
         return result
@@ -54,7 +57,10 @@ def _judged(view: View, seconds: Set[int], probes: float) -> CheckResult:
                 count += cell.count
                 waited += sum(n for b, n in cell.service.items() if lowest_us(b) >= threshold_us)
     if count < BATCHES_NEEDED:
-        return not_applicable(name, f"{count} batches while a node was cut off and left alone")
+        why = f"{count} batches while a node was cut off and left alone, {BATCHES_NEEDED} needed"
+        few = lacking("batches", count, BATCHES_NEEDED, seconds=sorted(seconds))
+        reason = view.because(why)
+        return inconclusive(name, reason, limit=view.limit(name), evidence=lambda: few)
     share = waited / count
     allowed = max(view.limit(name), min(MOST_WAITS, probes / count))
     why = f"{waited} of {count:,} batches waited over {threshold_us / 1000:.0f} ms"

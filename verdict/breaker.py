@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from client.operation import UNATTEMPTED
 from faults.effect import Effect
+from memquake.limits import LIMITS
 from telemetry.window import SLICES_A_SECOND
 from verdict.answers import answer, held, inconclusive, not_applicable, percent, worst
 from verdict.compare import taken_back
@@ -31,8 +32,8 @@ from verdict.phases import FaultSpan
 from verdict.sums import waiting_calls
 from verdict.view import View
 
-CALLS_TO_OPEN = 20
-CALLS_WHILE_OPEN = 100
+CALLS_TO_OPEN = LIMITS["breaker_opens_within"].needed
+CALLS_WHILE_OPEN = LIMITS["fails_fast_while_open"].needed
 WAITS_WHEN_OPEN = 0.10
 """Up to this share of a second's calls may wait when the breaker counts as open."""
 

@@ -13,6 +13,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 
+from memquake.limits import LIMITS
 from verdict.answers import MOST_CONTRIBUTORS, answer, held, inconclusive, percent
 from verdict.evidence import disturbances, lost_workers
 from verdict.model import CheckResult, Contributor, Ruling
@@ -21,7 +22,7 @@ from verdict.view import CPU_GROWTH, STOLEN, View
 P99_SLACK_MS = 2.0
 THROUGHPUT_KEPT = 0.95
 ERRORS_ALLOWED = 0.001
-WINDOWS_NEEDED = 5
+WINDOWS_NEEDED = LIMITS["unaffected_nodes_healthy"].needed
 LAG_FACTOR = 1.5
 """Lag beyond this multiple of the baseline's, and 2 ms more, is another machine than before."""
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from client.operation import Outcome
+from memquake.limits import LIMITS
 from telemetry.window import Window
 from verdict.answers import answer, held, inconclusive, percent, worst
 from verdict.compare import taken_back
@@ -23,7 +24,7 @@ from verdict.view import View
 from verdict.witness_connections import ConnectionStep, connection_steps
 
 NAME = "connections_kept"
-CALLS_NEEDED = 1_000
+CALLS_NEEDED = LIMITS[NAME].needed
 SETTLE_S = 10.0
 """So long after its end a fault may cost connections, and so may a server that began anew."""
 

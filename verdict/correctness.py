@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from client.operation import Outcome
+from memquake.limits import LIMITS
 from verdict.answers import held, inconclusive
 from verdict.evidence import kept_findings, lacking, outcomes
 from verdict.model import CheckResult, Contributor, WorkerFacts
 from verdict.view import View
 
-VERIFIED_HITS_NEEDED = 1_000
+VERIFIED_HITS_NEEDED = LIMITS["no_wrong_values"].needed
 
 SNAPSHOT_FINDINGS = frozenset({"snapshot_broken", "snapshot_contradicts"})
 """What the client says of itself is no call: `snapshot_true` judges these findings."""

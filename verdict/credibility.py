@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 
+from memquake.limits import LIMITS
 from telemetry.histogram import merged, percentile_us
 from verdict.answers import (
     MOST_CONTRIBUTORS,
@@ -37,7 +38,7 @@ from verdict.node_events import incidents, notes
 from verdict.phases import FaultSpan
 from verdict.view import CPU_LIMIT, View
 
-STEADY_SECONDS_NEEDED = 5
+STEADY_SECONDS_NEEDED = LIMITS["enough_requests"].needed
 BASELINE_ERRORS = 0.001
 P50_SLACK_MS = 0.2
 """Sub-millisecond medians move by this much from scheduling alone; that is no unsteadiness."""

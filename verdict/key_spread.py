@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from memquake.limits import LIMITS
 from verdict.answers import held, inconclusive, not_applicable, percent
 from verdict.compare import taken_back
 from verdict.evidence import lacking
@@ -17,7 +18,7 @@ from verdict.model import CheckResult, Contributor
 from verdict.view import View
 
 NAME = "load_spread"
-KEYS_NEEDED = 300
+KEYS_NEEDED = LIMITS[NAME].needed
 PREFILL = (-1.0, 0.0)
 """Keys are placed before second 0."""
 EXPECTED_NEEDED = 20

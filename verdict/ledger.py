@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from verdict.answers import Evidence, held, inconclusive, not_applicable
+from memquake.limits import LIMITS
+from verdict.answers import Evidence, held, inconclusive
 from verdict.correctness import evidence_line
 from verdict.evidence import Triple, by_second, kept_findings, lacking
 from verdict.model import CheckResult, Contributor, Figure, LedgerFacts, Ruling
@@ -27,8 +28,8 @@ from verdict.node_events import (
 )
 from verdict.view import View
 
-WRITES_NEEDED = 100
-EXPIRIES_NEEDED = 5
+WRITES_NEEDED = LIMITS["no_lost_writes"].needed
+EXPIRIES_NEEDED = LIMITS["ttl_kept"].needed
 COMMANDED = ", which somebody flushed or made count anew, perhaps the client under test"
 
 _EVIDENCE_CHARACTERS = 200
@@ -181,10 +182,13 @@ def ttl_kept(view: View) -> CheckResult:
     name = "ttl_kept"
     gone = sum(ledger.expired for ledger in ledgers_of(view))
     outlived = sum(ledger.outlived for ledger in ledgers_of(view))
-    if gone + outlived < EXPIRIES_NEEDED:
-        return not_applicable(name, f"{gone + outlived} keys were looked for after their time")
-    why = f"{outlived} of {gone + outlived} keys were still there after their time"
-    limit = view.limit(name)
+    limit, looked_for = view.limit(name), gone + outlived
+    if outlived <= limit and looked_for < EXPIRIES_NEEDED:
+        why = f"{looked_for} keys were looked for after their time, {EXPIRIES_NEEDED} needed"
+        few = lacking("keys that were looked for after their time", looked_for, EXPIRIES_NEEDED)
+        reason = view.because(why)
+        return inconclusive(name, reason, observed=outlived, limit=limit, evidence=lambda: few)
+    why = f"{outlived} of {looked_for} keys were still there after their time"
     shown = evidence_of(view, "outlived") if outlived > limit else ""
     return held(
         name,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from faults.effect import Effect
+from memquake.limits import LIMITS
 from verdict.answers import held, inconclusive, not_applicable, percent, worst
 from verdict.correctness import evidence_line
 from verdict.evidence import Triple, by_second, lacking, not_injected
@@ -21,8 +22,8 @@ from verdict.moved_keys import MovedKeys
 from verdict.phases import WARM_UP_S, FaultSpan
 from verdict.view import View
 
-CALLS_NEEDED = 100
-READS_NEEDED = 100
+CALLS_NEEDED = LIMITS["no_masked_misses"].needed
+READS_NEEDED = LIMITS["no_false_misses"].needed
 
 SERVED = 0.5
 """Servers that gave so many more misses than before, of those in question, may have given all."""
@@ -164,7 +165,7 @@ def no_false_misses(view: View) -> CheckResult:
     count = _total(false)
     reads = sum(ledger.reads for ledger in ledgers) + count
     if reads < READS_NEEDED:
-        why = view.because(f"{reads} checked reads, {READS_NEEDED} needed")
+        why = view.because(f"{reads:,} checked reads, {READS_NEEDED:,} needed")
         few = lacking("checked reads", reads, READS_NEEDED)
         return inconclusive(name, why, limit=limit, evidence=lambda: few)
     share = count / reads

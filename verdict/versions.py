@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from memquake.limits import LIMITS
 from verdict.answers import held, inconclusive
 from verdict.compare import taken_back
 from verdict.evidence import lacking
@@ -18,8 +19,8 @@ from verdict.moved_keys import MovedKeys
 from verdict.node_events import incidents, words_of
 from verdict.view import View
 
-UPDATES_NEEDED = 100
-READS_NEEDED = 1_000
+UPDATES_NEEDED = LIMITS["no_lost_updates"].needed
+READS_NEEDED = LIMITS["no_stale_reads"].needed
 
 DENIED = 20, 0.05
 """So many steps, and such a share of all, that find no counter where one is are no accident."""

@@ -111,7 +111,12 @@ ANSWERS = [
     _row("broken_answers:counts_elsewhere", "counts on no node", STILL, "no_lost_updates"),
     _row("broken_answers:lives_for_ever", "drops the TTL", WATCHED_LONG, "ttl_kept"),
     _row("broken_answers:adds_over", "add is set", WATCHED_LONG, "no_lost_updates"),
-    _row("broken_answers:batches_wait", "batches without breaker", HOLE, "batches_fail_fast"),
+    _row(
+        "broken_answers:batches_wait",
+        "batches without breaker",
+        (*HOLE, "-u", "120"),  # twelve in batches, each of which waits: fifty of them in 4 s
+        "batches_fail_fast",
+    ),
 ]
 
 WITNESSED = [

@@ -41,6 +41,9 @@ class MemoryClient:
         return self
 
     def get(self, key: str) -> Any:
+        return self._there(key)
+
+    def _there(self, key: str) -> Any:
         if self.ends.get(key, math.inf) <= self._clock.now:
             self.data.pop(key, None)
         return self.data.get(key)
@@ -65,7 +68,7 @@ class MemoryClient:
         return int(self.data[key])
 
     def get_many(self, keys: list[str]) -> Any:
-        return {key: self.data[key] for key in keys if key in self.data}
+        return {key: value for key in keys if (value := self._there(key)) is not None}
 
 
 @dataclass

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from memquake.limits import LIMITS
+from session.riders import RIDERS_A_PROCESS
 from users import ledger
 from users.base import FAILED
 from users.ledger import CHAINS, COUNTERS, MIX, SETS, SHORT_LIVED, LedgerUser
@@ -84,6 +86,20 @@ def test_a_short_run_at_a_low_rate_has_enough_of_everything(stage: Any) -> None:
     assert told["writes"] >= 100
     assert told["updates"] >= 100
     assert sum(MIX.values()) == 100
+
+
+def test_a_short_run_at_a_low_rate_looks_for_enough_keys_that_must_be_gone(stage: Any) -> None:
+    """Eight users with 40 iterations a second together, for 8 s."""
+    users = [stage.user(LedgerUser) for _ in range(RIDERS_A_PROCESS)]
+    for user in users:
+        user.prepare()
+    for _ in range(320 // RIDERS_A_PROCESS):
+        for user in users:
+            stage.clock.now += 0.025
+            user.iterate()
+    told = report(stage)
+    assert told["outlived"] == 0
+    assert told["expired"] >= LIMITS["ttl_kept"].needed
 
 
 def test_it_rides_along_without_being_counted(stage: Any) -> None:
@@ -241,6 +257,36 @@ def test_a_short_life_is_looked_after(stage: Any, is_kept: bool) -> None:
     turn_all(user)
     told = report(stage)
     assert (told["outlived"], told["expired"]) == ((10, 0) if is_kept else (0, 10))
+
+
+@pytest.mark.parametrize("is_kept", [True, False], ids=["dropped TTL", "late clock"])
+def test_a_batch_looks_for_what_must_be_gone(stage: Any, is_kept: bool) -> None:
+    """Half of a batch at the most, and again later for what is still there."""
+    good = stage.client.set
+    stage.client.override(set=lambda key, value, _: good(key, value))
+    user = ride(stage, 0)
+    for wait_s in (GONE_AFTER_S, AGAIN_AFTER_S):
+        user._read_many()
+        stage.clock.now += wait_s
+    if not is_kept:
+        for key in user._brief:
+            del stage.client.data[key]
+    user._read_many()
+    told = report(stage)
+    assert (told["outlived"], told["expired"]) == ((10, 0) if is_kept else (0, 10))
+    assert told["stale"] == told["wrong_updates"] == 0
+
+
+def test_a_batch_that_fails_looks_for_nothing(stage: Any) -> None:
+    """What was to be looked for is so later."""
+    user = ride(stage, 0)
+    stage.clock.now += GONE_AFTER_S
+    good = stage.client.get_many
+    stage.client.override(get_many=lambda keys: 1 / 0)
+    user._read_many()
+    stage.client.override(get_many=good)
+    user._read_many()
+    assert report(stage)["expired"] == SHORT_LIVED
 
 
 def turn_all(user: LedgerUser) -> None:

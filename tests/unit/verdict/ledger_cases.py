@@ -16,7 +16,7 @@ Row = tuple[str, str, Callable[[], MadeUpRun], str]
 MOVED = [("node2", 12, 9)]
 """Writes of keys of node2 that another node was found to have, by the second of their ack."""
 
-ENOUGH = LedgerFacts(writes=100, updates=100, reads=1_000)
+ENOUGH = LedgerFacts(writes=100, updates=100, reads=1_000, expired=50)
 
 
 def told(run: MadeUpRun, *, workers: int = 1, **changes: Any) -> MadeUpRun:
@@ -292,13 +292,14 @@ BEFORE: list[Row] = [
 ]
 
 EXPIRIES: list[Row] = [
-    ("ttl_kept", "all gone in time", lambda: told(MadeUpRun(20), expired=5), "PASS"),
-    ("ttl_kept", "one lives on", lambda: told(MadeUpRun(20), expired=4, outlived=1), "FAIL"),
-    ("ttl_kept", "hardly one", lambda: told(MadeUpRun(20), expired=4), "NOT_APPLICABLE"),
+    ("ttl_kept", "all gone in time", lambda: told(MadeUpRun(20), expired=50), "PASS"),
+    ("ttl_kept", "one lives on", lambda: told(MadeUpRun(20), expired=49, outlived=1), "FAIL"),
+    ("ttl_kept", "one of a few", lambda: told(MadeUpRun(20), expired=4, outlived=1), "FAIL"),
+    ("ttl_kept", "too few", lambda: told(MadeUpRun(20), expired=49), "INCONCLUSIVE"),
     (
         "ttl_kept",
         "one is allowed",
-        lambda: told(MadeUpRun(20), expired=4, outlived=1).but(budgets={"ttl_kept": 1.0}),
+        lambda: told(MadeUpRun(20), expired=49, outlived=1).but(budgets={"ttl_kept": 1.0}),
         "PASS",
     ),
 ]
@@ -350,7 +351,7 @@ FALSE_MISSES: list[Row] = [
     (
         "no_false_misses",
         "hardly a read",
-        lambda: told(MadeUpRun(20), reads=99),
+        lambda: told(MadeUpRun(20), reads=999),
         "INCONCLUSIVE",
     ),
 ]

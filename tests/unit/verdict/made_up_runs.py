@@ -177,7 +177,7 @@ class MadeUpRun:
             rss_baseline=100e6,
             rss_end=105e6,
             slots_in_use=0,
-            ledger=LedgerFacts(writes=1_000, updates=1_000, reads=10_000),
+            ledger=LedgerFacts(writes=1_000, updates=1_000, reads=10_000, expired=100),
             stalls={"watched": True, "client": 0, "others": 0, "kept": []},
             keys_placed=dict.fromkeys(self.names, 1_000),
         )

@@ -569,7 +569,13 @@ CASES: list[tuple[str, str, Make, str]] = [
         lambda: batches_in_an_outage(40).fault("node1", at=5, to=25, confirmed_at_s=None),
         "NOT_APPLICABLE",
     ),
-    ("batches_fail_fast", "no batches", run_with_outage, "NOT_APPLICABLE"),
+    ("batches_fail_fast", "no batches", run_with_outage, "INCONCLUSIVE"),
+    (
+        "batches_fail_fast",
+        "a fault that is over before any breaker has to be open",
+        lambda: MadeUpRun().fault("node2", to=11.0).outage("node2", 10.0, 11.0),
+        "NOT_APPLICABLE",
+    ),
     ("batches_fail_fast", "no fault", lambda: MadeUpRun(20), "NOT_APPLICABLE"),
     # breaker_spares_healthy_nodes
     ("breaker_spares_healthy_nodes", "spared", run_with_outage, "PASS"),
