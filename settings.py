@@ -21,6 +21,7 @@ from faults.plan import Plan, make_plan
 from faults.remote import refuse_foreign_processes, refuse_remote
 from faults.scenario import Scenario, load_scenario
 from memquake.limits import RECOVERS_WITHIN_S
+from memquake.ranges import Range
 from memquake.units import parse_count
 from options.of_client import read_client_options
 from options.of_nodes import (
@@ -181,7 +182,9 @@ def _read_embedded(options: Namespace, addresses: Sequence[Address] | None) -> i
         )
     what = f"a number of nodes from 1 to {MAX_EMBEDDED_NODES}"
     return quantity(
-        options, "embedded_nodes", parse_count, low=1, high=MAX_EMBEDDED_NODES, what=what
+        options,
+        "embedded_nodes",
+        Range(parse=parse_count, low=1, high=MAX_EMBEDDED_NODES, what=what),
     )
 
 
@@ -196,7 +199,9 @@ def _read_port(options: Namespace) -> int | None:
     if options.prometheus_port in (None, ""):
         return None
     what = "a port, 1 to 65535"
-    return quantity(options, "prometheus_port", parse_count, low=1, high=65535, what=what)
+    return quantity(
+        options, "prometheus_port", Range(parse=parse_count, low=1, high=65535, what=what)
+    )
 
 
 def check_machine(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 # Python looks in the working directory first, where a service has a `client` or `cluster` as well.
@@ -29,11 +29,10 @@ from faults.replay import replay
 from faults.rerun import sigterm_as_interrupt
 from faults.shrink import MOST_RUNS, End
 from faults.shrinking import shrink
-from memquake.units import parse_count, parse_ratio
+from memquake.ranges import SEED, TIME_SCALE, Number, Range
 
 OTHER = 1
 USAGE_ERROR = 2
-MAX_SEED = 2**63  # the same as options.of_run takes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,19 +92,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _seed(text: str) -> int:
     """Read a seed as Locust's command line takes it."""
-    value = _read(parse_count, text)
-    if value > MAX_SEED:
-        raise argparse.ArgumentTypeError(f"{text} is too much: give {MAX_SEED} or less")
-    return int(value)
+    return _read(SEED, text)
 
 
 def _scale(text: str) -> float:
-    return _read(parse_ratio, text)
+    return _read(TIME_SCALE, text)
 
 
-def _read(parse: Callable[[str], float], text: str) -> float:
+def _read(allowed: Range[Number], text: str) -> Number:
     try:
-        return parse(text)
+        return allowed.read(text)
     except ValueError as why:
         raise argparse.ArgumentTypeError(str(why)) from None
 

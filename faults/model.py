@@ -20,14 +20,14 @@ from faults.together import misfit
 from faults.waiting import Delay, check_waiting
 from faults.yamltext import Place, Text
 from memquake.limits import LIMITS, LimitError, parse_limit
-from memquake.units import Duration, PositiveDuration, Rate, Share, spell_seconds
+from memquake.ranges import TARGET_RATE, TIMEOUT, USERS
+from memquake.units import Duration, PositiveDuration, Share, spell_seconds
 
 STABILIZATION_S = 30.0  # the baseline: 28 windows once the first 2 s are left out
 RECOVERY_S = 60.0
 TESTING_S = 30.0  # of a scenario that has phases and no fault
 DEFAULT_USERS = 40
 DEFAULT_RATE = 800.0  # iterations a second, all users and workers together; ADR 13
-MOST_USERS = 100_000
 
 _FAULTS = TypeAdapter(tuple[AnyFault, ...])
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.+-]{0,59}")
@@ -61,6 +61,7 @@ def _limits(raw: Any) -> Any:
 
 Name = Annotated[str, BeforeValidator(_name)]
 Line = Annotated[str, BeforeValidator(_line)]
+Timeout = Annotated[float, BeforeValidator(TIMEOUT.read)]
 Budgets = Annotated[Mapping[str, float], BeforeValidator(_limits)]
 
 
@@ -77,16 +78,16 @@ class Load(BaseModel):
     """The load this scenario was made for; the command line overrides it."""
 
     model_config = STRICT
-    users: int | None = Field(default=None, ge=1, le=MOST_USERS, strict=True)
-    target_rate: Rate | None = None
+    users: Annotated[int, BeforeValidator(USERS.read)] | None = None
+    target_rate: Annotated[float, BeforeValidator(TARGET_RATE.read)] | None = None
 
 
 class Client(BaseModel):
     """Settings of the client that this scenario needs."""
 
     model_config = STRICT
-    op_timeout: PositiveDuration | None = None
-    connect_timeout: PositiveDuration | None = None
+    op_timeout: Timeout | None = None
+    connect_timeout: Timeout | None = None
     failover: Literal["fail", "rehash"] | None = None
 
 

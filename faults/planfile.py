@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from faults.attributes import AttributeProblem, spec_of
 from faults.explaining import explain, keys_of
@@ -22,11 +22,13 @@ from faults.model import Budgets, Client, Load, Name
 from faults.planned import Plan, PlannedFault
 from faults.yamltext import Place, Text, read_text
 from memquake.nearest import nearest
+from memquake.ranges import SEED, TIME_SCALE
 from memquake.units import Duration, PositiveDuration, Share
 
 FORMAT = 1
 SLACK_S = 1e-6  # the last digit of a time in a plan
 
+Seed = Annotated[int, BeforeValidator(SEED.read)]
 Option = str | int | float | bool | list[str]
 
 
@@ -51,8 +53,8 @@ class _File(BaseModel):
     plan: Literal[1]
     scenario: Name
     description: str = ""
-    seed: int = Field(ge=0)
-    time_scale: float = Field(gt=0, allow_inf_nan=False)
+    seed: Seed
+    time_scale: Annotated[float, BeforeValidator(TIME_SCALE.read)]
     nodes: tuple[str, ...] = Field(min_length=1)
     stabilization: PositiveDuration
     testing: PositiveDuration
@@ -70,7 +72,7 @@ class _Endless(BaseModel):
     model_config = STRICT
     plan: Literal[1]
     scenario: Name
-    seed: int = Field(ge=0)
+    seed: Seed
     options: dict[str, Option] = Field(default_factory=dict)
 
 

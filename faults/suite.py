@@ -21,18 +21,12 @@ from faults.named import SUFFIXES, expanded, find, named
 from faults.scenario import FOLDER, Summary, load_scenario, scenario_names
 from faults.yamltext import Text, read_file
 from memquake.nearest import nearest
-from memquake.units import PositiveDuration, parse_ratio
+from memquake.ranges import SEED, TIME_SCALE
+from memquake.units import PositiveDuration
 
 SUITES = FOLDER / "suites"
 CONTROL = "none"  # nothing breaks: whatever else is picked, it comes first
 MOST_ENTRIES = 1000
-
-
-def _scale(raw: Any) -> float:
-    number = parse_ratio(raw)
-    if number <= 0:
-        raise ValueError(f"{raw} is no factor above 0")
-    return number
 
 
 class _Entry(BaseModel):
@@ -40,8 +34,8 @@ class _Entry(BaseModel):
 
     model_config = STRICT
     scenario: str
-    time_scale: Annotated[float, BeforeValidator(_scale)] | None = None
-    seed: int | None = Field(default=None, ge=0, strict=True)
+    time_scale: Annotated[float, BeforeValidator(TIME_SCALE.read)] | None = None
+    seed: Annotated[int, BeforeValidator(SEED.read)] | None = None
     duration: PositiveDuration | None = None  # of a scenario that has no end of its own
 
     @model_validator(mode="before")

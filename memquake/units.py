@@ -215,4 +215,3 @@ def _added_up(text: str, units: Mapping[str, Decimal]) -> Decimal | None:
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 PositiveDuration = Annotated[float, BeforeValidator(parse_positive_duration)]
 Share = Annotated[float, BeforeValidator(parse_share)]
-Rate = Annotated[float, BeforeValidator(parse_rate)]

@@ -10,6 +10,7 @@ from cluster.errors import ClusterError
 from cluster.external import parse_nodes
 from cluster.node import Address, spell
 from faults.scenario import Scenario
+from memquake.ranges import TIMEOUT, Range
 from memquake.units import parse_count, parse_share
 from options.words import ConfigError, choice, quantity, seconds
 from users.clients import ClientOptions
@@ -69,20 +70,17 @@ def read_client_options(options: Namespace, scenario: Scenario) -> ClientOptions
     if options.op_timeout in (None, "") and "op_timeout" in wish:
         op_timeout = float(wish["op_timeout"])
     else:
-        op_timeout = seconds(options, "op_timeout", low=0.001, high=600, default="500ms")
+        op_timeout = quantity(options, "op_timeout", TIMEOUT, default="500ms")
     if options.connect_timeout in (None, "") and "connect_timeout" in wish:
         connect_timeout = float(wish["connect_timeout"])
     else:
-        connect_timeout = seconds(options, "connect_timeout", low=0.001, high=600, default="250ms")
+        connect_timeout = quantity(options, "connect_timeout", TIMEOUT, default="250ms")
     failover, gutter_nodes = read_failover(options, str(wish.get("failover", "fail")))
     return ClientOptions(
         pool_size=quantity(
             options,
             "pool_size",
-            parse_count,
-            low=1,
-            high=100_000,
-            what="connections a node, 1 or more",
+            Range(parse=parse_count, low=1, high=100_000, what="connections a node, 1 or more"),
         ),
         op_timeout=op_timeout,
         connect_timeout=connect_timeout,
@@ -121,34 +119,25 @@ def _breaker(options: Namespace) -> dict[str, Any]:
         values["consecutive_failures"] = quantity(
             options,
             "breaker_failures",
-            parse_count,
-            low=1,
-            high=100_000,
-            what="a number of failures, 1 or more",
+            Range(parse=parse_count, low=1, high=100_000, what="a number of failures, 1 or more"),
         )
     if options.breaker_open_time not in (None, ""):
-        values["open_s"] = seconds(options, "breaker_open_time", low=0.01, high=3600)
+        values["open_s"] = quantity(options, "breaker_open_time", seconds(0.01, 3600))
     if options.breaker_probes not in (None, ""):
         values["half_open_probes"] = quantity(
             options,
             "breaker_probes",
-            parse_count,
-            low=1,
-            high=1000,
-            what="a number of probes, 1 or more",
+            Range(parse=parse_count, low=1, high=1000, what="a number of probes, 1 or more"),
         )
     if options.breaker_open_max not in (None, ""):
-        values["open_max_s"] = seconds(options, "breaker_open_max", low=0.01, high=3600)
+        values["open_max_s"] = quantity(options, "breaker_open_max", seconds(0.01, 3600))
     if options.breaker_slow_call not in (None, ""):
-        values["slow_call_s"] = seconds(options, "breaker_slow_call", low=0.001, high=600)
+        values["slow_call_s"] = quantity(options, "breaker_slow_call", TIMEOUT)
     if options.breaker_slow_rate not in (None, ""):
         values["slow_call_rate"] = quantity(
             options,
             "breaker_slow_rate",
-            parse_share,
-            low=0.001,
-            high=1,
-            what="a share above 0, up to 1",
+            Range(parse=parse_share, low=0.001, high=1, what="a share above 0, up to 1"),
         )
     for name in ("counted", "ignored"):
         words = str(getattr(options, f"breaker_{name}") or "")
@@ -167,8 +156,5 @@ def _guard_share(options: Namespace) -> float | None:
     return quantity(
         options,
         "breaker_guard",
-        parse_share,
-        low=0,
-        high=0.999,
-        what="a share of the nodes below 1",
+        Range(parse=parse_share, low=0, high=0.999, what="a share of the nodes below 1"),
     )

@@ -11,12 +11,11 @@ from faults.model import DEFAULT_RATE, DEFAULT_USERS
 from faults.plan import Plan
 from faults.scenario import Scenario
 from memquake.limits import parse_budget
+from memquake.ranges import SEED, TARGET_RATE, TIME_SCALE, USERS, Range
 from memquake.units import (
     parse_count,
     parse_duration,
     parse_number,
-    parse_rate,
-    parse_ratio,
     parse_size,
 )
 from options.words import ConfigError, choice, path, quantity, seconds
@@ -26,7 +25,6 @@ from verdict.model import EarlierRun
 
 DEFAULT_SEED = 1  # a fixed seed: two runs of one command line break the same node
 HEADLESS_SECONDS = 60.0  # a headless run of `none` without -t ends by itself after this
-MAX_USERS = 100_000  # as in a scenario file; each is a greenlet with keys of its own
 MAX_ROUNDS = 10_000
 MAX_RETRIES = 100
 _ARRIVALS = ("constant", "poisson")
@@ -61,19 +59,14 @@ def read_budgets(options: Namespace, scenario: Scenario) -> dict[str, float]:
 def read_load(options: Namespace, scenario: Scenario) -> tuple[int, float]:
     """Give users and iterations a second; ConfigError."""
     users = options.num_users if options.num_users is not None else scenario.users or DEFAULT_USERS
-    if not 1 <= users <= MAX_USERS:
-        raise ConfigError(f"--users {users} is out of range: give 1 to {MAX_USERS}")
+    try:
+        USERS.read(users)
+    except ValueError as why:
+        raise ConfigError(f"--users {why}") from None
     if options.target_rate in (None, ""):
         rate = DEFAULT_RATE if scenario.target_rate is None else scenario.target_rate
     else:
-        rate = quantity(
-            options,
-            "target_rate",
-            parse_rate,
-            low=0,
-            high=1e7,
-            what="iterations a second, 0 for closed loop",
-        )
+        rate = quantity(options, "target_rate", TARGET_RATE)
     return int(users), float(rate)
 
 
@@ -81,23 +74,22 @@ def read_time_scale(options: Namespace) -> float:
     """Give the factor on the scenario's own times."""
     if options.time_scale in (None, ""):
         return 1.0
-    what = "a factor above 0, such as 0.3"
-    return quantity(options, "time_scale", parse_ratio, low=1e-6, high=1000, what=what)
+    return quantity(options, "time_scale", TIME_SCALE)
 
 
 def read_seed(options: Namespace) -> int:
     """Give the seed that the command line says, or the usual one."""
     if options.seed in (None, ""):
         return DEFAULT_SEED
-    return quantity(
-        options, "seed", parse_count, low=0, high=2**63, what="a whole number, 0 or more"
-    )
+    return quantity(options, "seed", SEED)
 
 
 def read_rounds(options: Namespace) -> int | None:
     """Give how often everything is run, None for until it is stopped."""
     what = f"how many rounds, 1 to {MAX_ROUNDS}"
-    rounds = quantity(options, "repeat", parse_count, low=1, high=MAX_ROUNDS, what=what)
+    rounds = quantity(
+        options, "repeat", Range(parse=parse_count, low=1, high=MAX_ROUNDS, what=what)
+    )
     if options.loop and rounds != 1:
         raise ConfigError("--loop goes round until it is stopped: leave --repeat out, or --loop")
     return None if options.loop else rounds
@@ -106,7 +98,9 @@ def read_rounds(options: Namespace) -> int | None:
 def read_retries(options: Namespace) -> int:
     """Give how often a scenario is run again while its run proves nothing."""
     what = f"how many runs more, 0 to {MAX_RETRIES}"
-    return quantity(options, "retries", parse_count, low=0, high=MAX_RETRIES, what=what)
+    return quantity(
+        options, "retries", Range(parse=parse_count, low=0, high=MAX_RETRIES, what=what)
+    )
 
 
 def read_duration(options: Namespace, plan: Plan | None) -> float | None:
@@ -152,28 +146,24 @@ def read_user_options(options: Namespace) -> dict[str, Any]:
         "zipf_alpha": quantity(
             options,
             "zipf_alpha",
-            parse_number,
-            low=0.01,
-            high=10,
-            what="an exponent from 0.01 to 10",
+            Range(parse=parse_number, low=0.01, high=10, what="an exponent from 0.01 to 10"),
         ),
         "protection": choice(options, "protection", _PROTECTIONS),
-        "origin_latency_s": seconds(options, "origin_latency", low=0, high=60),
+        "origin_latency_s": quantity(options, "origin_latency", seconds(0, 60)),
         "stampede_ttl_s": quantity(
             options,
             "stampede_ttl",
-            _whole_seconds,
-            low=1,
-            high=86_400,
-            what="whole seconds, such as 2 or 2s",
+            Range(parse=_whole_seconds, low=1, high=86_400, what="whole seconds, such as 2 or 2s"),
         ),
         "arrivals": choice(options, "arrivals", _ARRIVALS),
         "value_size": quantity(
             options,
             "value_size",
-            parse_size,
-            low=0,
-            high=1_000_000,
-            what="bytes from 0 to 1000000, such as 100 or 64KB",
+            Range(
+                parse=parse_size,
+                low=0,
+                high=1_000_000,
+                what="bytes from 0 to 1000000, such as 100 or 64KB",
+            ),
         ),
     }

@@ -6,51 +6,31 @@ and what would do.
 
 from __future__ import annotations
 
-import math
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
+from memquake.ranges import Number, Range
 from memquake.units import parse_duration, spell_seconds
-
-Number = TypeVar("Number", int, float)
 
 
 class ConfigError(Exception):
     """What the user asked for cannot be done. One line: what is wrong and how to mend it."""
 
 
-def quantity(
-    options: Namespace,
-    name: str,
-    parse: Callable[[Any], Number],
-    *,
-    low: float,
-    high: float = math.inf,
-    what: str,
-    default: str = "",
-) -> Number:
-    """Return an option as one of memquake.units reads it, from `low` to `high`.
-
-    Raises ConfigError, which says `what` to give.
-    """
+def quantity(options: Namespace, name: str, allowed: Range[Number], *, default: str = "") -> Number:
+    """Return an option as its range reads it; ConfigError."""
     raw = getattr(options, name)
-    raw = default if raw in (None, "") else raw
-    flag = "--" + name.replace("_", "-")
     try:
-        value = parse(raw)
+        return allowed.read(default if raw in (None, "") else raw)
     except ValueError as why:
-        raise ConfigError(f"{flag} {why}: give {what}") from None
-    if not low <= value <= high:
-        raise ConfigError(f"{flag} {raw} is out of range: give {what}")
-    return value
+        raise ConfigError(f"--{name.replace('_', '-')} {why}") from None
 
 
-def seconds(options: Namespace, name: str, *, low: float, high: float, default: str = "") -> float:
-    """Return a duration such as 500ms or 2s in seconds; ConfigError."""
+def seconds(low: float, high: float) -> Range[float]:
+    """Return the range of durations from `low` to `high` seconds."""
     what = f"a duration from {spell_seconds(low)} to {spell_seconds(high)}"
-    return quantity(options, name, parse_duration, low=low, high=high, what=what, default=default)
+    return Range(parse=parse_duration, low=low, high=high, what=what)
 
 
 def path(options: Namespace, name: str) -> Path:

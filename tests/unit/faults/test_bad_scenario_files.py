@@ -47,7 +47,7 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "a-recovery-too-short": ("2:20", "shorter than recovers_within"),
     "phases-are-a-number": ("2:9", "phases", "30 does not fit"),
     "no-users": ("2:15", "load.users"),
-    "users-in-words": ("2:15", "load.users", "'many' does not fit"),
+    "users-in-words": ("2:15", "load.users", "'many' is no whole number"),
     "a-rate-below-nothing": ("2:21", "-5 is negative: a rate is 0 or more"),
     "a-load-no-latency-allows": ("2:7", "makes the load impossible", "users"),
     "an-unknown-client-setting": ("2:10", "unknown key 'timeout'"),

@@ -93,7 +93,7 @@ BAD = {
     "a number": ("name: x\nscenarios: [5]\n", "no name of a scenario"),
     "no list": ("name: x\nscenarios: none\n", "no list"),
     "scale 0": ("name: x\nscenarios: [{scenario: none, time_scale: 0}]\n", "factor above 0"),
-    "seed 1.5": ("name: x\nscenarios: [{scenario: none, seed: 1.5}]\n", "integer"),
+    "seed 1.5": ("name: x\nscenarios: [{scenario: none, seed: 1.5}]\n", "1.5 is no whole number"),
     "no end": ("name: x\nscenarios: [{scenario: none, duration: long}]\n", "no duration"),
     "two ends": (
         "name: x\nscenarios: [{scenario: node-crash, duration: 9s}]\n",

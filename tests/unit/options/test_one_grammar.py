@@ -18,7 +18,7 @@ from faults.scenario import load_scenario, scenario_from_text
 from faults.suite import load_suite
 from memquake.limits import LimitError
 from options.of_client import read_client_options
-from options.of_run import read_budgets, read_duration, read_load, read_time_scale
+from options.of_run import read_budgets, read_duration, read_load, read_seed, read_time_scale
 from options.words import ConfigError
 from session.options import Checked, add_options
 
@@ -87,10 +87,6 @@ def in_file(folder: Path, name: str, text: str) -> str:
 
 
 def duration_entries(folder: Path) -> dict[str, Entry]:
-    def in_suite(word: str) -> float:
-        text = f'name: x\nscenarios: [{{scenario: none, duration: "{word}"}}]\n'
-        return load_suite(in_file(folder, "suite.yaml", text)).entries[0].duration_s or 0.0
-
     return {
         "--op-timeout": lambda word: op_timeout(f"--op-timeout={word}"),
         "LOCUST_OP_TIMEOUT": by_environment,
@@ -105,7 +101,7 @@ def duration_entries(folder: Path) -> dict[str, Entry]:
         ],
         "client": lambda w: by_scenario(f'client: {{op_timeout: "{w}"}}').client.op_timeout,
         "phases": lambda w: by_scenario(f'phases: {{recovery: "{w}"}}').recovery_s,
-        "suite": in_suite,
+        "suite": lambda word: in_suite(folder, f'duration: "{word}"').duration_s or 0.0,
         "plan, budgets": lambda w: in_plan(
             "budgets: {}", f'budgets: {{recovers_within: "{w}"}}'
         ).budgets["recovers_within"],
@@ -192,6 +188,92 @@ def test_what_locust_takes_for_a_run_time_means_the_same(word: str) -> None:
     from locust.util.timespan import parse_timespan
 
     assert of_run(word) == of_form(word) == parse_timespan(word)
+
+
+def in_suite(folder: Path, entry: str) -> Any:
+    text = f"name: x\nscenarios: [{{scenario: none, {entry}}}]\n"
+    return load_suite(in_file(folder, "suite.yaml", text)).entries[0]
+
+
+def range_entries(folder: Path) -> dict[str, dict[str, Entry]]:
+    """Return by quantity where it can be set, and what reads it there."""
+    return {
+        "users": {
+            "-u": lambda word: read_load(parsed("-u", word), NONE)[0],
+            "load": lambda word: by_scenario(f"load: {{users: {word}}}").users,
+            "plan": lambda word: in_plan("users: 40", f"users: {word}").load["users"],
+        },
+        "rate": {
+            "--target-rate": lambda word: read_load(parsed(f"--target-rate={word}"), NONE)[1],
+            "load": lambda word: by_scenario(f"load: {{target_rate: {word}}}").target_rate,
+            "plan": lambda word: in_plan("target_rate: 800.0", f"target_rate: {word}").load[
+                "target_rate"
+            ],
+        },
+        "seed": {
+            "--seed": lambda word: read_seed(parsed(f"--seed={word}")),
+            "suite": lambda word: in_suite(folder, f"seed: {word}").seed,
+            "plan": lambda word: in_plan("seed: 1", f"seed: {word}").seed,
+        },
+        "time scale": {
+            "--time-scale": lambda word: read_time_scale(parsed(f"--time-scale={word}")),
+            "suite": lambda word: in_suite(folder, f"time_scale: {word}").time_scale,
+            "plan": lambda word: in_plan("time_scale: 1.0", f"time_scale: {word}").time_scale,
+        },
+        "timeout": {
+            "--op-timeout": lambda word: op_timeout(f"--op-timeout={word}"),
+            "client": lambda w: by_scenario(f"client: {{op_timeout: {w}}}").client.op_timeout,
+            "plan": lambda word: in_plan("client: {}", f"client: {{op_timeout: {word}}}").client[
+                "op_timeout"
+            ],
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "value"),
+    [
+        ("users", "7", 7),
+        ("rate", "0", 0),
+        ("rate", "700", 700),
+        ("seed", "9007199254740993", 9_007_199_254_740_993),
+        ("time scale", "0.3", 0.3),
+        ("timeout", "1ms", 0.001),
+        ("timeout", "10m", 600),
+    ],
+)
+def test_what_lies_in_its_range_does_so_everywhere(
+    tmp_path: Path, name: str, word: str, value: float
+) -> None:
+    """An option and a file read the same."""
+    read = {place: entry(word) for place, entry in range_entries(tmp_path)[name].items()}
+    assert read == dict.fromkeys(read, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("users", "0"),
+        ("users", "100001"),
+        ("rate", "20000000"),
+        ("rate", "-1"),
+        ("seed", str(2**63 + 1)),
+        ("seed", "-1"),
+        ("time scale", "0"),
+        ("time scale", "1001"),
+        ("timeout", "500us"),
+        ("timeout", "11m"),
+    ],
+)
+def test_what_lies_outside_of_its_range_is_refused_everywhere(
+    tmp_path: Path, name: str, word: str
+) -> None:
+    """`--op-timeout 500us` was refused, and a scenario's was taken."""
+    for place, entry in range_entries(tmp_path)[name].items():
+        with pytest.raises(REFUSED, match="give ") as refused:
+            entry(word)
+        assert word in str(refused.value), place
+        assert "\n" not in str(refused.value), place
 
 
 SHARES: dict[str, Entry] = {
