@@ -50,7 +50,10 @@ _UNREACHABLE = {
     errno.ENETDOWN,
     errno.EADDRNOTAVAIL,
 }
-_BREAKER_WORDS = ("circuit", "breaker")
+_BREAKER_WORDS = ("circuit", "breaker", "markeddown")
+_OF_A_BREAKER = {("_pylibmc", "ServerDown"), ("_pylibmc", "ServerDead")}
+"""What libraries raise for a node that they have left out until a time: libmemcached's are not of
+such a name (MEMCACHED_SERVER_TEMPORARILY_DISABLED, MEMCACHED_SERVER_MARKED_DEAD)."""
 
 
 def classify(error: BaseException) -> Outcome:
@@ -102,6 +105,8 @@ def _is_bug(kind: type[BaseException]) -> bool:
 
 
 def _is_breaker(kind: type[BaseException]) -> bool:
+    if (module_of(kind), name_of(kind)) in _OF_A_BREAKER:
+        return True
     names = [name_of(base).lower() for base in bases_of(kind)]
     return any(word in name for name in names for word in _BREAKER_WORDS)
 

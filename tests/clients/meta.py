@@ -90,7 +90,11 @@ def meta_memcache_threads(nodes: Sequence[Address], settings: Any) -> InThreads:
         def connected() -> socket.socket:
             sock: socket.socket = kind(socket.AF_INET, socket.SOCK_STREAM)
             sock.settimeout(settings.connect_timeout)
-            sock.connect((server.host, server.port))
+            try:
+                sock.connect((server.host, server.port))
+            except OSError:
+                sock.close()
+                raise
             sock.settimeout(settings.op_timeout)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock

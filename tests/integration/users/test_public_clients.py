@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from client.operation import Outcome
 from tests.clients.table import CLIENTS
 from users.clients import ClientOptions, construct, resolve
+from users.outcomes import classify
 
 OPTIONS = ClientOptions(pool_size=3, op_timeout=2.0, connect_timeout=1.0)
 WITH_WHEELS = {"tests.clients.libmemcached": "pylibmc", "tests.clients.meta": "meta_memcache"}
@@ -50,3 +52,28 @@ def test_an_adapter_works_at_real_nodes(memcached: Callable[..., Any], spec: str
     assert client.get("k") is None
     end = getattr(client, "close", None) or client.disconnect_all
     end()
+
+
+LEAVE_OUT = {
+    "tests.clients.libmemcached:pylibmc_pool",
+    "tests.clients.libmemcached:django_pylibmc_threads",
+    "tests.clients.meta:meta_memcache_threads",
+}
+
+
+@pytest.mark.parametrize("spec", [spec for spec in LEAVE_OUT if is_installed(spec)])
+def test_a_node_that_is_left_out_is_told_from_one_that_fails(
+    memcached: Callable[..., Any], spec: str
+) -> None:
+    """Libraries have names of their own for what is a breaker that is open."""
+    node = memcached()
+    client = construct(resolve(spec), [node.address], OPTIONS)
+    assert client.set("k", b"1", 60) is True
+    node.stop()
+    seen = []
+    for _ in range(5):
+        with pytest.raises(Exception) as raised:  # noqa: PT011 - any of the library's
+            client.get("k")
+        seen.append(classify(raised.value))
+    assert seen[-1] is Outcome.BREAKER_OPEN
+    client.close()

@@ -57,6 +57,13 @@ class CircuitOpenError(RuntimeError): ...
 class MyBreakerSaysNoError(Exception): ...
 
 
+class ServerMarkedDownError(Exception): ...
+
+
+class ServerDown(Exception):  # noqa: N818 - as pylibmc calls it
+    __module__ = "_pylibmc"
+
+
 class CacheDownError(RuntimeError): ...
 
 
@@ -77,6 +84,9 @@ class Odd(BaseException): ...
         (NamelessError(), Outcome.OTHER_ERROR),
         (CircuitOpenError(), Outcome.BREAKER_OPEN),
         (MyBreakerSaysNoError(), Outcome.BREAKER_OPEN),
+        (ServerMarkedDownError(), Outcome.BREAKER_OPEN),
+        (ServerDown(), Outcome.BREAKER_OPEN),
+        (type("ServerDown", (Exception,), {})(), Outcome.OTHER_ERROR),
         (pymemcache.MemcacheUnexpectedCloseError(), Outcome.CLOSED),
         (pymemcache.MemcacheServerError(), Outcome.SERVER_ERROR),
         (pymemcache.MemcacheClientError(), Outcome.CLIENT_ERROR),
