@@ -51,7 +51,7 @@ _UNREACHABLE = {
     errno.EADDRNOTAVAIL,
 }
 _BREAKER_WORDS = ("circuit", "breaker", "markeddown")
-_OF_A_BREAKER = {("_pylibmc", "ServerDown"), ("_pylibmc", "ServerDead")}
+_OF_A_BREAKER = {("pylibmc", "ServerDown"), ("pylibmc", "ServerDead")}
 """What libraries raise for a node that they have left out until a time: libmemcached's are not of
 such a name (MEMCACHED_SERVER_TEMPORARILY_DISABLED, MEMCACHED_SERVER_MARKED_DEAD)."""
 

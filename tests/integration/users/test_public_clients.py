@@ -72,8 +72,9 @@ def test_a_node_that_is_left_out_is_told_from_one_that_fails(
     node.stop()
     seen = []
     for _ in range(5):
-        with pytest.raises(Exception) as raised:  # noqa: PT011 - any of the library's
-            client.get("k")
-        seen.append(classify(raised.value))
+        try:
+            client.get("k")  # the first one after the node's end is a miss in libmemcached
+        except Exception as error:
+            seen.append(classify(error))
     assert seen[-1] is Outcome.BREAKER_OPEN
     client.close()

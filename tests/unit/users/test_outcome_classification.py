@@ -61,7 +61,7 @@ class ServerMarkedDownError(Exception): ...
 
 
 class ServerDown(Exception):  # noqa: N818 - as pylibmc calls it
-    __module__ = "_pylibmc"
+    __module__ = "pylibmc"
 
 
 class CacheDownError(RuntimeError): ...
