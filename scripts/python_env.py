@@ -35,6 +35,12 @@ class PythonEnv:
         """Install what `level` ("runtime" or "dev") needs unless it is there. Raises SetupError."""
         if self.is_current(level):
             return
+        if self.folder.is_symlink():
+            # `venv --clear` would follow it, and empty the environment of another checkout.
+            raise SetupError(
+                f".venv is a link to {self.folder.readlink()}, which the set-up leaves alone: "
+                "delete the link, then run make again"
+            )
         requirements = self.requirements_of(level)
         try:
             if not self.is_usable():

@@ -58,6 +58,17 @@ def test_a_complete_environment_is_left_alone(checkout):
     assert ensure(checkout) == []
 
 
+def test_the_environment_of_another_checkout_is_not_emptied(checkout, tmp_path_factory):
+    """A `.venv` that is a link was followed by `venv --clear`, and what it led to was gone."""
+    other = tmp_path_factory.mktemp("other")
+    (other / "kept").touch()
+    (checkout / ".venv").symlink_to(other)
+    with pytest.raises(SetupError, match=r"is a link to .*: delete the link"):
+        ensure(checkout)
+    assert (other / "kept").exists()
+    assert not (other / "bin").exists()
+
+
 def test_memquake_is_found_from_any_folder(checkout):
     """The environment's Python has the checkout on its path, also one set up before it had."""
     ensure(checkout)
