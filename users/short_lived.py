@@ -71,7 +71,8 @@ class ShortLived:
 
     def take_due(self, most: int) -> list[Due]:
         """Take up to `most` keys that are due, to look for them otherwise; each must be `found`."""
-        now, taken = self._clock(), []
+        now = self._clock()
+        taken: list[Due] = []
         while self._due and self._due[0].at <= now and len(taken) < most:
             taken.append(self._due.popleft())
         return taken
