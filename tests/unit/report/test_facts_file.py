@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from report.facts_file import FACTS, FORMAT, VERSION, read_facts, write_facts
 from report.reading import OutcomeError
 from report.typed_json import as_data, codec_of
-from telemetry.window import Cell, Window
-from telemetry.window_store import WindowStore
+from telemetry.window import Window
+from tests.unit.telemetry.test_window_store import LONG, run
 from tests.unit.verdict.made_up_runs import MadeUpRun, run_with_outage
 from tests.unit.verdict.test_check_tables import CASES
 from verdict.checks import CHECKS
@@ -100,13 +100,7 @@ def test_every_check_that_fails_says_the_same_of_it(
 
 def test_windows_that_were_packed_and_folded_come_back(tmp_path: Path) -> None:
     """A window of ten seconds and one of a single second are as the store gave them."""
-    store = WindowStore()
-    for second in range(900):
-        window = store.at(second)
-        window.cells["get", "node1", "hit"] = Cell(count=9, keys=9, hits=9, service={180: 9})
-        window.batch_nothing["raised", ("node1", "")] = 1
-        store.settle(second)
-    windows = list(store.windows(899))
+    windows = list(run(LONG).windows(LONG - 1))
     assert {window.length_s for window in windows} > {1}
     facts = dataclasses.replace(MadeUpRun(1).facts(), windows=windows)
     assert list(again(facts, tmp_path).windows) == windows
