@@ -18,7 +18,8 @@ from typing import Any
 from bench import memtier
 from bench.figures import Measure, measure_of
 from bench.nodes import Address, BenchError, counters, to_option
-from bench.processes import ROOT, execute, last_line, run_python
+from bench.processes import execute, last_line, run_python
+from memquake.paths import CHECKOUT, LOCUSTFILE
 
 LABELS: Mapping[str, str] = {
     "A": "A  MixedUser get=100, everything on",
@@ -80,7 +81,7 @@ def run_peer(name: str, task: Task) -> Measure:
     if name in PLAIN:
         users = ["-u", str(task.users), "-r", str(task.users)]
         command = [
-            *["-m", "locust", "-f", str(ROOT / "bench" / "plain_locustfile.py")],
+            *["-m", "locust", "-f", str(CHECKOUT / "bench" / "plain_locustfile.py")],
             *["--headless", "--only-summary", "--loglevel", "WARNING", *users, PLAIN[name]],
         ]
     else:
@@ -95,7 +96,7 @@ def run_peer(name: str, task: Task) -> Measure:
 def run_shipped(name: str, task: Task) -> Measure:
     """Run a shipped user as anybody would and read its figures from verdict.json."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        command = shipped_command(name, task, ROOT / "locustfile.py", Path(folder))
+        command = shipped_command(name, task, LOCUSTFILE, Path(folder))
         output = execute(name, command, seconds=task.seconds, fine=JUDGED)
         paths = list(Path(folder).glob("runs/*/verdict.json"))
         if not paths:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from bench.contenders import JUDGED, Task, shipped_command
 from bench.nodes import BenchError, running, to_option
-from bench.processes import ROOT, run_python
+from bench.processes import run_python
 from bench.sampler import Place, by_function, by_line, draw
 from bench.steady import WARM_UP_S
+from memquake.paths import CHECKOUT
 
 NODES = 3
 FUNCTIONS = 30
@@ -27,7 +28,7 @@ def profile(users: int, seconds: float) -> str:
     with running(NODES) as nodes, tempfile.TemporaryDirectory(prefix="bench-") as folder:
         task = Task(nodes=nodes, users=users, seconds=seconds + WARM_UP_S + SPARE_S)
         command = shipped_command(
-            "A", task, ROOT / "bench" / "profiled_locustfile.py", Path(folder)
+            "A", task, CHECKOUT / "bench" / "profiled_locustfile.py", Path(folder)
         )
         found = run_python(
             "the profiled user",

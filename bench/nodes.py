@@ -13,12 +13,12 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+
+from memquake.paths import PROGRAMS
 
 READY_WITHIN_S = 10.0
 STOP_WITHIN_S = 5.0
 MEMORY_MB = "64"  # far more than the few thousand values of a benchmark
-TOOLS = Path(__file__).resolve().parent.parent / ".tools" / "bin"
 
 Address = tuple[str, int]
 
@@ -29,7 +29,7 @@ class BenchError(Exception):
 
 def find_memcached() -> str:
     """Give the path of memcached. Raises BenchError."""
-    found = shutil.which("memcached", path=f"{TOOLS}{os.pathsep}{os.environ.get('PATH', '')}")
+    found = shutil.which("memcached", path=f"{PROGRAMS}{os.pathsep}{os.environ.get('PATH', '')}")
     if not found:
         raise BenchError("memcached is not on PATH: run `make setup`")
     return found

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.nodes import BenchError
+from memquake.paths import CHECKOUT
 
-ROOT = Path(__file__).resolve().parent.parent
 UNDER_GEVENT = ("-m", "gevent.monkey", "--module")  # patched before anything else is imported
 SPARE_S = 60.0  # start-up, filling and reports of a slow machine
 
@@ -38,8 +38,8 @@ def execute(
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             command,
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)} | dict(env or {}),
+            cwd=CHECKOUT,
+            env=os.environ | {"PYTHONPATH": str(CHECKOUT)} | dict(env or {}),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -7,16 +7,15 @@ import shutil
 from pathlib import Path
 
 from cluster.errors import ClusterError
+from memquake.paths import PROGRAMS
 
-TOOLS = Path(__file__).resolve().parent.parent / ".tools" / "bin"
 
-
-def find_memcached(tools: Path = TOOLS) -> str:
+def find_memcached(tools: Path = PROGRAMS) -> str:
     """Give the absolute path of memcached; ClusterError with the way out when there is none."""
     return _find("memcached", tools, "run `make setup`, or install the package `memcached`")
 
 
-def find_toxiproxy(tools: Path = TOOLS) -> str:
+def find_toxiproxy(tools: Path = PROGRAMS) -> str:
     """Give the absolute path of toxiproxy-server; ClusterError with the way out when none."""
     return _find("toxiproxy-server", tools, "run `make setup`, which installs it into .tools/bin")
 

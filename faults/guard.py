@@ -20,11 +20,11 @@ from typing import Any
 from cluster import spawning
 from cluster.orphans import mark
 from faults.errors import FaultError
+from memquake.paths import GUARD_PROGRAM
 
 HEARTBEAT_EVERY_S = 0.5
 READY_WITHIN_S = 10.0  # an interpreter starts in 50 ms; on a machine under load in a second
 CLOSE_WITHIN_S = 4.0  # the guard takes 3 s at most to undo and kill
-CHILD = Path(__file__).resolve().parent / "guard_child.py"
 
 Undo = Mapping[str, Any]
 
@@ -81,7 +81,7 @@ class Guard:
         try:
             self._process = spawning.Popen(
                 # Isolated and without site-packages: nothing of the environment can break it.
-                [sys.executable, "-I", "-S", str(CHILD)],
+                [sys.executable, "-I", "-S", str(GUARD_PROGRAM)],
                 stdin=child_in,
                 stdout=child_out,
                 stderr=spawning.DEVNULL,
@@ -98,7 +98,9 @@ class Guard:
             time.sleep(0.005)
         if not self._ready:
             self.close()
-            raise FaultError(f"the guard process does not start: try `{sys.executable} {CHILD}`")
+            raise FaultError(
+                f"the guard process does not start: try `{sys.executable} {GUARD_PROGRAM}`"
+            )
 
     def register(self, name: str, undo: Undo, deadline_s: float) -> None:
         """Leave an undo with the guard, due in so many seconds unless `done` comes first.

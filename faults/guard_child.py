@@ -39,6 +39,7 @@ from faults.guard_undos import (
     undo_tell,
     undo_wish,
 )
+from memquake.paths import CHECKOUT
 
 __all__ = ["Guardian", "send", "start_time", "undo_cgroup"]
 
@@ -241,12 +242,11 @@ class Guardian:
         if self.journal is None:
             return
         folder = os.path.dirname(self.journal[0])
-        checkout = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         command = [sys.executable, "-m", "session.broken_off", os.path.dirname(folder)]
         with contextlib.suppress(OSError):
             if _has_stacks(folder):
                 subprocess.Popen(
-                    command, cwd=checkout, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+                    command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
                 )
 
     def say(self, **event: Any) -> None:

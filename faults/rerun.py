@@ -21,8 +21,8 @@ from faults.errors import ScenarioError
 from faults.planfile import plan_to_yaml
 from faults.planned import Plan
 from faults.record import Judged, Record, read_verdict
+from memquake.paths import LOCUSTFILE
 
-LOCUSTFILE = Path(__file__).resolve().parent.parent / "locustfile.py"
 GIVEN_NODES = "given"  # what a run on nodes of the user's own says in their place
 SET_UP_S = 300.0  # start, users, last reports and verdict beside the phases; a hang, not slowness
 CLEAN_UP_S = 60.0  # a run that is interrupted still judges and writes

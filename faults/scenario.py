@@ -31,10 +31,10 @@ from faults.named import find, named
 from faults.randomly import RandomFaults
 from faults.schedule import ScheduleError
 from faults.yamltext import Place, Text, read_file, read_text
+from memquake.paths import SCENARIOS
 
 __all__ = ["Scenario", "ScenarioError", "list_scenarios", "load_scenario", "parse_scenario"]
 
-FOLDER = Path(__file__).resolve().parent.parent / "scenarios"
 
 _MODELS: Mapping[str, type[BaseModel]] = {
     "phases": Phases,
@@ -56,12 +56,12 @@ class Summary:
     description: str
 
 
-def scenario_names(folder: Path = FOLDER) -> list[str]:
+def scenario_names(folder: Path = SCENARIOS) -> list[str]:
     """Give the names of the scenarios, without a look into their files."""
     return sorted(named(folder))
 
 
-def list_scenarios(folder: Path = FOLDER) -> list[Summary]:
+def list_scenarios(folder: Path = SCENARIOS) -> list[Summary]:
     """Give the scenarios that can be named, by name."""
     found = []
     for name, path in sorted(named(folder).items()):
@@ -76,7 +76,7 @@ def list_scenarios(folder: Path = FOLDER) -> list[Summary]:
 def load_scenario(
     name_or_path: str,
     *,
-    folder: Path = FOLDER,
+    folder: Path = SCENARIOS,
 ) -> Scenario:
     """Find, read and check a scenario; ScenarioError with one line for whatever is wrong.
 

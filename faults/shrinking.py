@@ -17,9 +17,10 @@ from faults.errors import ScenarioError
 from faults.planfile import plan_to_yaml
 from faults.planned import Plan
 from faults.record import Judged, Record, read_record
-from faults.rerun import LOCUSTFILE, client_folder, locust_options, make_folder, run_again
+from faults.rerun import client_folder, locust_options, make_folder, run_again
 from faults.shrink import MOST_RUNS, Answer, End, Shrink, Shrunk, Try
 from memquake.nearest import nearest
+from memquake.paths import LOCUSTFILE
 from memquake.units import spell_seconds
 
 OUTPUT = "shrunk.yaml"

@@ -18,13 +18,13 @@ from faults.errors import ScenarioError
 from faults.kinds import KINDS, STRICT
 from faults.model import Line, Name
 from faults.named import SUFFIXES, expanded, find, named
-from faults.scenario import FOLDER, Summary, load_scenario, scenario_names
+from faults.scenario import Summary, load_scenario, scenario_names
 from faults.yamltext import Text, read_file
 from memquake.nearest import nearest
+from memquake.paths import SCENARIOS, SUITES
 from memquake.ranges import SEED, TIME_SCALE
 from memquake.units import PositiveDuration
 
-SUITES = FOLDER / "suites"
 CONTROL = "none"  # nothing breaks: whatever else is picked, it comes first
 MOST_ENTRIES = 1000
 
@@ -90,7 +90,7 @@ def list_suites(folder: Path = SUITES) -> list[Summary]:
     return found
 
 
-def load_suite(name_or_path: str, *, folder: Path = SUITES, scenarios: Path = FOLDER) -> Suite:
+def load_suite(name_or_path: str, *, folder: Path = SUITES, scenarios: Path = SCENARIOS) -> Suite:
     """Find, read and check a suite; ScenarioError with one line for whatever is wrong.
 
     A scenario given as a path is looked for from the folder of the suite's file.

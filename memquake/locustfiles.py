@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from locust.argument_parser import get_empty_argument_parser
 from locust.util.url import is_url
 
-LOCUSTFILE = Path(__file__).resolve().parent.parent / "locustfile.py"
+from memquake.paths import LOCUSTFILE
+
 FROM_MASTER = "-"  # Locust's word for a locustfile that a worker fetches
 
 

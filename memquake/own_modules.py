@@ -23,6 +23,8 @@ from importlib.util import spec_from_loader
 from pathlib import Path
 from types import ModuleType
 
+from memquake.paths import CHECKOUT
+
 KEPT_AS = "{} (memquake)"  # no import statement can ask for this, and who looks at all finds it
 
 
@@ -125,4 +127,4 @@ class _Again(Loader):
         sys.modules[module.__name__] = self._module
 
 
-OWN = OwnModules(Path(__file__).resolve().parent.parent)
+OWN = OwnModules(CHECKOUT)

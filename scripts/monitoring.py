@@ -15,11 +15,11 @@ from pathlib import Path
 from dashboard.grafana.build import FOLDER, files
 from dashboard.grafana.reading import asked, unknown_variables
 from dashboard.promql import RulesError, problems, recorded, rule_problems, rules
+from memquake.paths import CHECKOUT, DOCS, PROMETHEUS
 from scripts.metrics_page import render
 
-ROOT = Path(__file__).resolve().parent.parent
-RULES = ROOT / "dashboard" / "prometheus" / "rules"
-PAGE = ROOT / "docs" / "metrics.md"
+RULES = PROMETHEUS / "rules"
+PAGE = DOCS / "metrics.md"
 WAY_OUT = "run `make monitoring`"
 
 
@@ -32,13 +32,13 @@ def stale(wanted: Mapping[Path, str]) -> list[str]:
     """Name the files that are not what would be generated, a line each."""
     lines = []
     for path, text in wanted.items():
-        name = path.relative_to(ROOT)
+        name = path.relative_to(CHECKOUT)
         if not path.is_file():
             lines.append(f"{name} is missing: {WAY_OUT}")
         elif path.read_text(encoding="utf-8") != text:
             lines.append(f"{name} is not what its source gives: {WAY_OUT}")
     extra = sorted(set(FOLDER.glob("*.json")) - set(wanted))
-    lines += [f"{path.relative_to(ROOT)} is written by nothing: remove it" for path in extra]
+    lines += [f"{path.relative_to(CHECKOUT)} is written by nothing: remove it" for path in extra]
     return lines
 
 

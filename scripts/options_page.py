@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from memquake.paths import DOCS
 from session.option_tables import options_page
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
+PAGE = DOCS / "options.md"
 
 
 def main(words: list[str], page: Path = PAGE) -> int:

@@ -23,12 +23,12 @@ import jsonschema
 import kubernetes_validate
 import yaml
 
+from memquake.paths import CHECKOUT, TOOLS
 from scripts.tools import COMPOSE_GO, KUSTOMIZE, Tool
 
-ROOT = Path(__file__).resolve().parent.parent
 OLDEST, NEWEST = "1.29", "1.37"  # podFailurePolicy and endPort are older than both
 LIMIT_S = 60.0
-POLICIES = yaml.safe_load((ROOT / "scripts" / "policies.yaml").read_text(encoding="utf-8"))
+POLICIES = yaml.safe_load((CHECKOUT / "scripts" / "policies.yaml").read_text(encoding="utf-8"))
 NAMES = {  # fields that name another object
     "configMap": ("ConfigMap", "name"),
     "configMapKeyRef": ("ConfigMap", "name"),
@@ -57,7 +57,7 @@ def main() -> int:
     wrong = False
     for name, check in checks.items():
         try:
-            for line in check(ROOT):
+            for line in check(CHECKOUT):
                 wrong = True
                 sys.stderr.write(f"policy: {name}: {line}\n")
         except PolicyError as error:
@@ -249,7 +249,7 @@ def _titled(body: Object) -> str:
 
 def _run(tool: Tool, *arguments: str, folder: Path) -> str:
     """Run a tool without the caller's variables and return its standard output."""
-    program = tool.find(ROOT / ".tools")
+    program = tool.find(TOOLS)
     if program is None:
         raise MissingToolError(f"{tool.without}: {tool.name} is not there (see .tools/setup.log)")
     done = subprocess.run(

@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from memquake.paths import CHECKOUT, TOOLS
 from scripts.progress import Log, SetupError
 from scripts.python_env import PythonEnv
 from scripts.system_packages import ensure_programs, missing_programs
 from scripts.tools import ensure_tools, missing_tools
 
-ROOT = Path(__file__).resolve().parent.parent
 LEVELS = ("runtime", "dev", "unit")
 LOCK_TIMEOUT_S = 1200.0  # the longest honest set-up of another process
 
@@ -31,7 +31,7 @@ LOCK_TIMEOUT_S = 1200.0  # the longest honest set-up of another process
 @contextmanager
 def alone() -> Iterator[None]:
     """Hold the checkout's lock: an advisory one on a tracked file, so that none is left behind."""
-    with (ROOT / "requirements.txt").open("r+b") as held:  # NFS locks only what may be written
+    with (CHECKOUT / "requirements.txt").open("r+b") as held:  # NFS locks only what may be written
         deadline = time.monotonic() + LOCK_TIMEOUT_S
         waiting = False
         while True:
@@ -71,20 +71,19 @@ def main(arguments: list[str]) -> int:
     if level not in LEVELS or len(arguments) > 1:
         sys.stderr.write(f"setup: usage: python -m scripts.setup [{'|'.join(LEVELS)}]\n")
         return 2
-    tools = ROOT / ".tools"
-    log = Log(tools / "setup.log")
-    env = PythonEnv(ROOT, log)
+    log = Log(TOOLS / "setup.log")
+    env = PythonEnv(CHECKOUT, log)
     packages = "runtime" if level == "runtime" else "dev"
     started = time.monotonic()
     try:
-        if env.is_current(packages) and (level == "unit" or has_programs(tools, level)):
+        if env.is_current(packages) and (level == "unit" or has_programs(TOOLS, level)):
             return 0
         with alone():
-            remove_leftovers(tools)
+            remove_leftovers(TOOLS)
             env.ensure(packages)
             if level != "unit":
-                ensure_programs(tools, log, for_tests=level == "dev")
-                ensure_tools(tools, log, for_tests=level == "dev")
+                ensure_programs(TOOLS, log, for_tests=level == "dev")
+                ensure_tools(TOOLS, log, for_tests=level == "dev")
     except (SetupError, OSError) as error:
         tail = log.tail()
         if tail:

@@ -21,10 +21,10 @@ import gevent
 import greenlet
 import locust
 
+from memquake.paths import CHECKOUT
 from users.strangers import file_of, module_of, part_of, top_of
 
 DEEPEST = 100  # frames looked at; a recursion deeper than this is somebody's, and not the rule
-CHECKOUT = Path(__file__).parent.parent
 HARNESS = (
     "cluster",
     "dashboard",

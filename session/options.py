@@ -19,6 +19,7 @@ from faults.printing import while_somebody_reads
 from faults.scenario import list_scenarios, scenario_names
 from faults.suite import list_suites, suite_names
 from memquake.limits import LimitError
+from memquake.paths import RUNS
 from memquake.units import parse_run_time
 from options.listing import AREA
 from options.of_locust import (
@@ -275,7 +276,7 @@ def _verdict_options(option: Callable[..., None], flag: Callable[..., None]) -> 
         "",
         "An earlier run or suite (its folder or verdict.json) that this one must be as good as.",
     )
-    option("--runs-dir", "runs", "Folder that holds a folder for every run.")
+    option("--runs-dir", RUNS, "Folder that holds a folder for every run.")
     flag("--no-report", "Write no report.html.")
     option("--prometheus-port", "", "Serve /metrics on this loopback port.")
     flag("--list-scenarios", "Print the scenarios, a line each, and end.")

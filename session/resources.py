@@ -17,7 +17,7 @@ import psutil
 from gevent import Greenlet
 from greenlet import greenlet
 
-from session.frames import CHECKOUT
+from memquake.paths import CHECKOUT
 from users.strangers import kind_of, part_of
 
 # By file and not by name: the client's module may be called `session` too.

@@ -21,15 +21,13 @@ import time  # noqa: E402
 import uuid  # noqa: E402
 from collections.abc import Callable, Iterator  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
-from pathlib import Path  # noqa: E402
 from typing import TypeVar  # noqa: E402
 
 import pytest  # noqa: E402
 
+from memquake.paths import PROGRAMS  # noqa: E402
 from tests import processes  # noqa: E402
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-TOOLS = CHECKOUT / ".tools" / "bin"
 READY_WITHIN_S = 10.0  # a server start takes about 0.05 s; the rest is a busy machine
 STOP_WITHIN_S = 5.0
 START_ATTEMPTS = 3  # another process may take the free port between its choice and its use
@@ -37,7 +35,7 @@ SESSION_MARK = "MEMQUAKE_TEST_SESSION"
 
 # Inherited by every process that a test starts, however far it detaches itself.
 os.environ[SESSION_MARK] = uuid.uuid4().hex
-os.environ["PATH"] = f"{TOOLS}{os.pathsep}{os.environ['PATH']}"
+os.environ["PATH"] = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
 
 T = TypeVar("T")
 

@@ -24,6 +24,7 @@ from pymemcache.client.hash import HashClient
 
 import client
 from cluster.node import Address, is_unix, spell
+from memquake.paths import CHECKOUT
 from users.pooled import build_pooled
 from users.strangers import (
     ends_the_user,
@@ -36,7 +37,6 @@ from users.strangers import (
 Factory = Callable[[Sequence[Address], Any], Any]
 
 _INSTALLED = {Path(sysconfig.get_path(name)) for name in ("purelib", "platlib", "stdlib")}
-_OWN_FOLDER = Path(client.__file__).resolve().parent.parent
 
 NEEDED_METHODS = ("get", "set", "add", "delete", "incr", "get_many")
 """What the users call. Everything else of the contract is done without where it is missing."""
@@ -157,7 +157,7 @@ def folder_of(spec: str) -> Path | None:
 def _refuse_namesake(spec: str, name: str, here: str) -> None:
     """Refuse a module that had its name before the working directory's could have it."""
     wanted = PathFinder.find_spec(name, [here])
-    if wanted is None or wanted.origin is None or _OWN_FOLDER in Path(wanted.origin).parents:
+    if wanted is None or wanted.origin is None or CHECKOUT in Path(wanted.origin).parents:
         return
     taken = sys.modules.get(name)
     file = getattr(taken, "__file__", None) or "built in"

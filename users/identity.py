@@ -11,14 +11,13 @@ import platform
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
-from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
+from memquake.paths import CHECKOUT
 from users.strangers import bases_of, file_of, module_of, part_of, space_of, text_of
 
-_CHECKOUT = Path(__file__).resolve().parent.parent
-OWN_CLIENTS = (f"{_CHECKOUT}/client/", f"{_CHECKOUT}/users/")
+OWN_CLIENTS = (f"{CHECKOUT}/client/", f"{CHECKOUT}/users/")
 OWN_NAME = "memquake"
 LIBRARIES_MAX = 20
 VERSIONS_OF = ("gevent", "locust")

@@ -13,15 +13,14 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from cluster import spawning
 from cluster.direct import access_in_use
 from faults.errors import FaultError
 from faults.guard_child import start_time
+from memquake.paths import HELPER_PROGRAM
 
-CHILD = Path(__file__).resolve().parent.parent / "helpers" / "child.py"
 READY_WITHIN_S = 10.0  # an interpreter starts in 50 ms; on a machine under load in a second
 BEGUN_WITHIN_S = 8.0  # 4,000 connections take half a second
 ANSWER_S = 2.0
@@ -46,7 +45,7 @@ class Helper:
         try:
             self._process = spawning.Popen(
                 # Isolated and without site-packages: nothing of the environment can break it.
-                [sys.executable, "-I", "-S", str(CHILD), json.dumps(told)],
+                [sys.executable, "-I", "-S", str(HELPER_PROGRAM), json.dumps(told)],
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=spawning.DEVNULL,

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
+from memquake.paths import CHECKOUT, RUNS
+
 LIMIT_S = 240.0
 LOAD = ("-u", "10", "--target-rate", "300")
 SCALED = ("--time-scale", "0.3")
@@ -85,7 +86,7 @@ def _cell(result: dict[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the runs that are not there yet and print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.clients.table", description=__doc__)
-    parser.add_argument("--out", type=Path, default=CHECKOUT / "runs" / "table" / "table.jsonl")
+    parser.add_argument("--out", type=Path, default=CHECKOUT / RUNS / "table" / "table.jsonl")
     parser.add_argument("--only", nargs="*", default=[], help="words a run's name must hold")
     options = parser.parse_args(arguments)
     options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 import requests
 
-from tests.conftest import CHECKOUT, choose_free_port
+from memquake.paths import CHECKOUT
+from tests.conftest import choose_free_port
 
 UP_WITHIN_S = 600.0  # the image is built in it, from packages that come over the network
 DOWN_WITHIN_S = 180.0

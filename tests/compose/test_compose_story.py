@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import requests
 
+from memquake.paths import CHECKOUT, RUNS
 from tests.compose.browser import browser
 from tests.compose.project import Project, judged, soon
-from tests.conftest import CHECKOUT
 
 pytestmark = pytest.mark.compose
 
-PICTURES = CHECKOUT / "runs" / "compose-test"  # to be looked at; left there
+PICTURES = CHECKOUT / RUNS / "compose-test"  # to be looked at; left there
 RUN_WITHIN_S = 120.0  # a scenario of 25 s, its preparation and its verdict
 SMALL = ("--time-scale", "0.3", "-u", "20", "--target-rate", "300")
 SERVICES = ("memcached-1", "memcached-2", "memcached-3", "toxiproxy", "master", "worker")

@@ -22,9 +22,9 @@ from typing import Any
 import psutil
 import pytest
 
+from memquake.paths import LOCUSTFILE
 from tests import processes
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 RUN_MARK = "MEMQUAKE_TEST_RUN"
 GONE_WITHIN_S = 5.0
 SHOWN_CHARACTERS = 4000
@@ -86,7 +86,7 @@ class LocustProcess:
         self.runs_dir = runs_dir
         self.stdout_path = folder / f"stdout-{self.mark}"
         self.stderr_path = folder / f"stderr-{self.mark}"
-        command = [sys.executable, "-m", "locust", "-f", str(CHECKOUT / "locustfile.py")]
+        command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE)]
         if headless:
             command.append("--headless")
         with self.stdout_path.open("wb") as stdout, self.stderr_path.open("wb") as stderr:

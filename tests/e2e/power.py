@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from memquake.paths import CHECKOUT, RUNS
 from tests.e2e.controls import CALM, CONTROLS, CUT, HOLE, OUTAGE, SCALED, SLICED, WATCHED
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 LIMIT_S = 300.0
 HONEST = ("memquake", "tests.e2e.honest_client:build")
 OF_OTHER_NAMES = ("tests.e2e.honest_client:prefixed", "tests.e2e.honest_client:packing")
@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; exit code 1 when a run did not end as it should."""
     parser = argparse.ArgumentParser(prog="python -m tests.e2e.power", description=__doc__)
     parser.add_argument("--rounds", type=int, default=1, help="how often each run is made")
-    parser.add_argument("--out", type=Path, default=CHECKOUT / "runs" / "power.jsonl")
+    parser.add_argument("--out", type=Path, default=CHECKOUT / RUNS / "power.jsonl")
     parser.add_argument("--only", nargs="*", default=[], help="words a run's name must hold")
     options = parser.parse_args(arguments)
     options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -16,10 +16,9 @@ import pytest
 import requests
 import yaml
 
+from memquake.paths import PROMETHEUS
 from tests.conftest import choose_free_port, wait_until
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
-PROMETHEUS = CHECKOUT / "dashboard" / "prometheus"
 READY_WITHIN_S = 30.0
 STOP_WITHIN_S = 15.0
 

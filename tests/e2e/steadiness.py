@@ -24,7 +24,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
+from memquake.paths import CHECKOUT, RUNS
+
 SINGLE = ("--scenario", "single-node-failure", "--time-scale", "0.5")
 SUITE = ("--suite", "quick", "--keep-going")
 LIMIT_S = 1_200.0
@@ -115,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.e2e.steadiness", description=__doc__)
     parser.add_argument("--runs", type=int, default=60, help="single runs (default 60)")
     parser.add_argument("--suites", type=int, default=10, help="suites (default 10)")
-    parser.add_argument("--out", type=Path, default=CHECKOUT / "runs" / "steadiness.jsonl")
+    parser.add_argument("--out", type=Path, default=CHECKOUT / RUNS / "steadiness.jsonl")
     parser.add_argument("--quiet-machine", action="store_true", help="without the neighbour")
     options = parser.parse_args(arguments)
     options.out.parent.mkdir(parents=True, exist_ok=True)

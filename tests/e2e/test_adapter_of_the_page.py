@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import CHECKOUT
+from memquake.paths import DOCS
 
 LIGHT = ["--client", "sharded:Sharded", "-u", "10", "--target-rate", "300"]
 
 
 @pytest.fixture
 def sharded(tmp_path: Path) -> None:
-    page = (CHECKOUT / "docs" / "clients.md").read_text(encoding="utf-8")
+    page = (DOCS / "clients.md").read_text(encoding="utf-8")
     block = re.search(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     assert block is not None
     (tmp_path / "sharded.py").write_text(block[1], encoding="utf-8")

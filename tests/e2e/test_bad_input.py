@@ -11,8 +11,6 @@ import pytest
 
 from tests.e2e.conftest import LocustProcess, Result
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
-
 SCENARIOS = {
     "notyaml.yaml": "name: [unclosed\n",
     "list.yaml": "- a\n- b\n",

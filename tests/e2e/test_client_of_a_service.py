@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import CHECKOUT, Result
+from memquake.paths import CHECKOUT
+from tests.e2e.conftest import Result
 
 CLIENT = """
 from pymemcache.client.hash import HashClient

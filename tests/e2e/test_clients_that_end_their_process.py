@@ -6,16 +6,15 @@ import json
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from memquake.paths import CHECKOUT
 from tests.e2e.controls import convicted
 from tests.e2e.test_distributed_runs import wait_for
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 LOAD = ("--scenario", "none", "-t", "12s", "-u", "10", "--target-rate", "300")
 SUMMED_UP_S = 10.0  # by the guard of a dead harness: an interpreter, and some files to read
 

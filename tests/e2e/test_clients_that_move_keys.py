@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from memquake.paths import CHECKOUT
 from tests.e2e.controls import HOLE, MOVERS, SHORT, STILL, Control, convicted, parameters
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 OF_KEYS = ("no_lost_writes", "no_lost_updates", "no_stale_reads", "no_false_misses")
 THREAD_LOCAL = [
     "python_memcached",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from memquake.paths import CHECKOUT
 from tests.e2e.controls import CALM, POOLS, SCALED, Control, convicted, parameters
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 STRANGERS = ["node-blackhole", "single-node-failure", "node-crash"]
 
 

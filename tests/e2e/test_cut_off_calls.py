@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.conftest import CHECKOUT, Result
+from memquake.paths import CHECKOUT
+from tests.e2e.conftest import Result
 from tests.e2e.controls import ABORT, CUT_OFF, LOSES_SLOTS, Control, convicted, parameters
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from memquake.paths import LOCUSTFILE
 from tests import processes
-from tests.e2e.conftest import CHECKOUT, RUN_MARK, newest_run
+from tests.e2e.conftest import RUN_MARK, newest_run
 from tests.e2e.test_distributed_runs import wait_for
 
 pytestmark = [pytest.mark.prove, pytest.mark.light]
@@ -47,7 +48,7 @@ def test_a_run_that_nobody_listens_to(tmp_path: Path, number: int) -> None:
     A broken stderr once made gevent forget its timers, in one run of twelve.
     """
     mark = f"{tmp_path}"
-    command = [sys.executable, "-m", "locust", "-f", str(CHECKOUT / "locustfile.py"), "--headless"]
+    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless"]
     run = subprocess.Popen(
         [*command, *FAULTY, "--runs-dir", str(tmp_path)],
         cwd=tmp_path,

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import CHECKOUT
+from memquake.paths import LOCUSTFILE
 
 pytestmark = pytest.mark.prove  # needs root, for a process namespace
 
@@ -26,7 +26,7 @@ def test_a_worker_without_master_ends_at_sigterm(
 ) -> None:
     """It is the kernel's way to spare a first process: without a handler it would live on."""
     said = tmp_path / "said"
-    locust = [sys.executable, "-m", "locust", "-f", str(CHECKOUT / "locustfile.py")]
+    locust = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE)]
     with said.open("wb") as output:
         outside = subprocess.Popen(
             [

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import CHECKOUT
+from memquake.paths import LOCUSTFILE
 
-BOTH = f"{CHECKOUT / 'locustfile.py'},{Path(__file__).parent / 'foreign_users.py'}"
+BOTH = f"{LOCUSTFILE},{Path(__file__).parent / 'foreign_users.py'}"
 LOAD = ["-u", "16", "--target-rate", "300", "--scenario", "none", "-f", BOTH]
 
 ONE = ["-u", "1", "MixedUser", "Sleeper"]

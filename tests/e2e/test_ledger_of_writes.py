@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from memquake.paths import CHECKOUT
 from tests.e2e.controls import CUT, LIARS, STILL, Control, convicted, parameters
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 CHECKS = {"no_lost_writes", "no_lost_updates", "no_stale_reads", "no_masked_misses"}
 
 

@@ -13,9 +13,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from memquake.paths import CHECKOUT
 from scripts.progress import Log
 from scripts.python_env import PythonEnv
-from tests.e2e.conftest import CHECKOUT, newest_run
+from tests.e2e.conftest import newest_run
 
 LEFT_OUT = (".git", ".venv", ".tools", "tests", "docs", "runs", "bench", "k8s", "*_cache")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
+from memquake.paths import CHECKOUT
+
 SCALED = ["--scenario", "dns-change", "--time-scale", "0.3"]
 CHANGE = [*SCALED, "-u", "40", "--target-rate", "1000"]
 LITTLE = [*SCALED, "-u", "10", "--target-rate", "200"]  # for who fails whatever the load

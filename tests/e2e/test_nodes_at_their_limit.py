@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from memquake.paths import CHECKOUT
 from tests.e2e.controls import convicted
 
 Start = Callable[..., Any]
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
 CROWDED = ["--scenario", "none", "-u", "60", "--target-rate", "1500", "-t", "15s"]
 FILLED = [

@@ -20,8 +20,8 @@ from cluster.embedded import EmbeddedCluster
 from cluster.node import spell
 from cluster.ports import free_port
 from cluster.probe import ProbeError, stats
+from memquake.paths import CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 CLIENTS = ["memquake", "pymemcache-hash", "tests.e2e.honest_client:build"]
 STEADY = ["--scenario", "none", "-u", "10", "--target-rate", "300"]
 HOLE = ["--scenario", "node-blackhole", "--time-scale", "0.3", "-u", "10", "--target-rate", "300"]

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
+from memquake.paths import CHECKOUT, LOCUSTFILE
+
 STEADY = ["--scenario", "none", "-u", "10", "--target-rate", "300", "-t", "10s"]
 
 
@@ -60,7 +61,7 @@ def test_a_worker_of_another_version_is_refused(
         "import sys, session.messages as m; m.VERSION = '9.9.9'; "
         "from locust.main import main; main()"
     )
-    command = [sys.executable, "-c", wrong, "-f", str(CHECKOUT / "locustfile.py"), "--headless"]
+    command = [sys.executable, "-c", wrong, "-f", str(LOCUSTFILE), "--headless"]
     worker = subprocess.run(
         [*command, "--worker", "--master-port", port],
         cwd=CHECKOUT,

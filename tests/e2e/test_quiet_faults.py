@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from memquake.paths import CHECKOUT
 from tests.e2e.controls import HOLE, OUTAGE, QUIET, WATCHED, Control, convicted, parameters
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 PAST = "goes past the proxy"
 LIGHT_HOLE = (*HOLE, "-u", "10", "--target-rate", "300")
 OF_QUIET_FAULTS = frozenset().union(*(control.checks for control in QUIET))

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from memquake.paths import CHECKOUT
 from tests import processes
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 RUN_MARK = "MEMQUAKE_TEST_RUN"
 BROKEN = "tests.e2e.broken_tools:breaks_after_a_pair"
 LIGHT = ["-u", "60", "--target-rate", "200"]

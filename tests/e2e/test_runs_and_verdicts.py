@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from memquake.paths import CHECKOUT
 from tests.e2e.controls import BROKEN, Control, convicted, parameters
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 FILES = (
     "plan.yaml",
     "journal.jsonl",

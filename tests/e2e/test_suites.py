@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped
 
-from tests.conftest import CHECKOUT
+from memquake.paths import CHECKOUT
 
 SUITE = """
 name: tiny

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
+from memquake.paths import CHECKOUT
+
 PHASES = {"stabilization": "8s", "testing": "10s", "recovery": "16s"}
 
 

@@ -7,13 +7,12 @@ about the fault is looked at, so a busy machine changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from memquake.paths import CHECKOUT
 from tests.e2e.controls import OUTAGE, WATCHED, WITNESSED, Control, convicted, parameters
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 WITNESSES = ("hub_not_blocked", "no_reconnect_storm", "retry_amplification", "snapshot_true")
 
 

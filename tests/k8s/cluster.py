@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.conftest import CHECKOUT
+from memquake.paths import CHECKOUT
 
 OVERLAYS = CHECKOUT / "k8s" / "overlays"
 PROMETHEUS = "prom/prometheus:v2.53.0"

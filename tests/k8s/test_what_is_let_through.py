@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from memquake.paths import CHECKOUT
 from scripts.policies import overlays, render
-from tests.conftest import CHECKOUT
 from tests.k8s.cluster import Namespace, applied, kubectl
 
 pytestmark = pytest.mark.k8s

@@ -14,7 +14,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conftest import CHECKOUT
+from memquake.paths import CHECKOUT
 
 IMAGE = "debian:bookworm-slim"
 PREREQUISITES = "python3 git make"

@@ -9,7 +9,6 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -26,11 +25,11 @@ from client import (
 from client.addresses import parse_address
 from client.connector import Connector
 from client.dialing import Dialer, _is_own_echo
+from memquake.paths import CHECKOUT
 
 Start = Callable[..., Any]
 Address = tuple[int, Any]
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 CONNECT_TIMEOUT_S = 0.4
 LATE_S = 1.5  # what a busy machine may add
 

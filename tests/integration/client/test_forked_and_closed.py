@@ -6,17 +6,16 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from client import ClientClosed, MemcacheClient
+from memquake.paths import CHECKOUT
 
 Start = Callable[..., Any]
 Make = Callable[..., MemcacheClient]
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 FORK = """
     import os, sys, time
     if sys.argv[2] == "gevent":

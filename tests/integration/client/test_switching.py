@@ -10,7 +10,6 @@ import importlib.util
 import re
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +17,9 @@ from pymemcache.client.base import Client, PooledClient
 from pymemcache.client.hash import HashClient
 
 from client import ClientSettings, MemcacheClient
+from memquake.paths import DOCS
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "clients.md"
+PAGE = DOCS / "clients.md"
 KEYS = [f"user:{index}:profile" for index in range(300)]
 PATIENT_S = 5.0
 Store = Callable[[list[tuple[str, int]]], None]

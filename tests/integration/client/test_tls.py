@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -31,12 +30,12 @@ from client import (
 )
 from client.addresses import parse_address
 from client.connector import Connector
+from memquake.paths import CHECKOUT
 from tests.papers import NAME, Papers, make_papers
 
 Start = Callable[..., Any]
 MakeClient = Callable[..., MemcacheClient]
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 PATIENT = {"op_timeout": 10.0, "connect_timeout": 10.0}  # where a test is not about time
 
 

@@ -18,9 +18,10 @@ from cluster.probe import RefusedError, SilentError, stats, version
 from faults.backends.registry import build_backends
 from faults.guard import Guard
 from faults.planned import PlannedFault
-from tests.conftest import CHECKOUT, choose_free_port
+from memquake.paths import NODE_AGENT
+from tests.conftest import choose_free_port
 
-AGENT = CHECKOUT / "cluster" / "agent.sh"
+AGENT = NODE_AGENT
 HOSTS = ("127.0.0.1", "127.0.0.2")
 
 

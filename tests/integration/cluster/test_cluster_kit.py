@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -25,10 +24,10 @@ from client import (
 from cluster.errors import ClusterError
 from cluster.kit import ClusterKit, ConsensusError
 from cluster.probe import stats
+from memquake.paths import CHECKOUT
 
 pytest_plugins = ["cluster.testing"]
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 Start = Callable[..., ClusterKit]
 
 

@@ -15,12 +15,13 @@ from cluster.probe import ProbeError, version
 from cluster.toxiproxy import Toxiproxy
 from faults.backends.toxiproxy import ToxiproxyBackend
 from faults.planned import PlannedFault
-from tests.conftest import CHECKOUT, answers_http, start_server
+from memquake.paths import TOOLS
+from tests.conftest import answers_http, start_server
 
 pytestmark = [pytest.mark.prove, pytest.mark.light]
 
 BUILD_S = 300.0
-KEPT = CHECKOUT / ".tools" / "old-toxiproxy"
+KEPT = TOOLS / "old-toxiproxy"
 SERVERS = {
     "2.1.4": ("github.com/Shopify/toxiproxy", "v2.1.4+incompatible", "cmd"),
     "2.3.0": ("github.com/Shopify/toxiproxy/v2", "v2.3.0", "cmd/server"),

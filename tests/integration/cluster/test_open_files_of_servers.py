@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parents[3]
+from memquake.paths import CHECKOUT
+
 FEW = """
 import contextlib, resource, socket, time
 resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -15,8 +14,8 @@ import pytest
 
 from cluster.embedded import EmbeddedCluster
 from cluster.orphans import MARK, end_orphans, mark
+from memquake.paths import CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 OWNER = """
 import time
 from cluster.embedded import EmbeddedCluster

@@ -19,8 +19,8 @@ from cluster.probe import stats, version
 from cluster.toxiproxy import Toxiproxy
 from faults.errors import FaultError
 from faults.guard import Guard, undo_disabled, undo_toxic
+from memquake.paths import CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 SCRIPT = Path(__file__).parent / "harness_under_test.py"
 WITHIN_S = 3.0  # the promise: after the death of the harness everything is undone by then
 Bounded = Callable[..., Any]

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,9 +33,9 @@ from faults.journal import FaultRecord, Journal
 from faults.plan import Plan, make_plan
 from faults.planned import PlannedFault
 from faults.scenario import scenario_from_text
+from memquake.paths import CHECKOUT
 
 Bounded = Callable[..., Any]
-CHECKOUT = Path(__file__).resolve().parents[3]
 NODES = ("node1", "node2", "node3")
 LENGTH_S = 1.6  # a silence of 0.5 s has to be heard in it, on a busy machine too
 

@@ -25,9 +25,9 @@ from cluster.probe import ProbeError, stats, version
 from cluster.toxiproxy import Toxiproxy
 from faults.drawable import DRAWABLE
 from faults.kinds import KINDS
+from memquake.paths import CHECKOUT
 from tests import processes
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 SCRIPT = Path(__file__).parent / "harness_of_one_kind.py"
 MARK = "MEMQUAKE_KILL_TEST"
 WITHIN_S = 3.0  # the promise

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 from faults.backends.nft import CheckingNft, Nft, find_nft, is_orphan
+from memquake.paths import CHECKOUT
 from tests.integration.faults.test_kernel_faults import why_no_filter
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent.parent
 OWN = ("ip", "memquake_0_0_0_checked")
 
 

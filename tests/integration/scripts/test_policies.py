@@ -13,6 +13,7 @@ import pytest
 import yaml
 from locust.argument_parser import get_parser
 
+from memquake.paths import CHECKOUT
 from scripts.policies import (
     PolicyError,
     compose_findings,
@@ -25,7 +26,6 @@ from scripts.policies import (
 )
 from scripts.tools import Tool
 from session.options import add_options
-from tests.conftest import CHECKOUT
 
 DOCKERFILE = (CHECKOUT / "Dockerfile").read_text()
 COMPOSE = CHECKOUT / "docker-compose.yml"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from memquake.paths import CHECKOUT
 from session.process_end import ProcessEnd, end_of
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent.parent
 PROGRAM = """
 from gevent import monkey
 monkey.patch_all()

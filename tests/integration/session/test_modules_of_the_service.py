@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[3]
-LOCUSTFILE = CHECKOUT / "locustfile.py"
+from memquake.paths import CHECKOUT, LOCUSTFILE
+
 START_S = 60.0
 
 LOADED = """

@@ -5,15 +5,15 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from memquake.paths import DOCS
 from users.clients import ClientOptions, construct
 from users.outcomes import of_write, split_batch
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "clients.md"
+PAGE = DOCS / "clients.md"
 OPTIONS = ClientOptions(pool_size=5, op_timeout=2.0, connect_timeout=1.0)
 ADAPTERS = {"Sharded": True}  # class -> whether it has gets and cas
 if importlib.util.find_spec("pylibmc") is not None:  # there are wheels for some machines alone

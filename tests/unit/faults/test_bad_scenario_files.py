@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from faults.__main__ import main
+from memquake.paths import CHECKOUT
 
 FOLDER = Path(__file__).parent / "bad_scenarios"
-CHECKOUT = Path(__file__).resolve().parents[3]
 ENOUGH = 50
 LONGEST_LINE = 400  # characters, the path left out
 

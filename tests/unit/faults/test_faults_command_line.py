@@ -11,7 +11,8 @@ import pytest
 
 from faults.__main__ import main
 from faults.plan import make_plan
-from faults.scenario import FOLDER, load_scenario
+from faults.scenario import load_scenario
+from memquake.paths import SCENARIOS
 
 
 def test_a_plan_prints_the_same_for_the_same_seed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,7 +29,7 @@ def test_a_plan_prints_the_same_for_the_same_seed(capsys: pytest.CaptureFixture[
 def test_the_list_has_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
     """As many lines as scenarios."""
     assert main(["list"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == len(list(FOLDER.glob("*.yaml")))
+    assert len(capsys.readouterr().out.splitlines()) == len(list(SCENARIOS.glob("*.yaml")))
 
 
 def test_a_valid_file_is_fine(capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,7 +153,7 @@ def test_nobody_has_to_read_to_the_end(arguments: list[str]) -> None:
     try:
         ended = subprocess.run(
             [sys.executable, "-m", "faults", *arguments],
-            cwd=FOLDER.parent,
+            cwd=SCENARIOS.parent,
             stdout=writing,
             stderr=subprocess.PIPE,
             text=True,

@@ -9,10 +9,11 @@ import pytest
 from faults.errors import ScenarioError
 from faults.plan import Plan, make_plan, plan_to_yaml
 from faults.planfile import endless_to_yaml
-from faults.scenario import FOLDER, load_scenario
+from faults.scenario import load_scenario
+from memquake.paths import SCENARIOS
 
 NODES = ["node1", "node2", "node3"]
-NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem != "none")
+NAMES = sorted(path.stem for path in SCENARIOS.glob("*.yaml") if path.stem != "none")
 
 
 def planned(name: str, seed: int = 7, scale: float = 0.3) -> Plan:

@@ -7,15 +7,15 @@ import pytest
 from faults.model import DEFAULT_RATE
 from faults.plan import Plan, make_plan
 from faults.scenario import (
-    FOLDER,
     check_own_load,
     list_scenarios,
     load_scenario,
     scenario_from_text,
 )
+from memquake.paths import SCENARIOS
 
 NODES = ("node1", "node2", "node3")
-NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+NAMES = tuple(sorted(path.stem for path in SCENARIOS.glob("*.yaml")))
 BROKEN = [name for name in NAMES if name != "none"]
 
 

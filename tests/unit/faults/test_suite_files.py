@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from faults.errors import ScenarioError
-from faults.scenario import FOLDER, list_scenarios, load_scenario
-from faults.suite import CONTROL, SUITES, Entry, list_suites, load_suite
+from faults.scenario import list_scenarios, load_scenario
+from faults.suite import CONTROL, Entry, list_suites, load_suite
+from memquake.paths import SCENARIOS, SUITES
 
 FAULT = "at: 0s, duration: 5s, target: {mode: one}"
 
@@ -49,7 +50,7 @@ def test_suites_by_backend_pick_by_what_carries_the_faults_out(name: str) -> Non
 
 def test_the_folder_of_suites_is_no_scenario() -> None:
     """The list of scenarios has none of the suites in it."""
-    assert SUITES.parent == FOLDER
+    assert SUITES.parent == SCENARIOS
     assert not {"suites", "all", "quick"} & {scenario.name for scenario in list_scenarios()}
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from client.operation import Outcome
 from memquake.judge import JUDGED, main
+from memquake.paths import CHECKOUT
 from report.facts_file import FACTS
 from report.outcome import write_outcome
 from report.suite_files import write_suite
@@ -23,7 +24,6 @@ from verdict.suite import State, SuiteCase, SuiteResult, case_of
 from verdict.verdict import judge
 
 FILES = ("verdict.json", "junit.xml", "findings.jsonl", "report.html", FACTS)
-CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 def good() -> MadeUpRun:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from memquake.locustfiles import LOCUSTFILE, locustfiles
+from memquake.locustfiles import locustfiles
+from memquake.paths import LOCUSTFILE
 
 
 @pytest.fixture

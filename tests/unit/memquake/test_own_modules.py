@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from memquake.own_modules import KEPT_AS, OwnModules
+from memquake.paths import CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 OUR_SOURCES = {
     "mq_client/__init__.py": "from mq_client.errors import Broken\nWHOSE = 'ours'\n",
     "mq_client/errors.py": "class Broken(Exception): ...\n",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from memquake.paths import CHECKOUT
 from memquake.version import VERSION
-from tests.conftest import CHECKOUT
 
 
 def test_the_changelog_begins_with_this_version() -> None:

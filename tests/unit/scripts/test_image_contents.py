@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.conftest import CHECKOUT as ROOT
+from memquake.paths import CHECKOUT as ROOT
 
 NAMED = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] not in "# "]
 TAKEN = {line.removeprefix("!") for line in NAMED if line.startswith("!")}

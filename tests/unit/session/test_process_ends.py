@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from session.frames import CHECKOUT
+from memquake.paths import CHECKOUT
 from session.process_end import end_of, no_exits, path_of
 
 CLIENT = "/srv/app/cache.py"

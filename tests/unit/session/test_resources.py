@@ -9,7 +9,7 @@ from typing import Any
 
 import gevent
 
-from session.frames import CHECKOUT
+from memquake.paths import CHECKOUT
 from session.resources import foreign_greenlets, held, running
 
 

@@ -12,7 +12,8 @@ import gevent
 import locust
 import pytest
 
-from session.frames import CHECKOUT, Owners
+from memquake.paths import CHECKOUT
+from session.frames import Owners
 
 STRANGER = "/somewhere/else/their_client.py"
 LIBRARY = "/somewhere/else/their_library.py"
