@@ -35,9 +35,7 @@ def no_wrong_values(view: View) -> CheckResult:
     verified = sum(cell.hits for window in view.facts.windows for cell in window.cells.values())
     limit = view.limit(name)
     if wrong > limit:
-        first = view.facts.wrong_values[:1]
-        shown = f", first: {evidence_line(first[0])}" if first else ""
-        why = f"{wrong} wrong values beside {verified} verified hits{shown}"
+        why = f"{wrong} wrong values beside {verified} verified hits"
         return held(
             name,
             False,
@@ -69,9 +67,7 @@ def predictable_errors(view: View) -> CheckResult:
     limit = view.limit(name)
     if seen <= limit:
         return held(name, True, "no programming error", observed=seen, limit=limit)
-    first = findings[:1]
-    shown = f", first: {evidence_line(first[0])}" if first else ""
-    why = f"{seen} calls raised a programming error or broke the contract{shown}"
+    why = f"{seen} calls raised a programming error or broke the contract"
     return held(
         name,
         False,

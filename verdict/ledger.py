@@ -15,7 +15,6 @@ from typing import Any
 
 from memquake.limits import LIMITS
 from verdict.answers import Evidence, held, inconclusive
-from verdict.correctness import evidence_line
 from verdict.evidence import Triple, by_second, kept_findings, lacking
 from verdict.model import CheckResult, Contributor, Figure, LedgerFacts, Ruling
 from verdict.moved_keys import MovedKeys
@@ -32,22 +31,10 @@ WRITES_NEEDED = LIMITS["no_lost_writes"].needed
 EXPIRIES_NEEDED = LIMITS["ttl_kept"].needed
 COMMANDED = ", which somebody flushed or made count anew, perhaps the client under test"
 
-_EVIDENCE_CHARACTERS = 200
-
 
 def ledgers_of(view: View) -> list[LedgerFacts]:
     """Give what the load processes told; one that was lost tells nothing."""
     return [worker.ledger for worker in view.facts.workers if worker.ledger is not None]
-
-
-def evidence_of(view: View, kind: str, **wanted: Any) -> str:
-    """Give the first piece of evidence of a kind, as a tail for a sentence."""
-    for ledger in ledgers_of(view):
-        for item in ledger.evidence:
-            if item.get("kind") == kind and all(item.get(k) == v for k, v in wanted.items()):
-                shown = {name: value for name, value in item.items() if name != "kind"}
-                return f", first: {evidence_line(shown, _EVIDENCE_CHARACTERS)}"
-    return ""
 
 
 def moved_keys(view: View) -> MovedKeys:
@@ -139,12 +126,10 @@ def _losses(view: View, doubts: Mapping[str, str]) -> _Losses:
 
 def _lost_writes(view: View, lost: Sequence[Triple], seen: str) -> CheckResult:
     """Convict of lost writes, unless a server died with them."""
-    node, since, _ = lost[0]
-    shown = evidence_of(view, "lost_write", node=node, acknowledged_s=since)
     result = held(
         "no_lost_writes",
         False,
-        seen + shown,
+        seen,
         observed=sum(count for _, _, count in lost),
         limit=view.limit("no_lost_writes"),
         evidence=_shown_losses(view, lost, "acknowledged write lost"),
@@ -189,11 +174,10 @@ def ttl_kept(view: View) -> CheckResult:
         reason = view.because(why)
         return inconclusive(name, reason, observed=outlived, limit=limit, evidence=lambda: few)
     why = f"{outlived} of {looked_for} keys were still there after their time"
-    shown = evidence_of(view, "outlived") if outlived > limit else ""
     return held(
         name,
         outlived <= limit,
-        why + shown,
+        why,
         observed=outlived,
         limit=limit,
         evidence=lambda: cases_of(view, "outlived", outlived),

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from faults.effect import Effect
 from memquake.limits import LIMITS
 from verdict.answers import held, inconclusive, not_applicable, percent, worst
-from verdict.correctness import evidence_line
 from verdict.evidence import Triple, by_second, lacking, not_injected
 from verdict.ledger import ledger_examples, ledgers_of, moved_keys
 from verdict.model import CheckResult, Contributor
@@ -94,11 +93,9 @@ def _ruling(view: View, moved: MovedKeys, node: str, found: _Misses, calls: int)
         doubt = UNSEEN
     elif share > limit:
         seen = _misses(view, found.masked)
-        why += _first_of(seen)
     elif invented > limit:
         share = invented
         why += f"; {found.invented} misses in its time, keys of batches too, that no server gave"
-        why += _first_of(seen)
     elif left_out / calls > limit and not moved.counts_misses:
         doubt = "the servers do not say how many misses they gave"
     elif unproven / calls > limit:
@@ -178,7 +175,7 @@ def no_false_misses(view: View) -> CheckResult:
         if early / reads <= limit and _may_be_served(moved, false, view.phases.spans):
             words = f"{why}; {UNSEEN}"
             return inconclusive(name, words, observed=share, limit=limit, evidence=lambda: seen)
-        why += f" ({percent(share)}), most on {seen[0].node}{_first_of(seen)}"
+        why += f" ({percent(share)}), most on {seen[0].node}"
         return held(name, False, why, observed=share, limit=limit, evidence=lambda: seen)
     unknown = _total(open_ones)
     if unknown / (reads + unknown) > limit:
@@ -197,12 +194,6 @@ def _misses(view: View, found: Sequence[Triple]) -> Sequence[Contributor]:
         if (each.get("node"), each["read_s"]) in seconds
     ]
     return by_second(view, found, "get", "miss for a key that the node has", examples)
-
-
-def _first_of(found: Sequence[Contributor]) -> str:
-    """Give the example of the largest contributor as a tail for a sentence, "" without one."""
-    shown = {k: v for k, v in found[0].example.items() if k not in ("kind", "found_at_s")}
-    return f", first: {evidence_line(shown)}" if shown else ""
 
 
 def outside_faults(view: View, items: Iterable[Triple]) -> list[Triple]:

@@ -12,7 +12,7 @@ from memquake.limits import LIMITS
 from verdict.answers import held, inconclusive
 from verdict.compare import taken_back
 from verdict.evidence import lacking
-from verdict.ledger import cases_of, evidence_of, ledgers_of, moved_keys, stale_reads_of
+from verdict.ledger import cases_of, ledger_examples, ledgers_of, moved_keys, stale_reads_of
 from verdict.misses import outside_faults
 from verdict.model import CheckResult, Contributor, LedgerFacts
 from verdict.moved_keys import MovedKeys
@@ -149,7 +149,7 @@ def _judged(
     those of the ledgers' cases, and the first that has some is shown.
     """
     limit = view.limit(name)
-    kind = next((each for each in kinds if evidence_of(view, each)), kinds[0])
+    kind = next((each for each in kinds if ledger_examples(view, each)), kinds[0])
 
     def shown() -> Sequence[Contributor]:
         return cases_of(view, kind, found)
@@ -158,8 +158,7 @@ def _judged(
         words = f"{why}; {doubt}"
         return inconclusive(name, words, observed=found, limit=limit, evidence=shown)
     if found > limit:
-        words = why + evidence_of(view, kind)
-        result = held(name, False, words, observed=found, limit=limit, evidence=shown)
+        result = held(name, False, why, observed=found, limit=limit, evidence=shown)
         return _unless_keys_moved(view, result, kind)
     what, count, needed = of
     if count < needed:

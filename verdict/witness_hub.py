@@ -13,7 +13,6 @@ from typing import Any
 from telemetry.histogram import lowest_us
 from telemetry.window import Window
 from verdict.answers import held, inconclusive
-from verdict.correctness import evidence_line
 from verdict.evidence import disturbances, lost_workers
 from verdict.model import CheckResult, Contributor
 from verdict.view import View
@@ -42,8 +41,7 @@ def hub_not_blocked(view: View) -> CheckResult:
     others = sum(int(worker.stalls.get("others", 0)) for worker in living)
     kept = [stall for worker in living for stall in worker.stalls.get("kept", ())]
     if seen > limit:
-        shown = f", the first: {evidence_line(kept[0])}" if kept else ""
-        why = f"{seen} stalls of over 100 ms inside the client{shown}"
+        why = f"{seen} stalls of over 100 ms inside the client"
         return held(
             name, False, why, observed=seen, limit=limit, evidence=lambda: _stalls(kept, seen)
         )

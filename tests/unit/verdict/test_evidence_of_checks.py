@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -122,6 +123,7 @@ def test_what_was_found_is_shown_in_its_own_seconds(name: str, make: Make) -> No
     view, result = judged(name, make())
     assert not result.trace, result.trace
     assert 1 <= len(result.evidence) <= 3, result.why
+    assert "first: " not in result.why  # the evidence has the example
     spans = SPANS.get(name, whole_run)(view)
     for each in result.evidence:
         assert is_inside(each, spans), (each, spans)
@@ -169,8 +171,39 @@ def test_false_misses_show_one_from_outside_the_fault() -> None:
     assert (before.from_s, before.to_s, before.count, before.example) == (5, 6, 2, {})
     assert (found.node, found.from_s, found.to_s, found.count) == ("node2", 40, 41, 30)
     assert found.example["key"] == "k40"
-    assert "k40" in result.why
-    assert "k12" not in result.why
+
+
+WRONG = {"key": "k:7", "node": "node1", "what": "a value of k:8"}
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "ledger"),
+    [
+        pytest.param("no_wrong_values", {"wrong_values": [WRONG]}, {}, id="wrong value"),
+        pytest.param(
+            "predictable_errors", {"findings": [{"kind": "bad_result", **WRONG}]}, {}, id="result"
+        ),
+        pytest.param("no_lost_updates", {}, {"wrong_updates": 1}, id="lost_update"),
+        pytest.param("no_stale_reads", {}, {"stale": 1}, id="stale_read"),
+        pytest.param("no_lost_writes", {}, {"lost": [("node1", 7, 1)]}, id="lost_write"),
+        pytest.param("ttl_kept", {}, {"outlived": 1}, id="outlived"),
+        pytest.param("no_false_misses", {}, {"masked": [("node1", 7, 50)]}, id="masked_miss"),
+    ],
+)
+def test_the_example_stands_in_the_evidence_alone(
+    request: pytest.FixtureRequest, name: str, facts: dict[str, Any], ledger: dict[str, Any]
+) -> None:
+    """The sentence says how many; key, node and what was found are in the line below it."""
+    run, kind = MadeUpRun(20), request.node.callspec.id
+    usual = run.worker().ledger
+    assert usual is not None
+    case = {"kind": kind, "at_s": 7, "read_s": 7, "acknowledged_s": 7, **WRONG}
+    told = dataclasses.replace(usual, evidence=[case], **ledger)
+    worker = run.worker(12_000, ledger=told)
+    result = CHECKS[name](View(run.but(workers=[worker], **facts).facts()))
+    assert result.verdict is Ruling.FAIL
+    assert result.evidence[0].example["key"] == "k:7"
+    assert "k:7" not in result.why
 
 
 def test_stale_reads_are_counted_where_they_were_found() -> None:
