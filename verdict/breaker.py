@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from client.operation import UNATTEMPTED
 from faults.effect import Effect
@@ -135,26 +135,36 @@ def opened_by(view: View, span: FaultSpan, node: str) -> float:
     return latest if seen is None else min(seen, latest)
 
 
-def breaker_opens_within(view: View) -> CheckResult:
-    """Stop waiting for a node that is cut off within op_timeout + 1 s of the confirmed fault."""
-    name = "breaker_opens_within"
-    targets = unavailable_targets(view)
+def _on_each_target(
+    view: View, name: str, judge: Callable[[View, FaultSpan, str], CheckResult]
+) -> CheckResult:
+    """Judge every node that a confirmed fault has cut off."""
+    limit = view.limit(name)
     if not any(Effect.UNAVAILABLE in record.effects for record in view.facts.faults):
         return not_applicable(name, "no node was made unavailable")
+    targets = unavailable_targets(view)
     if not targets:
-        why = view.because("the fault was never injected")
-        none = not_injected(view)
-        return inconclusive(name, why, limit=view.limit(name), evidence=lambda: none)
-    return worst(name, [_opens(view, span, node) for span, node in targets])
+        why, none = view.because("the fault was never injected"), not_injected(view)
+        return inconclusive(name, why, limit=limit, evidence=lambda: none)
+
+    def judged(span: FaultSpan, node: str) -> CheckResult:
+        if span.record.confirmed:
+            return judge(view, span, node)
+        why = f"{node} under {span.record.id}: the fault was not confirmed"
+        return inconclusive(name, why, limit=limit, evidence=lambda: unconfirmed(span, node))
+
+    return worst(name, [judged(span, node) for span, node in targets])
+
+
+def breaker_opens_within(view: View) -> CheckResult:
+    """Stop waiting for a node that is cut off within op_timeout + 1 s of the confirmed fault."""
+    return _on_each_target(view, "breaker_opens_within", _opens)
 
 
 def _opens(view: View, span: FaultSpan, node: str) -> CheckResult:
     name = "breaker_opens_within"
     limit = view.limit(name)
     where = f"{node} under {span.record.id}"
-    if not span.record.confirmed:
-        why = f"{where}: the fault was not confirmed"
-        return inconclusive(name, why, limit=limit, evidence=lambda: unconfirmed(span, node))
     if span.length_s <= limit:
         return not_applicable(name, f"{where}: the fault lasted {span.length_s:.1f} s only")
     threshold = waiting_threshold_us(view, span)
@@ -192,24 +202,13 @@ def _was_saturated(view: View, begin: float, end: float) -> bool:
 
 def fails_fast_while_open(view: View) -> CheckResult:
     """Fail calls to a cut-off node at once: at most 1 %, or the probes, may wait until it heals."""
-    name = "fails_fast_while_open"
-    targets = unavailable_targets(view)
-    if not any(Effect.UNAVAILABLE in record.effects for record in view.facts.faults):
-        return not_applicable(name, "no node was made unavailable")
-    if not targets:
-        why = view.because("the fault was never injected")
-        none = not_injected(view)
-        return inconclusive(name, why, limit=view.limit(name), evidence=lambda: none)
-    return worst(name, [_fails_fast(view, span, node) for span, node in targets])
+    return _on_each_target(view, "fails_fast_while_open", _fails_fast)
 
 
 def _fails_fast(view: View, span: FaultSpan, node: str) -> CheckResult:
     name = "fails_fast_while_open"
     limit = view.limit(name)
     where = f"{node} under {span.record.id}"
-    if not span.record.confirmed:
-        why = f"{where}: the fault was not confirmed"
-        return inconclusive(name, why, limit=limit, evidence=lambda: unconfirmed(span, node))
     # The tenth in which the breaker opens holds calls that had to wait for it to do so.
     begin = opened_by(view, span, node) + 1 / SLICES_A_SECOND
     if span.heal <= begin or span.length_s <= view.limit("breaker_opens_within"):

@@ -52,7 +52,6 @@ def _growth(worker: WorkerFacts) -> float:
 
 
 def _worker_parts(view: View, worker: WorkerFacts) -> list[CheckResult]:
-    name = "no_leaks"
     parts = [
         _counted_part(view, worker, what, slack)
         for what, slack in (("fds", DESCRIPTOR_SLACK), ("greenlets", GREENLET_SLACK))
@@ -61,9 +60,7 @@ def _worker_parts(view: View, worker: WorkerFacts) -> list[CheckResult]:
         slots = worker.slots_in_use
         why = f"{worker.id}: {slots} pool slots in use with no call under way"
         seen = left_behind(view, f"pool slots of {worker.id} in use", slots)
-        parts.append(
-            held(name, slots == 0, why, observed=slots, limit=0, unit="count", evidence=seen)
-        )
+        parts.append(_held_count(abs(slots), 0, why, seen))
     parts.append(_memory_part(view, worker))
     return parts
 
@@ -79,23 +76,29 @@ def _counted_part(view: View, worker: WorkerFacts, what: str, slack: int) -> Che
     why = f"{worker.id}: {extra:.0f} {what} more than before the run"
     if running:
         why += f": {', '.join(running)}"
-    part = held(
-        name,
-        extra <= slack,
-        why,
-        observed=max(0, extra),
-        limit=slack,
-        unit="count",
-        evidence=left_behind(
-            view,
-            f"{what} of {worker.id} beyond those before the run",
-            int(extra),
-            before=worker.before[what],
-            after=worker.after[what],
-            left_running=running,
-        ),
+    seen = left_behind(
+        view,
+        f"{what} of {worker.id} beyond those before the run",
+        int(extra),
+        before=worker.before[what],
+        after=worker.after[what],
+        left_running=running,
     )
-    return _unless_shared(view, part)
+    return _unless_shared(view, _held_count(extra, slack, why, seen))
+
+
+def _held_count(extra: float, allowed: int, why: str, seen: Evidence) -> CheckResult:
+    """Say whether no more of something was left than may be."""
+    observed = max(0, extra)
+    return held(
+        "no_leaks",
+        extra <= allowed,
+        why,
+        observed=observed,
+        limit=allowed,
+        unit="count",
+        evidence=seen,
+    )
 
 
 def _memory_part(view: View, worker: WorkerFacts) -> CheckResult:
@@ -157,24 +160,9 @@ def _connection_parts(view: View) -> list[CheckResult]:
     for node, (before, after) in counted.items():
         extra = after - before
         why = f"{node}: {extra} connections more than before the run"
-        parts.append(
-            held(
-                name,
-                extra <= CONNECTION_SLACK,
-                why,
-                observed=max(0, extra),
-                limit=CONNECTION_SLACK,
-                unit="count",
-                evidence=left_behind(
-                    view,
-                    "connections more than before the run",
-                    extra,
-                    node=node,
-                    before=before,
-                    after=after,
-                ),
-            )
-        )
+        what = "connections more than before the run"
+        seen = left_behind(view, what, extra, node=node, before=before, after=after)
+        parts.append(_held_count(extra, CONNECTION_SLACK, why, seen))
     return parts
 
 
@@ -186,7 +174,6 @@ def _pool_parts(view: View) -> list[CheckResult]:
     call: no other will use it. Nothing is said of it where a fault was still on at the end, or just
     before: connections that a fault has held end a little later.
     """
-    name = "no_leaks"
     last_heal = view.phases.last_heal
     settled = view.phases.load_end - HEALED_S
     if not view.facts.connections_are_ours or (
@@ -216,8 +203,7 @@ def _pool_parts(view: View) -> list[CheckResult]:
             after=left,
             calls_at_once=sum(worker.peak_calls for worker in view.facts.workers),
         )
-        is_held = left <= allowed
-        part = held(name, is_held, why, observed=left, limit=allowed, unit="count", evidence=seen)
+        part = _held_count(left, allowed, why, seen)
         if left > allowed >= min(asked):  # each process asks for itself, when its users have ended
             part = taken_back(part, "users of another process may have been there still")
         parts.append(part)

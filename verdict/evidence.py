@@ -7,12 +7,14 @@ outside the given windows is ever shown, and nothing here decides anything.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from client.operation import FAILURES, Outcome
+from faults.journal import FaultRecord
 from telemetry.histogram import lowest_us, percentile_us
 from telemetry.samples import KEYS_NAMED
 from telemetry.window import SLICES_A_SECOND, WAITING_FROM_US, Cell, Window
@@ -311,12 +313,7 @@ def lost_workers(view: View) -> tuple[Contributor, ...]:
 def not_injected(view: View) -> tuple[Contributor, ...]:
     """Give the planned faults that were never injected."""
     return tuple(
-        Contributor(
-            outcome=f"{record.id} was not injected: {record.why_not or 'not begun'}",
-            node=", ".join(record.nodes),
-            from_s=record.planned_at_s,
-            to_s=record.planned_end_s,
-        )
+        _of_fault(record, "not injected", "not begun", record.planned_at_s, record.planned_end_s)
         for record in view.facts.faults
         if record.injected_at_s is None
     )[:MOST_CONTRIBUTORS]
@@ -324,29 +321,31 @@ def not_injected(view: View) -> tuple[Contributor, ...]:
 
 def unconfirmed(span: FaultSpan, node: str = "") -> tuple[Contributor, ...]:
     """Give a fault that was injected and not confirmed."""
-    record = span.record
-    return (
-        Contributor(
-            outcome=f"{record.id} was not confirmed: {record.why_not or 'its effect was not seen'}",
-            node=node or ", ".join(record.nodes),
-            from_s=span.injected,
-            to_s=span.healed,
-        ),
-    )
+    unseen = "its effect was not seen"
+    found = _of_fault(span.record, "not confirmed", unseen, span.injected, span.healed)
+    return (dataclasses.replace(found, node=node or found.node),)
 
 
 def unhealed(view: View) -> tuple[Contributor, ...]:
     """Give the faults that were injected and not seen to heal."""
+    end = view.facts.duration_s
     return tuple(
-        Contributor(
-            outcome=f"{record.id} was not seen to heal: {record.why_not or 'no reason known'}",
-            node=", ".join(record.nodes),
-            from_s=record.injected_at_s,
-            to_s=view.facts.duration_s,
-        )
+        _of_fault(record, "not seen to heal", "no reason known", record.injected_at_s, end)
         for record in view.facts.faults
         if record.injected_at_s is not None and record.healed_at_s is None
     )[:MOST_CONTRIBUTORS]
+
+
+def _of_fault(
+    record: FaultRecord, what: str, otherwise: str, begin: float | None, end: float
+) -> Contributor:
+    """Return a fault that was not what it should be, and why; `otherwise` where nothing is said."""
+    return Contributor(
+        outcome=f"{record.id} was {what}: {record.why_not or otherwise}",
+        node=", ".join(record.nodes),
+        from_s=begin,
+        to_s=end,
+    )
 
 
 def lacking(
