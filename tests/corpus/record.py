@@ -27,7 +27,6 @@ from client.operation import Outcome
 from memquake.judge import main as judge_again
 from report.facts_file import FACTS, write_facts
 from report.suite_files import SUITE
-from session.broken_off import tell_broken_off
 from tests.corpus.runs import RUNS, Run
 from tests.corpus.verdicts import (
     FOLDER,
@@ -92,7 +91,8 @@ def _make(run: Run, folder: Path) -> None:
         finally:
             process.kill()
     time.sleep(GUARD_S if process.returncode < 0 else 0)
-    tell_broken_off(folder / "runs")
+    words = ["-m", "session.broken_off", str(folder / "runs")]
+    subprocess.run([sys.executable, *words], cwd=CHECKOUT, check=True)
 
 
 def _await_begin(folder: Path) -> None:
