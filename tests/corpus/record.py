@@ -11,7 +11,9 @@ prints what has changed: a commit that changes a verdict says why.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
+import io
 import json
 import shutil
 import subprocess
@@ -58,7 +60,8 @@ def live(name: str, run: Run) -> None:
         folder = Path(place)
         _make(run, folder)
         runs = folder / "runs"
-        found = sorted(path.parent for path in runs.glob(f"*/{FACTS}"))
+        found = sorted(path for path in runs.iterdir() if (path / FACTS).exists())
+        found = [path for path in found if not path.is_symlink()]
         assert found, f"{name} left no facts: {(folder / 'output').read_text()[-2000:]}"
         if run.suite:
             _keep_suite(name, next(runs.glob("suite-*")), found, folder)
@@ -122,7 +125,8 @@ def _keep_suite(name: str, suite: Path, runs: Sequence[Path], place: Path) -> No
         _keep_facts(run, target / run.name / FACTS, place)
     (target / SUITE).write_text(_neutral((suite / SUITE).read_text(), place))
     with tempfile.TemporaryDirectory() as out:
-        code = judge_again(["judge", str(target), "--out", out])
+        with contextlib.redirect_stdout(io.StringIO()):
+            code = judge_again(["judge", str(target), "--out", out])
         assert (Path(out) / SUITE).read_text() == (target / SUITE).read_text()
     print(f"{name}: exit code {code}", flush=True)
 
@@ -170,7 +174,8 @@ def again() -> None:
             (FOLDER / f"{name}.json").write_text(text_of(verdict))
     for suite in suites():
         with tempfile.TemporaryDirectory() as out:
-            judge_again(["judge", str(suite), "--out", out])
+            with contextlib.redirect_stdout(io.StringIO()):
+                judge_again(["judge", str(suite), "--out", out])
             shutil.copyfile(Path(out) / SUITE, suite / SUITE)
 
 
