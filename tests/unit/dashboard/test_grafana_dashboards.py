@@ -128,7 +128,7 @@ def test_check_names_what_is_out_of_date(
         (tmp_path / path.name).write_text(path.read_text())
     page = tmp_path / "metrics.md"
     page.write_text(monitoring.PAGE.read_text())
-    for name, value in (("ROOT", tmp_path), ("FOLDER", tmp_path), ("PAGE", page)):
+    for name, value in (("CHECKOUT", tmp_path), ("FOLDER", tmp_path), ("PAGE", page)):
         monkeypatch.setattr(monitoring, name, value)
     monkeypatch.setattr(
         monitoring, "files", lambda: {tmp_path / p.name: t for p, t in files().items()}
