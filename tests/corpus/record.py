@@ -60,7 +60,7 @@ def live(name: str, run: Run) -> None:
         folder = Path(place)
         _make(run, folder)
         runs = folder / "runs"
-        found = sorted(path for path in runs.iterdir() if (path / FACTS).exists())
+        found = sorted(path.parent for path in runs.glob(f"*/{FACTS}"))
         found = [path for path in found if not path.is_symlink()]
         assert found, f"{name} left no facts: {(folder / 'output').read_text()[-2000:]}"
         if run.suite:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +41,18 @@ def assert_whole(result) -> None:
     cases = ET.parse(result.run_dir / "junit.xml").getroot().findall(".//testcase")
     assert {case.get("name") for case in cases} >= {check["name"] for check in verdict["checks"]}
     assert str(result.run_dir.name) in result.stdout
+    assert_judged_again(result)
+
+
+def assert_judged_again(result) -> None:
+    """Assert that the folder alone has the same verdict, to the byte, and the same exit code."""
+    command = [sys.executable, "-m", "memquake", "judge", result.run_dir]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, timeout=60, check=False)
+    assert done.returncode == result.exit_code, done.stderr
+    for name in ("verdict.json", "junit.xml", "report.html"):
+        assert (result.run_dir / "judged" / name).read_bytes() == (
+            result.run_dir / name
+        ).read_bytes()
 
 
 def test_a_run_without_faults_passes(judge: Callable) -> None:
