@@ -79,7 +79,7 @@ def _make(run: Run, folder: Path) -> None:
         (folder / file).write_text(text)
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "memquake", "--headless", *words],
+            [sys.executable, "-m", "locust", "--headless", *words],
             cwd=CHECKOUT,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -260,7 +260,7 @@ def test_bad_words_are_refused_in_one_line(
 
 ASKED = """
 import runpy, sys
-sys.path.append(sys.argv.pop(1))
+sys.path.insert(1, sys.argv.pop(1))
 try:
     runpy.run_module("memquake", run_name="__main__", alter_sys=True)
 except SystemExit as end:
