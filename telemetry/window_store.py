@@ -26,8 +26,9 @@ from telemetry.histogram import Histogram
 from telemetry.remarkable import is_remarkable
 from telemetry.window import Cell, MachineLoad, NodeState, Pacing, Slice, Window
 
-OPEN_S = 30
-"""Newest seconds kept plain: reports still add to them, and every screen reads them."""
+OPEN_S = 12
+"""Newest seconds kept plain: reports still add to them, and every screen reads them. One takes
+100 KB, and twice as much while the machine is busy."""
 
 RECENT_S = 200
 """Newest seconds kept one by one: more than a page's charts show, and all there are of them well
@@ -39,14 +40,14 @@ START_S = 60
 FOLD_S = 10
 """One second in so many is a sample; then one in 20, in 40, as the run becomes longer."""
 
-MOST_FOLDS, FEWEST_FOLDS = 40, 10
+MOST_FOLDS, FEWEST_FOLDS = 30, 10
 """Folds kept; with more, every other sample is given up. With many nodes folds are large: then as
 many as MOST_BYTES hold, but no fewer than ten."""
 
 MOST_PROTECTED = 7_200
 """Seconds near faults kept one by one; packed, one takes 4 KB at 2,000 op/s."""
 
-MOST_BYTES = 400_000
+MOST_BYTES = 300_000
 """Of folds, and as much again of the seconds kept because something happened in or beside them:
 the oldest lose that."""
 
@@ -130,7 +131,14 @@ def _unpacked(held: bytes) -> Window:
 
 
 def _values(part: Slice | NodeState | Pacing | MachineLoad) -> tuple[Any, ...]:
-    return tuple(getattr(part, field.name) for field in dataclasses.fields(part))
+    values: tuple[Any, ...] = _FIELDS_OF[type(part)](part)
+    return values
+
+
+_FIELDS_OF = {
+    kind: operator.attrgetter(*(field.name for field in dataclasses.fields(kind)))
+    for kind in (Slice, NodeState, Pacing, MachineLoad)
+}
 
 
 _AS_IS = tuple(

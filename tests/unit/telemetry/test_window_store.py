@@ -16,7 +16,7 @@ from telemetry.window import Cell, MachineLoad, NodeState, Pacing, Slice, Window
 from telemetry.window_store import FEWEST_FOLDS, FOLD_S, MOST_FOLDS, RECENT_S, WindowStore
 
 Trouble = Callable[[Window], object]
-LONG = RECENT_S + 35 * FOLD_S
+LONG = RECENT_S + 25 * FOLD_S
 FAILED = "get", "node1", Outcome.TIMEOUT
 
 
