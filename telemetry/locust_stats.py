@@ -8,6 +8,7 @@ the buckets of telemetry.histogram, so that Locust's dictionaries are bounded an
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 import locust.stats
@@ -22,6 +23,10 @@ _MARK = "_memquake_precise"
 
 KEPT_S = 60
 """Seconds whose requests Locust's entries keep one by one; its own rates look back 12 s."""
+
+COPIED_EVERY_S, COPIES = 4, 5
+"""Locust keeps a copy of all response times of each of the last 20 s and wants one of 10 s ago, or
+a few seconds more or less: one each 4 s will do."""
 
 KEPT_ROWS = 120
 """Rows of Locust's own charts, one each 5 s: ten minutes, then older ones further apart. A row
@@ -117,6 +122,9 @@ def trim(stats: RequestStats, *, recent_of_each: bool = False) -> None:
             entry.use_response_times_cache = False
             entry.response_times_cache = None
     for entry in (stats.total, *stats.entries.values()):
+        if copies := entry.response_times_cache:
+            fit = [second for second in copies if second % COPIED_EVERY_S == 0][-COPIES:]
+            entry.response_times_cache = OrderedDict((second, copies[second]) for second in fit)
         for by_second in (entry.num_reqs_per_sec, entry.num_fail_per_sec):
             if len(by_second) > KEPT_S:
                 oldest = max(by_second) - KEPT_S

@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from locust.rpc.protocol import Message
 from locust.stats import RequestStats, StatsCSV, StatsEntry
 
-from telemetry.locust_stats import KEPT_ROWS, KEPT_S, bucket_ms, install, shown, trim
+from telemetry.locust_stats import (
+    COPIED_EVERY_S,
+    COPIES,
+    KEPT_ROWS,
+    KEPT_S,
+    bucket_ms,
+    install,
+    shown,
+    trim,
+)
 
 REPLACED = (
     (locust.stats, "bucket_response_time"),
@@ -153,10 +162,13 @@ def test_locusts_own_tables_do_not_grow_with_the_run() -> None:
         stats.total.last_request_timestamp = 1_000.0 + second
         stats.total.start_time = 1_000.0
         stats.history.append({"time": second})
+        stats.total._cache_response_times(1_000 + second)
         before = stats.total.current_rps
         trim(stats)
         assert stats.total.current_rps == before
     assert stats.total.use_response_times_cache
+    copied = list(stats.total.response_times_cache or ())
+    assert copied == [1_000 + 3 * KEPT_S - COPIED_EVERY_S * n for n in range(COPIES, 0, -1)]
     assert not stats.get("get", "memcached").use_response_times_cache
     assert len(stats.total.num_reqs_per_sec) <= KEPT_S
     assert len(stats.get("get", "memcached").num_reqs_per_sec) <= KEPT_S
