@@ -88,7 +88,7 @@ KINDS = {
 
 HOLE = "at: 0s, duration: 5s, kind: timeout, target: {nodes: [node2]}"
 STEADY = ("--budget", "steady_baseline=60%")  # a machine with other work on it
-CALM = (*STEADY, "--scenario", "none", "-u", "10", "--target-rate", "250", "-t", "9s")
+CALM = (*STEADY, "--scenario", "none", "-u", "10", "--target-rate", "250", "-t", "10s")
 
 
 def _broken(client: str, *words: str) -> Run:
