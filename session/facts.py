@@ -47,6 +47,7 @@ def run_facts(run: MasterRun) -> RunFacts:
         wrong_values=list(run.timeline.wrong_values),
         findings=list(run.timeline.findings.kept),
         samples=list(run.timeline.samples.kept),
+        timeline_growth=_timeline_growth(run),
         errors=list(run.timeline.errors.kept),
         found=found_counts(run.timeline),
         leftovers=run.driver.leftovers() if run.driver and void_s == math.inf else [],
