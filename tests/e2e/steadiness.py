@@ -33,9 +33,10 @@ VERDICTS: Mapping[int, str] = {0: "PASS", 1: "FAIL", 3: "INCONCLUSIVE"}
 Z = 1.96  # of a normal distribution: 95 % lie within
 
 NEIGHBOUR = """
-import random, time
+import os, random, time
 random.seed(7)
-while True:
+parent = os.getppid()
+while os.getppid() == parent:  # one that outlives a measurement would spoil all later ones
     busy = random.uniform(0.2, 1.5)
     until = time.monotonic() + busy
     while time.monotonic() < until:

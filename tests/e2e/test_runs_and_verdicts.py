@@ -85,6 +85,7 @@ def test_a_black_hole_is_survived(judge: Callable) -> None:
     """The default client passes where the broken ones below are convicted."""
     result = judge(["--scenario", "node-blackhole", *SCALED], timeout_s=90)
     assert result.exit_code == 0, str(result)
+    assert result.verdict["figures"]["timeline_memory_growth"]["value"] > 0  # the harness's own
     for name in ("breaker_opens_within", "fails_fast_while_open", "recovers_within"):
         assert result.check(name)["verdict"] == "PASS", str(result)
 
