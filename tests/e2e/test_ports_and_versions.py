@@ -58,7 +58,7 @@ def test_a_worker_of_another_version_is_refused(
     port = str(free_port())
     master = start_locust(["--master", "--master-bind-port", port, *STEADY])
     wrong = (
-        "import sys, session.messages as m; m.VERSION = '9.9.9'; "
+        "import sys, memquake.version as v; v.VERSION = '9.9.9'; "
         "from locust.main import main; main()"
     )
     command = [sys.executable, "-c", wrong, "-f", str(LOCUSTFILE), "--headless"]
