@@ -8,7 +8,7 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from client.operation import Outcome
@@ -16,7 +16,7 @@ from memquake.limits import LIMITS
 from telemetry.window import Window
 from verdict.answers import answer, held, inconclusive, percent, worst
 from verdict.compare import taken_back
-from verdict.evidence import lacking
+from verdict.evidence import disturbances, lacking
 from verdict.model import CheckResult, Contributor, Ruling
 from verdict.node_events import LEDGER_USERS, connections_needed
 from verdict.tallies import Tallies
@@ -31,6 +31,9 @@ SETTLE_S = 10.0
 FEW = 5
 """Fewer are no habit, however few calls a node gets."""
 
+OWN_CPU = 0.5
+"""Of a core: a load process that takes less was not kept from its work by its own client."""
+
 COUNTED = "new connections counted by the server"
 
 
@@ -44,6 +47,11 @@ class _Churn:
     failed: int = 0  # calls; each may cost a connection
     calls: int = 0
     steps: list[ConnectionStep] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> frozenset[int]:
+        """Windows, by their first second, that its steps go over."""
+        return frozenset(second for step in self.steps for second in range(step.begin, step.end))
 
     def needless(self, most_open: int) -> int:
         """Count the connections that neither a growing pool nor a failed call explains."""
@@ -82,7 +90,26 @@ def _judged(view: View, churn: _Churn) -> CheckResult:
     moved = _moved_users(view)
     if not is_kept and moved and needless - moved <= max(FEW, limit * churn.calls):
         return taken_back(result, "users moved to a worker that joined late, and connected anew")
+    late = set() if is_kept else _kept_waiting(view) & churn.seconds
+    if late:
+        clear = _churn(view, churn.node, left_out=late)
+        if clear.needless(connections_needed(view.facts)) <= max(FEW, limit * clear.calls):
+            reason = "the generator was saturated then, and not by its own work"
+            return taken_back(result, reason, *disturbances(view, late))
     return result
+
+
+def _kept_waiting(view: View) -> frozenset[int]:
+    """Return the windows in which other work on the machine made the generator late.
+
+    Connecting takes longer than its limit then, and is begun anew, although no call failed. A
+    client that connects so often that its own process is late takes the processor for it.
+    """
+    return frozenset(
+        second
+        for second in view.saturated
+        if max(view.windows[second].cpu.values(), default=1.0) < OWN_CPU
+    )
 
 
 def _opened(churn: _Churn) -> Sequence[Contributor]:
@@ -112,12 +139,13 @@ def _moved_users(view: View) -> int:
     return came * (view.facts.users + LEDGER_USERS)
 
 
-def _churn(view: View, node: str) -> _Churn:
+def _churn(view: View, node: str, left_out: Set[int] = frozenset()) -> _Churn:
     churn = _Churn(node)
     steady = {
         second
         for second in view.row
-        if not any(
+        if second not in left_out
+        and not any(
             view.phases.touches(span, second, view.ends(second), SETTLE_S)
             for span in view.phases.spans
         )

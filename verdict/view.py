@@ -113,9 +113,17 @@ class View:
 
     @cached_property
     def counted(self) -> tuple[int, ...]:
-        """Windows whose failures count: after the first 2 s, untouched by an edge, full or not."""
+        """Windows whose failures count: after the first 2 s, untouched by an edge, full or not.
+
+        Nor does one count of whose seconds only some decide nothing: without what was asked in
+        them, it would stand beside what the servers counted in all of them.
+        """
         touched = self.phases.touched
-        return tuple(s for s in self.windows if s >= WARM_UP_S and s not in touched)
+        return tuple(
+            second
+            for second, window in self.windows.items()
+            if second >= WARM_UP_S and touched.isdisjoint(range(second, window.end))
+        )
 
     @cached_property
     def row(self) -> tuple[int, ...]:

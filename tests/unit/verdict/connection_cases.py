@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from client.operation import Outcome
+from telemetry.histogram import bucket_of
 from telemetry.window import Window
 from tests.unit.verdict.made_up_runs import TIMED_OUT, MadeUpRun, run_with_outage
 from tests.unit.verdict.witness_cases import more, silent
@@ -23,6 +24,17 @@ def churning(each: int, node: str = "node1", begin: int = 0, end: int = 99) -> P
             if node in window.server:
                 extra = each * max(0, min(second, end) - begin)
                 window.server[node]["total_connections"] += extra
+
+    return poke
+
+
+def late(seconds: Iterable[int], *, cpu: float) -> Poke:
+    """Let the hub's ticker be late, and the process take so much of a core."""
+
+    def poke(windows: dict[int, Window]) -> None:
+        for second in seconds:
+            windows[second].lag = {bucket_of(60_000): 50}
+            windows[second].cpu = {"w1": cpu}
 
     return poke
 
@@ -199,6 +211,24 @@ CONNECTIONS: list[Row] = [
         "few calls, each with a connection of its own",
         lambda: MadeUpRun(10, calls=4).poke(churning(40)),
         "INCONCLUSIVE",
+    ),
+    (
+        "connections_kept",
+        "made while other work made the generator late",
+        lambda: MadeUpRun(20).poke(churning(4, begin=8)).poke(late(range(8, 20), cpu=0.1)),
+        "INCONCLUSIVE",
+    ),
+    (
+        "connections_kept",
+        "so many that the process is late by them",
+        lambda: MadeUpRun(20).poke(churning(4, begin=8)).poke(late(range(8, 20), cpu=0.9)),
+        "FAIL",
+    ),
+    (
+        "connections_kept",
+        "as many while the generator was not late",
+        lambda: MadeUpRun(20).poke(churning(4)).poke(late(range(8, 20), cpu=0.1)),
+        "FAIL",
     ),
 ]
 

@@ -12,8 +12,9 @@ from telemetry.histogram import bucket_of
 from telemetry.window import Window
 from telemetry.window_store import WindowStore
 from tests.unit.verdict.connection_cases import churning
+from tests.unit.verdict.ledger_cases import happened
 from tests.unit.verdict.made_up_runs import MISSED, TIMED_OUT, MadeUpRun
-from verdict.model import CheckResult, RunFacts
+from verdict.model import CheckResult, NodeChange, Ruling, RunFacts
 from verdict.verdict import judge
 
 SECONDS = 420
@@ -82,3 +83,17 @@ def test_a_folded_run_is_judged_as_the_whole(case: str, monkeypatch: pytest.Monk
         assert observed[0] == pytest.approx(observed[1])
     for name in ("throughput", "error_rate_baseline", "hit_ratio_baseline", "service_p99"):
         assert part.figures[name].value == pytest.approx(whole.figures[name].value, rel=0.02)
+
+
+def test_what_others_did_to_a_node_leaves_no_calls_beside_all_commands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Calls of a folded window that decides nothing are left out with what servers counted then."""
+    monkeypatch.setattr(window_store, "RECENT_S", 40)
+    monkeypatch.setattr(window_store, "START_S", 20)
+    run = MadeUpRun(SECONDS)
+    for at in range(105, 340, 40):  # and 7 s to recover: inside one window of 20 s
+        run = happened(run, NodeChange.AWAY, at, at + 1.0, "node1")
+    verdict = judge(folded(run.facts()))
+    found = {check.name: check for check in verdict.checks}
+    assert found["retry_amplification"].verdict is Ruling.PASS, found["retry_amplification"].why
