@@ -258,7 +258,7 @@ class Guardian:
 
 
 def _has_stacks(folder: str) -> bool:
-    """Tell whether a process wrote its stacks there, besides the head of its file."""
+    """Return whether a process wrote its stacks there, besides the head of its file."""
     for name in os.listdir(folder):
         if name.startswith("stacks-"):
             with open(os.path.join(folder, name), errors="replace") as file:

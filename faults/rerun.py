@@ -75,7 +75,7 @@ def _flags(more: Sequence[str]) -> set[str]:
 
 
 def client_folder(record: Record, more: Sequence[str]) -> Path | None:
-    """Give the folder to run in, so that the module of the run's client is found; None: any.
+    """Return the folder to run in, so that the module of the run's client is found; None: any.
 
     ScenarioError where it is gone and `more` names no other client.
     """

@@ -107,7 +107,7 @@ def shrink(
 
 
 def _command(record: Record, more: Sequence[str], target: Path) -> str:
-    """Give the command that runs the smallest scenario, for a shell."""
+    """Return the command that runs the smallest scenario, for a shell."""
     words = ["python", "-m", "locust", "--headless", "--scenario", str(target)]
     folder = client_folder(record, more)
     if folder is None:

@@ -86,7 +86,7 @@ def read_facts(path: Path) -> RunFacts:
 
 
 def _name_backends(facts: RunFacts) -> None:
-    """Tell by the words for a reader which faults were made by a proxy; nothing else said so."""
+    """Set by the words for a reader which faults were made by a proxy; nothing else said so."""
     for record in facts.faults:
         if "toxiproxy" in record.emulated_by.lower():
             record.backend = "toxiproxy"

@@ -26,7 +26,7 @@ BOUNDS = (
 
 
 def findings_text(facts: RunFacts) -> str:
-    """Give the content of findings.jsonl."""
+    """Return the content of findings.jsonl."""
     lines = list(_found(facts))
     kept: dict[str, int] = {}
     for line in lines:
@@ -62,7 +62,7 @@ def _error(each: Mapping[str, Any], facts: RunFacts) -> dict[str, Any]:
 
 
 def _counted(facts: RunFacts) -> dict[str, int]:
-    """Give how many there were of each, kept or not."""
+    """Return how many there were of each, kept or not."""
     failed = sum(
         cell.count
         for window in facts.windows

@@ -67,7 +67,7 @@ def throughput(bins: Sequence[Bin]) -> dict[str, Values]:
 
 
 def latency(bins: Sequence[Bin]) -> dict[str, Values]:
-    """Give service p50 and p99, and response p99 where paced, of the same calls, in ms."""
+    """Return service p50 and p99, and response p99 where paced, of the same calls, in ms."""
     service = [_merged(each, is_response=False) for each in bins]
     response = [_merged(each, is_response=True) for each in bins]
     found = {

@@ -239,7 +239,7 @@ def _pods(objects: Sequence[Object]) -> Iterator[tuple[str, Object, set[str | in
 
 
 def _selects(selector: Object, labels: Object) -> bool:
-    """Tell whether a label selector selects; only matchLabels are used here, {} is everything."""
+    """Return whether a label selector selects; only matchLabels are used here, {} is everything."""
     return (selector.get("matchLabels") or {}).items() <= labels.items()
 
 

@@ -97,7 +97,7 @@ class PythonEnv:
 
     @property
     def path_file(self) -> Path:
-        """Give the file by which the environment's Python finds `-m memquake` from any folder."""
+        """Return the file by which the environment's Python finds `-m memquake` from any folder."""
         version = f"python{self.identity()['python']}"
         return self.folder / "lib" / version / "site-packages" / "memquake.pth"
 

@@ -74,7 +74,7 @@ def run_facts(run: MasterRun) -> RunFacts:
 
 
 def found_counts(timeline: Timeline) -> dict[str, dict[str, int]]:
-    """Give how often each kind of wrong value, finding and error was seen, kept or not."""
+    """Return how often each kind of wrong value, finding and error was seen, kept or not."""
     return {
         "wrong_value": dict(timeline.wrong.counts),
         "finding": dict(timeline.findings.counts),
@@ -83,7 +83,7 @@ def found_counts(timeline: Timeline) -> dict[str, dict[str, int]]:
 
 
 def identity(run: MasterRun) -> dict[str, Any]:
-    """Give who the client under test is and what ran it, as all load processes tell it."""
+    """Return who the client under test is and what ran it, as all load processes tell it."""
     members = list(run.fleet.members.values())
     return {
         "client_under_test": agreed([member.client for member in members]),

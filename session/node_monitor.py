@@ -213,7 +213,7 @@ def _served_per_s(seen: _Seen, at: float, stats: Stats) -> float:
 
 
 def _has_served(seen: _Seen, served_per_s: float, stats: Stats) -> bool:
-    """Tell whether the same process went on serving while it gave no look an answer."""
+    """Return whether the same process went on serving while it gave no look an answer."""
     return (
         not seen.has_refused
         and bool(seen.stats)

@@ -398,7 +398,7 @@ def form_options(options: argparse.Namespace) -> argparse.Namespace:
 
 
 def check_form(options: argparse.Namespace, host: str) -> str | None:
-    """Give the line that says why a filled-in web form cannot be started, or None.
+    """Return the line that says why a filled-in web form cannot be started, or None.
 
     `host` is what the form names beside what it was filled in with, "" for nothing.
     """

@@ -312,7 +312,7 @@ class WorkerRun:
             self.runner.send_message(messages.READY, data | {"stored": 0})
 
     def _spawn_problem(self) -> str:
-        """Say why Locust could not start the users, "" as long as it can."""
+        """Return why Locust could not start the users, "" as long as it can."""
         spawning = getattr(self.runner, "spawning_greenlet", None)
         error = None if spawning is None else spawning.exception
         return "" if error is None else f"Locust could not start all users: {words_of(error)}"

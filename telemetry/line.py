@@ -38,7 +38,7 @@ def service_of(window: Window, node: str | None = None) -> Histogram:
 
 
 def response_of(window: Window) -> Histogram:
-    """Give response times from the intended start, of the same calls as the service times.
+    """Return response times from the intended start, of the same calls as the service times.
 
     A call that was refused unsent took no time: in one of the two alone it would make an outage
     look better to a caller than it does to a node.

@@ -26,7 +26,7 @@ RISING_COUNTERS = ("uptime", "total_connections", "cmd_get", "cmd_set")
 
 
 def is_remarkable(window: Window, before: Window | None) -> bool:
-    """Tell whether the second deserves to be kept for itself, given the one before it."""
+    """Return whether the second deserves to be kept for itself, given the one before it."""
     return (
         not window.cells
         or _has_trouble(window)

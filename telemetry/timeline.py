@@ -193,7 +193,7 @@ class Timeline:
         return self._store.window(second)
 
     def is_folded(self, second: int) -> bool:
-        """Tell whether the second is known only as part of a coarser window."""
+        """Return whether the second is known only as part of a coarser window."""
         return self._store.is_folded(second)
 
     def bytes_held(self) -> int:

@@ -308,7 +308,7 @@ class WindowStore:
             yield self.window(second)
 
     def is_folded(self, second: int) -> bool:
-        """Tell whether the second is known only as part of a coarser window."""
+        """Return whether the second is known only as part of a coarser window."""
         return second < self._next and self._closed[self._index(second)].is_fold
 
     def bytes_held(self) -> int:

@@ -224,7 +224,7 @@ def toxiproxy(binary: Callable[[str], str]) -> Iterator[Server]:
 def memcached_with(
     binary: Callable[[str], str], bounded: Callable[..., object]
 ) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Give a function that starts a memcached that listens elsewhere: `(is_ready, *options)`."""
+    """Return a function that starts a memcached that listens elsewhere: `(is_ready, *options)`."""
     path = binary("memcached")
     user = ["-u", "root"] if os.geteuid() == 0 else []  # memcached refuses root unless told
     started: list[subprocess.Popen[bytes]] = []

@@ -20,7 +20,7 @@ class Papers:
     key: str
 
     def context(self, **changes: Any) -> ssl.SSLContext:
-        """Give a client's context that trusts this authority alone."""
+        """Return a client's context that trusts this authority alone."""
         context = ssl.create_default_context(cafile=self.authority)
         for name, value in changes.items():
             setattr(context, name, value)

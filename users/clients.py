@@ -139,7 +139,7 @@ def _import(spec: str) -> Factory:
 
 
 def folder_of(spec: str) -> Path | None:
-    """Give the folder that the module of `--client MODULE:CALLABLE` was found in.
+    """Return the folder that the module of `--client MODULE:CALLABLE` was found in.
 
     None for a name, and for an installed package, which is found from anywhere.
     """

@@ -91,7 +91,7 @@ def _modules(client: object, factory: object) -> Iterable[str]:
 
 
 def _origin(value: object) -> str:
-    """Give the module that a value comes from, without a look at what its own code would say."""
+    """Return the module that a value comes from, without a look at what its own code would say."""
     kind = type(value)
     if kind is ModuleType:
         found = vars(value).get("__name__")

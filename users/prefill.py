@@ -154,7 +154,7 @@ class Prefill:
         )
 
     def _refusal(self, pending: Mapping[str, bytes]) -> str:
-        """Say in its own words which node refuses a value such as one of these, "" when none does.
+        """Return in its own words which node refuses such a value, "" when none does.
 
         Stored past the client, under a key of the harness's own, and deleted at once.
         """

@@ -108,7 +108,7 @@ def _judged(view: View, away: Mapping[int, Collection[str]]) -> CheckResult:
 
 
 def _may_miss_all(view: View, second: int, nodes: Collection[str]) -> bool:
-    """Tell whether every healthy node of an empty batch may rightly have missed its keys."""
+    """Return whether every healthy node of an empty batch may rightly have missed its keys."""
     healthy = set(view.unaffected(second)).intersection(nodes)
     return all(may_lack_items(view.facts, node, second) for node in healthy)
 

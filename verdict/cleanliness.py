@@ -42,7 +42,7 @@ def no_leaks(view: View) -> CheckResult:
 
 
 def _trouble_closing(view: View) -> str:
-    """Say why a client was not closed, where that was so: what is left over may be its doing."""
+    """Return why a client was not closed, where that was so: what is left over may be its doing."""
     said = [str(f.get("error")) for f in view.facts.findings if f.get("kind") == "close_failed"]
     return f"; {said[0]}" if said else ""
 
@@ -88,7 +88,7 @@ def _counted_part(view: View, worker: WorkerFacts, what: str, slack: int) -> Che
 
 
 def _held_count(extra: float, allowed: int, why: str, seen: Evidence) -> CheckResult:
-    """Say whether no more of something was left than may be."""
+    """Return whether no more of something was left than may be."""
     observed = max(0, extra)
     return held(
         "no_leaks",

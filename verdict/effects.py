@@ -60,7 +60,7 @@ def _bypasses(view: View, span: FaultSpan) -> list[str]:
 
 
 def _answered(view: View, span: FaultSpan, node: str) -> list[str]:
-    """Say that a node that was cut off gave values at once; a copy from elsewhere asks it not.
+    """Return how a node that was cut off gave values at once; a copy from elsewhere asks it not.
 
     Values of keys that were seen on another node come from there, while calls that wait ask this
     one: such seconds prove nothing.

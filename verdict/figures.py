@@ -120,7 +120,7 @@ def _pacing(view: View, found: dict[str, Figure]) -> None:
 
 
 def _memory(view: View, found: dict[str, Figure]) -> None:
-    """Give the growth of the load processes, and of it what `no_leaks` leaves out: the record."""
+    """Return the growth of the load processes, and of it what `no_leaks` leaves out: the record."""
     known = [w for w in view.facts.workers if w.rss_baseline and w.rss_end]
     grown = sum(w.rss_end - w.rss_baseline for w in known) + view.facts.timeline_growth
     found["memory_growth"] = _figure(grown if known else None, "bytes")

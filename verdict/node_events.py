@@ -108,7 +108,7 @@ def last_sure_loss_s(facts: RunFacts, node: str) -> float:
 
 
 def may_lack_items(facts: RunFacts, node: str, second: int) -> bool:
-    """Tell whether a node has lost items by the end of a second, by plan or not."""
+    """Return whether a node has lost items by the end of a second, by plan or not."""
     by_itself = any(
         event.node == node and _loses(event) and event.from_s < second + 1
         for event in facts.node_events
@@ -222,7 +222,7 @@ def connections_needed(facts: RunFacts) -> int:
 
 
 def _is_filled_by_client(facts: RunFacts, node: str) -> bool:
-    """Tell whether the load processes hold more connections to a node than calls can need."""
+    """Return whether the load processes hold more connections to a node than calls can need."""
     needed, (least, part) = connections_needed(facts), POOL_BESIDE
     beside = max(least * max(1, len(facts.workers)), part * needed)
     return _held(facts, node) > needed + beside

@@ -97,7 +97,7 @@ def _count(window: Window, node: str, outcomes: frozenset[str], *, at_once: bool
 
 
 def _is_no_refusal(kind: str) -> bool:
-    """Tell whether a class of errors is the system's (out of descriptors, for one) or a pool's."""
+    """Return whether a class of errors is the system's (out of descriptors) or a pool's."""
     words = kind.lower().replace("_", "")
     return kind in (OSError.__name__, *QUEUE_ENDS) or any(word in words for word in POOL_WORDS)
 
@@ -107,7 +107,7 @@ def _quick(cell: Cell) -> int:
 
 
 def _was_asked(view: View, second: int, node: str) -> bool:
-    """Tell whether a node saw anything of the calls of a window, True where nobody knows."""
+    """Return whether a node saw anything of the calls of a window, True where nobody knows."""
     counted = view.server_commands(node, (second, second + 1))
     steps = [step for step in connection_steps(view, node) if step.begin == second]
     if counted is None or not steps or steps[0].restarted:
@@ -117,7 +117,7 @@ def _was_asked(view: View, second: int, node: str) -> bool:
 
 
 def _is_pool_full(view: View, window: Window, node: str, span: FaultSpan) -> bool:
-    """Tell whether so many calls waited that a pool may have been in use.
+    """Return whether so many calls waited that a pool may have been in use.
 
     One of the given size, or a smaller one that was seen to fill as the fault began.
     """
@@ -155,7 +155,7 @@ def _waits(view: View, node: str, begin: float, end: float) -> int:
 
 
 def _is_silent(view: View, span: FaultSpan, node: str) -> bool:
-    """Tell whether a fault makes everything wait, as it did when it began."""
+    """Return whether a fault makes everything wait, as it did when it began."""
     record = span.record
     is_of_kind = record.kind in SILENT and Effect.UNAVAILABLE in record.effects and record.confirmed
     return is_of_kind and _waits(view, node, math.floor(span.injected), span.heal) > 0

@@ -56,7 +56,7 @@ class Tallies:
     def largest(
         self, examples: Sequence[Mapping[str, Any]] = (), *, longest: bool = False
     ) -> tuple[Contributor, ...]:
-        """Give the largest groups, each with an example of its own time from `examples`."""
+        """Return the largest groups, each with an example of its own time from `examples`."""
         ranked = sorted(self._found.items(), key=lambda item: item[1].count, reverse=True)
         return tuple(
             Contributor(
@@ -82,7 +82,7 @@ class Tallies:
 
 
 def _outcome_fields(outcome: str) -> dict[str, str]:
-    """Give the fields of an example that a name of `_by_class` stands for."""
+    """Return the fields of an example that a name of `_by_class` stands for."""
     if outcome == WAITED:
         return {}
     name, colon, kind = outcome.partition(": ")
@@ -97,7 +97,7 @@ def example(
     longest: bool = False,
     **wanted: str,
 ) -> Mapping[str, Any]:
-    """Give the first example of a span (or its longest call) with these fields, {} without one.
+    """Return the first example of a span (or its longest call) with these fields, {} without one.
 
     A field that is "" wants nothing; one that an example lacks says nothing against it.
     """

@@ -142,7 +142,7 @@ def _run(name: str, check: Check, view: View) -> CheckResult:
 
 
 def _nothing_stands_out(view: View) -> Sequence[Contributor]:
-    """Say of a finding that no group of calls is behind it more than another."""
+    """Return what stands for a finding that no group of calls is behind more than another."""
     end = view.facts.duration_s
     return [Contributor(outcome="no operation, node or outcome stands out", from_s=0.0, to_s=end)]
 

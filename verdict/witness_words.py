@@ -111,7 +111,7 @@ def _contradicted(view: View, node: str, claim: _Claim) -> int | None:
 
 
 def _outcomes(view: View, second: int, node: str) -> tuple[int, int, int]:
-    """Give (calls, refused by the client itself, completed) of single-key calls to a node."""
+    """Return (calls, refused by the client itself, completed) of single-key calls to a node."""
     sums = view.sums(second, node)
     return sums.operations, refusals(view, second, node), sums.completed
 

@@ -173,7 +173,7 @@ def _panel(
     queries: Sequence[prometheus.Dataquery],
     red_from: float | None,
 ) -> P:
-    """Give a panel what each kind has."""
+    """Set of a panel what each kind has."""
     steps = [dashboard.Threshold(value=None, color=GREEN)]
     if red_from is not None:
         steps.append(dashboard.Threshold(value=red_from, color=RED))

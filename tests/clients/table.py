@@ -69,7 +69,7 @@ def run(client: str, scenario: str, folder: Path) -> dict[str, Any]:
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """Give a row a client in Markdown: the verdict of each scenario and its failing checks."""
+    """Return a row a client in Markdown: the verdict of each scenario and its failing checks."""
     cells = {(result["client"], result["scenario"]): _cell(result) for result in results}
     rows = [["client", *SCENARIOS], ["---"] * (len(SCENARIOS) + 1)]
     for client in CLIENTS:

@@ -70,7 +70,7 @@ def text_of(verdict: Recorded) -> str:
 
 
 def differences(was: Recorded, now: Recorded) -> list[str]:
-    """Say what has changed, a line each: the verdict, then check by check, then the rest."""
+    """Return what has changed, a line each: the verdict, then check by check, then the rest."""
     lines = []
     if was["verdict"] != now["verdict"]:
         lines.append(f"verdict: {was['verdict']} -> {now['verdict']}")

@@ -99,7 +99,7 @@ class SaysClosedByItsOwnName(HonestClient):
 
 
 def goes_past_the_proxies(nodes: Any, settings: Any) -> HonestClient:
-    """Give a client that has found out where the embedded nodes really listen."""
+    """Return a client that has found out where the embedded nodes really listen."""
     started = [p.cmdline() for p in psutil.Process().children() if p.name() == "memcached"]
     ports = [int(words[words.index("-p") + 1]) for words in started]
     return HonestClient([("127.0.0.1", port) for port in ports], settings)

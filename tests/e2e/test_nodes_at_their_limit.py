@@ -35,7 +35,7 @@ HONEST = "tests.e2e.honest_client:build"
 
 @pytest.fixture
 def small_nodes(memcached_with: Start, free_port: Callable[[], int]) -> Callable[[list[str]], str]:
-    """Give a function that starts three nodes with some fifteen places; gives their addresses."""
+    """Return a function that starts three nodes with some fifteen places; gives their addresses."""
 
     def start(options: list[str]) -> str:
         addresses = [("127.0.0.1", free_port()) for _ in range(3)]

@@ -33,7 +33,7 @@ EXCUSED = "calls failed around that time and are excused: "
 
 @pytest.fixture
 def nodes() -> Iterator[EmbeddedCluster]:
-    """Give three nodes of somebody else's."""
+    """Return three nodes of somebody else's."""
     with EmbeddedCluster(3, with_proxies=False) as cluster:
         yield cluster
 
@@ -43,7 +43,7 @@ def given(nodes: EmbeddedCluster) -> list[str]:
 
 
 def told(nodes: EmbeddedCluster, command: bytes) -> None:
-    """Give node1 a command over a connection of its own."""
+    """Send node1 a command over a connection of its own."""
     with socket.create_connection(nodes.nodes[0].direct, 2.0) as connection:
         connection.sendall(command)
         assert connection.recv(100).startswith((b"OK", b"STORED", b"RESET"))
@@ -229,7 +229,7 @@ def test_an_own_node_that_dies_by_itself_convicts_nobody(
 
 @pytest.fixture
 def twemproxies(nodes: EmbeddedCluster, tmp_path: Path) -> Iterator[str]:
-    """Give `--nodes` of two twemproxies, the first in front of two memcached."""
+    """Return `--nodes` of two twemproxies, the first in front of two memcached."""
     if shutil.which("nutcracker") is None:
         pytest.fail("twemproxy is not installed: apt-get install nutcracker")
     ports = [free_port("127.0.0.1"), free_port("127.0.0.1")]

@@ -19,7 +19,7 @@ SECRET = "s3cret"
 
 @pytest.fixture
 def papers(binary: Callable[[str], str], tmp_path: Path) -> Papers:
-    """Give papers made for this test: no key lies in the repository."""
+    """Return papers made for this test: no key lies in the repository."""
     return make_papers(binary("openssl"), tmp_path)
 
 

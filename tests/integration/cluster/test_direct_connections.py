@@ -45,7 +45,7 @@ ROLES: dict[str, tuple[dict[str, Any], str]] = {  # settings, and what of the re
 
 @pytest.fixture(scope="module")
 def papers(binary: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Papers:
-    """Give papers made for this run: no key lies in the repository."""
+    """Return papers made for this run: no key lies in the repository."""
     return make_papers(binary("openssl"), tmp_path_factory.mktemp("papers"))
 
 
@@ -108,7 +108,7 @@ def _takes(family: int, where: Any) -> bool:
 def nodes(
     memcached_with: Start, free_port: Callable[[], int], papers: Papers, tmp_path: Path
 ) -> Nodes:
-    """Give the means to start nodes of every kind."""
+    """Return the means to start nodes of every kind."""
     return Nodes(memcached_with, free_port, papers, tmp_path)
 
 

@@ -22,7 +22,7 @@ Start = Callable[..., Any]
 
 @pytest.fixture
 def port(memcached_with: Start) -> int:
-    """Give a port on which two memcached listen, at 127.0.0.2 and 127.0.0.3."""
+    """Return a port on which two memcached listen, at 127.0.0.2 and 127.0.0.3."""
     chosen = free_port("127.0.0.1")
     for host in ("127.0.0.2", "127.0.0.3"):
         listen(memcached_with, host, chosen)
@@ -43,7 +43,7 @@ def listen(memcached_with: Start, host: str, port: int, *probe_at: str) -> None:
 
 @pytest.fixture
 def records(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Give the addresses of NAME, to be changed by the test."""
+    """Return the addresses of NAME, to be changed by the test."""
     hosts: list[str] = []
     ask = socket.getaddrinfo
 

@@ -17,14 +17,14 @@ Place = tuple[str, int]
 
 @pytest.fixture
 def listener() -> Iterator[Place]:
-    """Give the place of a node that takes connections and says nothing."""
+    """Return the place of a node that takes connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[:2]
 
 
 @pytest.fixture
 def node(listener: Place) -> Node:
-    """Give a node whose clients know a proxy of it alone."""
+    """Return a node whose clients know a proxy of it alone."""
     return Node(name="node1", address=("127.0.0.1", 1), direct=listener)
 
 

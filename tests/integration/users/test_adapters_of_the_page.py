@@ -21,7 +21,7 @@ if importlib.util.find_spec("pylibmc") is not None:  # there are wheels for some
 
 
 def source_of(name: str) -> str:
-    """Give the block of the page that has this class."""
+    """Return the block of the page that has this class."""
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     (found,) = [block for block in blocks if f"class {name}" in block]
     return str(found)

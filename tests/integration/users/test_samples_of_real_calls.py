@@ -12,7 +12,7 @@ from users.samples import connection_of
 
 @pytest.fixture
 def silent() -> Iterator[tuple[str, int]]:
-    """Give the address of a server that takes connections and never answers."""
+    """Return the address of a server that takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()
 

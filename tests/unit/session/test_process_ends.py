@@ -31,13 +31,13 @@ def section(title: str, frames: Frames) -> str:
 
 
 def fatal(frames: Frames, *, reason: str = "Aborted") -> str:
-    """Give what the interpreter writes when a signal ends it, another thread beside."""
+    """Return what the interpreter writes when a signal ends it, another thread beside."""
     other = section("Thread 0x00007f0000000009", IDLE)
     return f"Fatal Python error: {reason}\n\n{other}\n{section(f'Current thread {THREAD}', frames)}"
 
 
 def waiting(*dumps: Frames) -> str:
-    """Give what is written each time the hub has not had its turn."""
+    """Return what is written each time the hub has not had its turn."""
     return "".join(
         f"Timeout (0:00:01.500000)!\n{section('Thread 0x00007f0000000009', IDLE)}\n"
         f"{section(f'Thread {THREAD}', frames)}"
@@ -94,7 +94,7 @@ def test_a_file_that_says_nothing_convicts_nobody(tmp_path: Path, text: str | No
 
 
 def client(source: str) -> Any:
-    """Give a function of the client's, called as a user calls it."""
+    """Return a function of the client's, called as a user calls it."""
     space: dict[str, Any] = {"os": os, "signal": signal}
     exec(compile(f"def call():\n    {source}\n", CLIENT, "exec"), space)
     user: dict[str, Any] = {"call": space["call"]}

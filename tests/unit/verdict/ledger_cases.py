@@ -151,7 +151,7 @@ LOST: list[Row] = [
 
 
 def denied(second: int, count: int = 20, **changes: Any) -> MadeUpRun:
-    """Give a run with node2 out from 10 s to 20 s, and steps of its counters that were denied."""
+    """Return a run with node2 out from 10 s to 20 s, and steps of its counters that were denied."""
     return told(
         run_with_outage(), **{"steps": 100, "denied": [("node2", second, count)], **changes}
     )

@@ -27,7 +27,7 @@ def felt_later(windows: dict[int, Window]) -> None:
 
 
 def outage() -> RunFacts:
-    """Give a run in which two of three calls are refused at once, and some are cut off."""
+    """Return a run in which two of three calls are refused at once, and some are cut off."""
     run = MadeUpRun(40)
     run.all_calls("node1", 5, 40, REJECTED).all_calls("node2", 5, 40, UNSENT)
     run.all_calls("node3", 12.0, 12.7, CUT_OFF)

@@ -312,7 +312,7 @@ OWN_NAME = (Outcome.OTHER_ERROR, 4)
 
 
 def refusing(fate: tuple[str, int] = OWN_NAME, **fault: Any) -> MadeUpRun:
-    """Give a client that leaves node2 alone in an outage, and says that its breaker is closed."""
+    """Return a client that leaves node2 alone in an outage, and says that its breaker is closed."""
     run = MadeUpRun().fault("node2", **fault).all_calls("node2", 10.0, 10.6, TIMED_OUT)
     return telling(run.all_calls("node2", 10.6, 20.0, fate), {"closed": 1})
 
@@ -573,13 +573,13 @@ def let_go() -> MadeUpRun:
 
 
 def misses_for_timeouts() -> MadeUpRun:
-    """Give a client that calls a timeout a miss, and requests that a hole lets through."""
+    """Return a client that calls a timeout a miss, and requests that a hole lets through."""
     run = MadeUpRun().fault("node2").all_calls("node2", 10.1, 20.0, (Outcome.MISS, 500 * MS))
     return run.poke(more("cmd_get", 0, 10, "node2", every=100))
 
 
 def copies() -> MadeUpRun:
-    """Give a client that serves copies of its own at once, and asks the node by probes alone."""
+    """Return a client that serves copies of its own at once, and asks the node by probes alone."""
     run = MadeUpRun().fault("node2")
 
     def few(windows: dict[int, Window]) -> None:
